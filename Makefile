@@ -1,0 +1,66 @@
+# Antiphon's commands. `make` alone lists them. Works with GNU make 3.81 and newer.
+
+CARGO ?= cargo
+
+# Passed on to the command, for example: make demo ARGS=--fast
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-core lint bench fmt clean
+
+# Every command is one sequence of steps; `make -j` must not shuffle or interleave them.
+.NOTPARALLEL:
+
+heading = @printf '\n== %s\n'
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install the system packages that building and speech need, if any is missing
+	@./scripts/setup.sh build speech
+
+demo: ## a call you can hear, with interruption and hand-over (ARGS=--fast for virtual time)
+	@./scripts/setup.sh build speech
+	$(CARGO) run --release --locked -- demo $(ARGS)
+
+test: ## everything: format, lints, the core alone, documentation, all tests
+	@./scripts/setup.sh build speech
+	$(heading) 'format'
+	$(CARGO) fmt --check
+	$(heading) 'lints'
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(heading) 'the core alone, without features'
+	$(CARGO) check --locked --no-default-features
+	$(heading) 'documentation'
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --all-features
+	$(heading) 'tests'
+	$(CARGO) test --locked --all-features
+
+test-core: ## the core's tests alone: no system package, no root (ARGS=name picks tests)
+	@./scripts/setup.sh
+	$(CARGO) test --locked --no-default-features $(ARGS)
+
+lint: ## format, lints, documentation, licences and advisories; no tests
+	@./scripts/setup.sh build
+	$(heading) 'format'
+	$(CARGO) fmt --check
+	$(heading) 'lints'
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+	$(heading) 'documentation'
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --all-features
+	$(heading) 'licences, bans, advisories, sources'
+	@if command -v cargo-deny >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check; \
+	else \
+		echo 'skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; \
+	fi
+
+bench: ## what a tick costs, and how many sessions fit (ARGS=name picks benches)
+	@./scripts/setup.sh build speech
+	$(CARGO) bench --locked --all-features $(if $(ARGS),-- $(ARGS))
+
+fmt: ## format the sources
+	$(CARGO) fmt
+
+clean: ## remove what was built
+	$(CARGO) clean

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+#
+# Checks that cargo and the system packages of the groups named are here, and installs what is missing.
+#
+#   scripts/setup.sh                 cargo alone
+#   scripts/setup.sh build           + cmake and a C compiler (libopus is built from source)
+#   scripts/setup.sh build speech    + the recogniser, its English model and the synthesiser, loaded at run time
+#
+# Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
+# install: names the packages and the command, and exits with 2. Nothing is asked, nothing is read from stdin.
+# Written for bash 3.2 as well, which is what macOS has.
+
+set -euo pipefail
+
+# ldconfig lives in sbin, which a user's PATH need not have.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+on_macos() { [ "$(uname -s)" = Darwin ]; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# have_library libflite.so.1
+have_library() {
+    local name=$1 path
+    for path in {/usr/lib,/lib,/usr/local/lib}/{,*-linux-*/}"$name" /usr/lib64/"$name"; do
+        [ -e "$path" ] && return 0
+    done
+    if have ldconfig; then
+        case "$(ldconfig -p 2>/dev/null || true)" in *"$name "*) return 0 ;; esac
+    fi
+    return 1
+}
+
+# have_under_brew lib/libflite.dylib
+have_under_brew() {
+    local prefix path
+    for prefix in "${HOMEBREW_PREFIX:-/opt/homebrew}" /opt/homebrew /usr/local; do
+        # Unquoted on purpose: the argument may be a glob.
+        # shellcheck disable=SC2231
+        for path in "$prefix"/$1; do
+            [ -e "$path" ] && return 0
+        done
+    done
+    return 1
+}
+
+have_model() { [ -d /usr/share/pocketsphinx/model/en-us ] || [ -d /usr/local/share/pocketsphinx/model/en-us ]; }
+
+# Prints the packages that the groups named need and that are not here, one a line.
+missing_packages() {
+    local group
+    for group in "$@"; do
+        if on_macos; then
+            case $group in
+                build) have cmake || echo cmake ;;
+                speech)
+                    have_under_brew 'lib/libpocketsphinx*.dylib' || echo cmu-pocketsphinx
+                    have_under_brew 'lib/libflite*' || echo flite
+                    ;;
+            esac
+        else
+            case $group in
+                build)
+                    have cmake || echo cmake
+                    have cc || echo build-essential
+                    ;;
+                speech)
+                    have_library libpocketsphinx.so.3 || echo libpocketsphinx3
+                    have_model || echo pocketsphinx-en-us
+                    have_library libflite.so.1 || echo libflite1
+                    ;;
+            esac
+        fi
+    done
+}
+
+give_up() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 2
+}
+
+check_cargo() {
+    have cargo && return 0
+    local home=${CARGO_HOME:-${HOME:-}/.cargo}
+    if [ -x "$home/bin/cargo" ]; then
+        give_up "cargo is in $home/bin, which is not in PATH." "Put it there:  . \"$home/env\""
+    fi
+    give_up "cargo, Rust's build tool, is not installed." \
+        "Install it:  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" \
+        "or see https://www.rust-lang.org/tools/install, open a new shell, and try again."
+}
+
+# apt_install PREFIX PACKAGES: lists may be stale or absent, so they are fetched first; one that cannot be fetched need
+# not matter. A second try covers a mirror's hiccup. Another apt on a fresh machine may hold the lock for a while.
+apt_install() {
+    local prefix=$1 try
+    shift
+    for try in 1 2; do
+        [ "$try" = 1 ] || { echo "setup: apt-get failed; trying once more" && sleep 3; }
+        apt_get "$prefix" update || true
+        apt_get "$prefix" install -y --no-install-recommends "$@" && return 0
+    done </dev/null >&2
+    return 1
+}
+
+apt_get() {
+    local prefix=$1
+    shift
+    # Nothing, or `sudo -n`.
+    # shellcheck disable=SC2086
+    $prefix env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"
+}
+
+main() {
+    local group
+    for group in "$@"; do
+        case $group in
+            build | speech) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech" ;;
+        esac
+    done
+
+    check_cargo
+    if on_macos; then
+        case " $* " in
+            *" build "*) have cc || give_up "no C compiler. Install Apple's:  xcode-select --install" ;;
+        esac
+    fi
+
+    local missing prefix remedy
+    missing=$(missing_packages "$@" | tr '\n' ' ')
+    missing=${missing% }
+    [ -n "$missing" ] || return 0
+
+    if on_macos; then
+        give_up "missing: $missing" "Install with Homebrew:  brew install $missing"
+    fi
+    if ! have apt-get; then
+        give_up "missing (by their Debian names): $missing" \
+            "There is no apt-get here. Install what your system calls them with its own package manager."
+    fi
+
+    remedy="sudo apt-get update && sudo apt-get install --no-install-recommends $missing"
+    if [ "$(id -u)" = 0 ]; then
+        prefix=
+        remedy=${remedy//sudo /}
+    elif have sudo && sudo -n true 2>/dev/null; then
+        prefix="sudo -n"
+    else
+        give_up "missing: $missing" "Installing them needs root. Run:  $remedy" \
+            "The core's own tests need none of them:  make test-core"
+    fi
+
+    echo "setup: installing $missing" >&2
+    # One word for each package.
+    # shellcheck disable=SC2086
+    apt_install "$prefix" $missing || give_up "apt-get could not install: $missing" "To see why, run:  $remedy"
+
+    missing=$(missing_packages "$@" | tr '\n' ' ')
+    [ -z "$missing" ] || give_up "apt-get is content, but this is still not found: $missing"
+}
+
+main "$@"

@@ -1,0 +1,96 @@
+//! PCM audio: 16-bit mono samples at one of four rates, in frames of 20 ms.
+//!
+//! What the session hears comes through [`reorder`], [`conceal`], [`resample`] and [`voice`]; what it
+//! says leaves through [`playout`]; several participants meet in [`mix`]; files are read and written
+//! by [`wav`].
+//!
+//! **Invariant:** no clock, no threads, no files; every state is a serialisable value, and equal
+//! inputs give equal samples.
+
+pub mod conceal;
+pub mod mix;
+pub mod playout;
+pub mod reorder;
+pub mod resample;
+pub mod voice;
+pub mod wav;
+pub mod wav_writer;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A piece of mono PCM that changes owner without being copied.
+///
+/// In compact formats it is written as little-endian bytes, two a sample.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Clip(pub Box<[i16]>);
+
+impl std::fmt::Debug for Clip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Clip({} samples)", self.0.len())
+    }
+}
+
+impl From<Vec<i16>> for Clip {
+    fn from(pcm: Vec<i16>) -> Self {
+        Self(pcm.into_boxed_slice())
+    }
+}
+
+impl Serialize for Clip {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        pcm_bytes::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Clip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        pcm_bytes::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// Samples written as little-endian bytes (serde's `with`).
+pub mod pcm_bytes {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    /// Samples turned into bytes at once; larger runs are turned in pieces of this many samples.
+    const STACK: usize = 2_048;
+
+    /// Writes `pcm` as bytes.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(pcm: &[i16], serializer: S) -> Result<S::Ok, S::Error> {
+        if pcm.len() <= STACK {
+            // On the stack, so that a tick's journal entry needs no allocation.
+            let mut bytes = [0u8; STACK * 2];
+            for (pair, sample) in bytes.chunks_exact_mut(2).zip(pcm) {
+                pair.copy_from_slice(&sample.to_le_bytes());
+            }
+            return serializer.serialize_bytes(&bytes[..pcm.len() * 2]);
+        }
+        let bytes: Vec<u8> = pcm.iter().flat_map(|s| s.to_le_bytes()).collect();
+        serializer.serialize_bytes(&bytes)
+    }
+
+    /// Reads samples written by [`serialize`].
+    ///
+    /// # Errors
+    /// An odd number of bytes, or those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i16>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<i16>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an even number of bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<i16>, E> {
+                if !bytes.len().is_multiple_of(2) {
+                    return Err(E::invalid_length(bytes.len(), &self));
+                }
+                Ok(bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect())
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}

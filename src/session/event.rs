@@ -1,0 +1,199 @@
+//! What happens in a session, by name.
+//!
+//! **Invariant:** each event once, numbered in a total order.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::clock::{Tick, TickLen};
+use crate::graph::Cause;
+use crate::id::{CallId, ItemId, LaneId, TurnId, UtteranceId};
+use crate::tool::{Json, Outcome};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number in the session, from 0.
+    pub seq: u64,
+    /// The tick in which it happened.
+    pub tick: Tick,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// Why an agent was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutCause {
+    /// The user's voice, for the barge-in time.
+    Voice,
+    /// The words of a short utterance.
+    Words,
+    /// Typed text.
+    Text,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The agent ended the call.
+    AgentEnded,
+    /// The call was as long as it may be.
+    MaxLength,
+    /// Something outside ended it.
+    HungUp(String),
+}
+
+impl std::fmt::Display for EndReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AgentEnded => f.write_str("the agent ended the call"),
+            Self::MaxLength => f.write_str("the call reached its longest duration"),
+            Self::HungUp(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// The kinds of event. Their names are those of the one dotted namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are named after the things that they hold")]
+pub enum EventKind {
+    /// The session began, with this agent.
+    #[serde(rename = "session.created")]
+    SessionCreated { agent: String },
+    /// The session is over.
+    #[serde(rename = "session.ended")]
+    SessionEnded { reason: EndReason },
+    /// A participant is there.
+    #[serde(rename = "user.joined")]
+    UserJoined { lane: LaneId, name: String },
+    /// A participant has gone.
+    #[serde(rename = "user.left")]
+    UserLeft { lane: LaneId },
+    /// A participant's voice is heard.
+    #[serde(rename = "user.speech_started")]
+    UserSpeechStarted { lane: LaneId, utterance: UtteranceId, over_agent: bool },
+    /// A participant's utterance is over, for the minimum silence.
+    #[serde(rename = "user.speech_stopped")]
+    UserSpeechStopped { lane: LaneId, utterance: UtteranceId, voiced_ms: u64 },
+    /// The recogniser's words.
+    #[serde(rename = "user.transcript")]
+    UserTranscript { lane: LaneId, utterance: UtteranceId, text: String, confidence: f32, last: bool },
+    /// A turn of the user ended: what was said, and what the agent understood.
+    #[serde(rename = "user.message")]
+    UserMessage {
+        turn: TurnId,
+        lane: LaneId,
+        text: String,
+        intent: Option<String>,
+        typed: bool,
+        last_voiced: Tick,
+    },
+    /// A short sound of attention, which does not take the turn.
+    #[serde(rename = "user.backchannel")]
+    UserBackchannel { lane: LaneId, text: String },
+    /// Neither side was heard for the away time.
+    #[serde(rename = "user.away")]
+    UserAway,
+    /// The user is heard again.
+    #[serde(rename = "user.returned")]
+    UserReturned,
+    /// An agent became the current one.
+    #[serde(rename = "agent.started")]
+    AgentStarted { agent: String },
+    /// An agent has something to say.
+    #[serde(rename = "agent.message")]
+    AgentMessage { item: ItemId, agent: String, text: String },
+    /// The first sample of an item is played.
+    #[serde(rename = "agent.speech_started")]
+    AgentSpeechStarted { item: ItemId },
+    /// The last sample of an item is played.
+    #[serde(rename = "agent.speech_finished")]
+    AgentSpeechFinished { item: ItemId },
+    /// An item was cut.
+    #[serde(rename = "agent.interrupted")]
+    AgentInterrupted {
+        item: ItemId,
+        cause: CutCause,
+        since: Tick,
+        voiced_ms: u64,
+        played_ms: u64,
+        spoken: String,
+        unspoken: String,
+    },
+    /// The interruption was false: the agent goes on where it was cut.
+    #[serde(rename = "agent.resumed")]
+    AgentResumed,
+    /// A tool is called.
+    #[serde(rename = "tool.called")]
+    ToolCalled { call: CallId, name: String, arguments: Json, occurrence: u32 },
+    /// A call was not back at the next tick.
+    #[serde(rename = "tool.deferred")]
+    ToolDeferred { call: CallId, name: String },
+    /// A call has ended.
+    #[serde(rename = "tool.result")]
+    ToolResult { call: CallId, name: String, outcome: Outcome, after_ticks: u64 },
+    /// A result came for a call that is not awaited.
+    #[serde(rename = "tool.unexpected")]
+    ToolUnexpected { call: CallId },
+    /// A hand-over, effective at the next tick.
+    #[serde(rename = "transition.executed")]
+    TransitionExecuted { from: String, to: String, transition: u16, cause: Cause },
+    /// A hand-over did not happen: the turn had as many as it may.
+    #[serde(rename = "transition.refused")]
+    TransitionRefused { from: String, to: String, cause: Cause, reason: String },
+    /// The recogniser failed on an utterance.
+    #[serde(rename = "recogniser.failed")]
+    RecogniserFailed { lane: LaneId, utterance: UtteranceId, cause: String },
+    /// The synthesiser failed on an item.
+    #[serde(rename = "synthesiser.failed")]
+    SynthesiserFailed { item: ItemId, cause: String },
+    /// The pacer was so late that it jumped over ticks.
+    #[serde(rename = "tick.skipped")]
+    TickSkipped { count: u32 },
+    /// Something was refused because its bound was reached.
+    #[serde(rename = "limit.reached")]
+    LimitReached { limit: String },
+}
+
+impl Event {
+    /// The event as one flat JSON object: `seq`, `tick`, `ms`, `type` and the fields of its kind.
+    #[must_use]
+    pub fn to_json(&self, len: TickLen) -> Value {
+        let mut object = Map::new();
+        object.insert("seq".into(), json!(self.seq));
+        object.insert("tick".into(), json!(self.tick));
+        object.insert("ms".into(), json!(len.start_ms(self.tick)));
+        match serde_json::to_value(&self.kind) {
+            Ok(Value::String(name)) => {
+                object.insert("type".into(), Value::String(name));
+            }
+            Ok(Value::Object(kind)) => {
+                for (name, fields) in kind {
+                    object.insert("type".into(), Value::String(name));
+                    if let Value::Object(fields) = fields {
+                        object.extend(fields);
+                    }
+                }
+            }
+            other => debug_assert!(false, "an event kind is a name or an object: {other:?}"),
+        }
+        Value::Object(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_flat_and_named() {
+        let len = TickLen::from_ms(20).unwrap();
+        let kind = EventKind::UserLeft { lane: LaneId(2) };
+        let json = Event { seq: 4, tick: Tick(10), kind }.to_json(len);
+        assert_eq!(json, json!({ "seq": 4, "tick": 10, "ms": 200, "type": "user.left", "lane": 2 }));
+        let json = Event { seq: 0, tick: Tick(0), kind: EventKind::UserAway }.to_json(len);
+        assert_eq!(json["type"], "user.away");
+    }
+}

@@ -1,0 +1,182 @@
+//! What the session hears: participants, their voice, their words.
+
+use super::Session;
+use super::event::{CutCause, EventKind};
+use super::lane::{Change, Lane};
+use super::output::{Effect, Output};
+use super::plan::Plan;
+use crate::clock::Tick;
+use crate::id::{LaneId, UtteranceId};
+use crate::pcm::mix;
+use crate::talk::floor::Presence;
+use crate::talk::words::is_backchannel;
+
+impl Session {
+    /// Hears every lane, mixes them, and tells the floor.
+    pub(super) fn hear(&mut self, plan: &Plan, now: Tick, skipped: u32, out: &mut Output) {
+        let speaks = self.playout.is_speaking();
+        let mut lanes = std::mem::take(&mut self.lanes);
+        for lane in lanes.iter_mut().filter(|lane| lane.present) {
+            match lane.hear(plan, now, skipped, speaks, out) {
+                None => {}
+                Some(Change::Opened(utterance)) => {
+                    let kind = EventKind::UserSpeechStarted { lane: lane.id, utterance, over_agent: speaks };
+                    self.event(now, kind, out);
+                    self.user_is_here(now, out);
+                }
+                Some(Change::Closed(utterance, voiced)) => {
+                    let voiced_ms = plan.len.span_ms(voiced);
+                    self.event(now, EventKind::UserSpeechStopped { lane: lane.id, utterance, voiced_ms }, out);
+                }
+            }
+        }
+        self.lanes = lanes;
+        self.mix(plan, out);
+        out.user_speech = self.lanes.iter().any(|lane| lane.voiced);
+        let busy = !self.playout.is_idle();
+        let barge_in = self.floor.hear(&plan.rules, now, out.user_speech, busy);
+        if let Some(barge_in) = barge_in {
+            let voiced_ms = plan.len.span_ms(barge_in.voiced);
+            self.cut(plan, now, CutCause::Voice, (barge_in.since, voiced_ms), out);
+            self.floor.interrupted(now);
+        }
+    }
+
+    fn mix(&self, plan: &Plan, out: &mut Output) {
+        let samples = plan.samples();
+        let mut present = self.lanes.iter().filter(|lane| lane.present);
+        match (present.next(), present.next()) {
+            (None, _) => out.heard.resize(samples, 0),
+            (Some(lane), None) => out.heard.extend_from_slice(&lane.tick),
+            (Some(first), Some(second)) => {
+                out.mixing.clear();
+                out.mixing.resize(samples, 0);
+                for lane in [first, second].into_iter().chain(present) {
+                    mix::mix_into(&mut out.mixing, &lane.tick);
+                }
+                out.heard.resize(samples, 0);
+                mix::saturate(&out.mixing, &mut out.heard);
+            }
+        }
+    }
+
+    pub(super) fn join(&mut self, plan: &Plan, now: Tick, id: LaneId, name: String, out: &mut Output) {
+        let name = clip(name, plan.limits.text);
+        let known = self.lanes.iter().position(|lane| lane.id == id);
+        if known.is_none() && self.lanes.len() == plan.limits.lanes {
+            return self.limit(now, "lanes", out);
+        }
+        let lane = Lane::new(id, name.clone(), plan);
+        match known {
+            Some(at) => self.lanes[at] = lane,
+            None => self.lanes.push(lane),
+        }
+        self.event(now, EventKind::UserJoined { lane: id, name }, out);
+    }
+
+    pub(super) fn leave(&mut self, plan: &Plan, now: Tick, id: LaneId, out: &mut Output) {
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == id && lane.present) else { return };
+        lane.leave(plan, now, out);
+        self.event(now, EventKind::UserLeft { lane: id }, out);
+    }
+
+    /// Typed text is a turn of its own, complete as it arrives; the agent stops talking for it.
+    pub(super) fn typed(&mut self, plan: &Plan, now: Tick, lane: LaneId, text: String, out: &mut Output) {
+        let text = clip(text, plan.limits.text);
+        if text.trim().is_empty() {
+            return;
+        }
+        self.user_is_here(now, out);
+        if plan.rules.barge_in.is_some() && !self.playout.is_idle() {
+            self.cut(plan, now, CutCause::Text, (now, 0), out);
+            self.playout.forget(&mut out.spent);
+        }
+        self.floor.words(now, lane, text, |_| true);
+        let turn = self.floor.take_turn();
+        self.turns.push(super::Ended { turn, typed: true });
+    }
+
+    /// Words of the recogniser.
+    pub(super) fn transcript(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        (lane, utterance): (LaneId, UtteranceId),
+        (text, confidence, last): (String, f32, bool),
+        out: &mut Output,
+    ) {
+        let Some(at) = self.lanes.iter().position(|known| known.id == lane) else { return };
+        if !self.lanes[at].knows(utterance) {
+            return;
+        }
+        let text = clip(text, plan.limits.text);
+        let kind = EventKind::UserTranscript { lane, utterance, text: text.clone(), confidence, last };
+        self.event(now, kind, out);
+        // Before its utterance is over, nothing is final: not even a recogniser that says so.
+        let Some(awaited) = last.then(|| self.lanes[at].settle(utterance)).flatten() else { return };
+        let attention = is_backchannel(&text, &plan.backchannels);
+        if text.trim().is_empty() || (attention && awaited.over_agent) {
+            if attention {
+                self.event(now, EventKind::UserBackchannel { lane, text }, out);
+            }
+            // What has cut the agent was no interruption, unless more is being said.
+            if self.floor.awaits_words() && !self.is_listening() {
+                self.resume(plan, now, out);
+            }
+            return;
+        }
+        self.interrupt_by_words(plan, now, awaited.over_agent, out);
+        let Self { floor, agent, .. } = self;
+        floor.words(now, lane, text, |all| super::think::is_understood(plan, *agent, all));
+    }
+
+    /// Words were said: an interruption by voice is a true one, and a short utterance over the agent
+    /// becomes one.
+    fn interrupt_by_words(&mut self, plan: &Plan, now: Tick, over_agent: bool, out: &mut Output) {
+        if self.floor.awaits_words() {
+            self.floor.decided();
+            self.playout.forget(&mut out.spent);
+        } else if over_agent && plan.rules.barge_in.is_some() && self.playout.is_speaking() {
+            let since = self.floor.last_voiced();
+            self.cut(plan, now, CutCause::Words, (since, 0), out);
+            self.playout.forget(&mut out.spent);
+        }
+    }
+
+    pub(super) fn recogniser_failed(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        lane: LaneId,
+        utterance: UtteranceId,
+        cause: String,
+        out: &mut Output,
+    ) {
+        let Some(known) = self.lanes.iter_mut().find(|known| known.id == lane) else { return };
+        if !known.give_up(utterance) {
+            return;
+        }
+        out.effects.push(Effect::ListenDrop { lane, utterance });
+        self.event(now, EventKind::RecogniserFailed { lane, utterance, cause }, out);
+        self.apologise(plan, now, out);
+    }
+
+    /// Whether any utterance is open, or its words are awaited.
+    pub(super) fn is_listening(&self) -> bool {
+        self.lanes.iter().any(Lane::is_listening)
+    }
+
+    fn user_is_here(&mut self, now: Tick, out: &mut Output) {
+        if self.floor.user_active() == Some(Presence::Returned) {
+            self.event(now, EventKind::UserReturned, out);
+        }
+    }
+}
+
+/// A text cut at `max` characters: what comes from outside is bounded.
+fn clip(mut text: String, max: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(max) {
+        text.truncate(at);
+    }
+    text
+}

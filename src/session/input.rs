@@ -1,0 +1,124 @@
+//! All that can make a session act.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Tick;
+use crate::id::{CallId, ItemId, LaneId, UtteranceId};
+use crate::pcm::{Clip, pcm_bytes};
+use crate::tool::Outcome;
+
+/// What arrived for one tick, in order of arrival. Reused from tick to tick.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// The tick.
+    pub tick: Tick,
+    /// How many ticks the pacer jumped over before this one.
+    pub skipped: u32,
+    /// The values, in arrival order.
+    pub inbound: Vec<Inbound>,
+    /// The samples of this tick's [`Inbound::Audio`] frames, one after the other.
+    #[serde(with = "pcm_bytes")]
+    pub pcm: Vec<i16>,
+}
+
+impl Input {
+    /// Empties it for the next tick.
+    pub fn clear(&mut self, tick: Tick, skipped: u32) {
+        self.tick = tick;
+        self.skipped = skipped;
+        self.inbound.clear();
+        self.pcm.clear();
+    }
+
+    /// Adds a 20 ms frame of a participant's audio, at the session's rate.
+    pub fn audio(&mut self, lane: LaneId, seq: u16, frame: &[i16]) {
+        let from = self.pcm.len() as u32;
+        self.pcm.extend_from_slice(frame);
+        self.inbound.push(Inbound::Audio { lane, seq, from, len: frame.len() as u16 });
+    }
+}
+
+/// A value from outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Inbound {
+    /// A participant is there.
+    Joined {
+        /// Its lane.
+        lane: LaneId,
+        /// Its name.
+        name: String,
+    },
+    /// A participant has gone.
+    Left {
+        /// Its lane.
+        lane: LaneId,
+    },
+    /// A 20 ms frame of a participant's audio.
+    Audio {
+        /// Its lane.
+        lane: LaneId,
+        /// Its sequence number, which wraps.
+        seq: u16,
+        /// Where its samples begin in [`Input::pcm`].
+        from: u32,
+        /// How many samples it has.
+        len: u16,
+    },
+    /// A participant typed a text.
+    UserText {
+        /// Its lane.
+        lane: LaneId,
+        /// The text.
+        text: String,
+    },
+    /// The recogniser's words for an utterance.
+    Transcript {
+        /// The lane.
+        lane: LaneId,
+        /// The utterance.
+        utterance: UtteranceId,
+        /// All its words so far.
+        text: String,
+        /// How sure the recogniser is, 0 to 1.
+        confidence: f32,
+        /// No more will come for this utterance.
+        last: bool,
+    },
+    /// The recogniser gave an utterance up.
+    RecogniserFailed {
+        /// The lane.
+        lane: LaneId,
+        /// The utterance.
+        utterance: UtteranceId,
+        /// Why, for a person to read.
+        cause: String,
+    },
+    /// A piece of an item's audio, at the session's rate.
+    Speech {
+        /// The item.
+        item: ItemId,
+        /// The samples.
+        pcm: Clip,
+        /// No more will come for this item.
+        last: bool,
+    },
+    /// The synthesiser gave an item up.
+    SynthesiserFailed {
+        /// The item.
+        item: ItemId,
+        /// Why, for a person to read.
+        cause: String,
+    },
+    /// The outcome of a call that a worker had.
+    ToolResult {
+        /// The call.
+        call: CallId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// End the call, for the reason given.
+    HangUp {
+        /// Who asked for it, or why.
+        reason: String,
+    },
+}

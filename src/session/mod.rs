@@ -1,0 +1,321 @@
+//! The session: one conversation, as a deterministic state machine.
+//!
+//! [`Session::step`] turns a tick and what arrived for it into a tick of audio, events and effects.
+//! Its eight phases follow each other in a fixed order:
+//!
+//! ```text
+//! admit   what arrived, in arrival order; a hand-over of the last tick becomes effective
+//! hear    a lane per participant → voice → floor
+//! wake    delays that are over: end of turn, false interruption, overdue engines and tools
+//! think   the agent answers turns and tool outcomes
+//! work    tool calls, synchronously, in order
+//! speak   playout → exactly one tick of audio
+//! route   the agent graph: at most one move, effective at the next tick
+//! seal    the digest
+//! ```
+//!
+//! **Invariant:** no clock, no I/O, no threads, no locks: equal plans and inputs give equal outputs,
+//! bit for bit, and a session serialised at any tick goes on alike.
+
+pub mod checkpoint;
+pub mod event;
+mod hear;
+pub mod input;
+pub mod lane;
+pub mod output;
+pub mod plan;
+mod seal;
+mod speak;
+mod think;
+mod wake;
+mod work;
+
+pub(crate) use seal::digest_pcm;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Tick;
+use crate::id::{AgentId, CallId, ItemId};
+use crate::pcm::playout::Playout;
+use crate::seed::Seed;
+use crate::talk::floor::{Floor, TurnEnd};
+use crate::talk::transcript::Transcript;
+use crate::think::Facts;
+use crate::think::echo::Echo;
+use crate::think::script::Asked;
+use crate::tool::{Hands, Outcome, ToolCall};
+
+use event::{EndReason, Event, EventKind};
+use input::{Inbound, Input};
+use lane::Lane;
+use output::Output;
+use plan::{AgentKind, Plan};
+
+/// One conversation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Session {
+    life: Life,
+    /// The next tick.
+    tick: Tick,
+    seed: Seed,
+    digest: u64,
+    events: u64,
+    lanes: Vec<Lane>,
+    floor: Floor,
+    playout: Playout,
+    transcript: Transcript,
+    /// What the items say that are announced, for the transcript.
+    speaking: BTreeMap<ItemId, Speaking>,
+    echo: Option<Echo>,
+    agent: AgentId,
+    next_agent: Option<AgentId>,
+    moves_in_turn: u32,
+    facts: Facts,
+    items: u32,
+    calls: u32,
+    occurrences: BTreeMap<String, u32>,
+    pending: Vec<Pending>,
+    answered: Vec<Answered>,
+    /// Turns that ended in this tick; empty between ticks.
+    turns: Vec<Ended>,
+}
+
+/// The life of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Life {
+    /// It has not stepped.
+    Ready,
+    /// It goes on.
+    Running,
+    /// It ends when everything said has been played.
+    Closing(EndReason),
+    /// It is over.
+    Ended,
+}
+
+/// An item that is announced and not over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Speaking {
+    from: Tick,
+    text: String,
+    apology: bool,
+}
+
+/// A call without an outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Pending {
+    call: CallId,
+    name: String,
+    since: Tick,
+    timeout: u64,
+    asked: Asked,
+    deferred: bool,
+}
+
+/// An outcome that the agent does not know yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Answered {
+    name: String,
+    asked: Asked,
+    outcome: Outcome,
+}
+
+/// A turn of the user that is to be answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Ended {
+    #[serde(skip)]
+    turn: Option<TurnEnd>,
+    typed: bool,
+}
+
+impl Session {
+    /// A session of a plan, about to begin.
+    #[must_use]
+    pub fn new(plan: &Plan, seed: u64) -> Self {
+        let echo = match plan.agent(plan.start).kind {
+            AgentKind::Echo { delay } => Some(Echo::new(delay, plan.samples())),
+            AgentKind::Scripted(_) => None,
+        };
+        Self {
+            life: Life::Ready,
+            tick: Tick(0),
+            seed: Seed::new(seed),
+            digest: 0,
+            events: 0,
+            lanes: Vec::new(),
+            floor: Floor::new(),
+            playout: Playout::default(),
+            transcript: Transcript::new(plan.limits.transcript),
+            speaking: BTreeMap::new(),
+            echo,
+            agent: plan.start,
+            next_agent: None,
+            moves_in_turn: 0,
+            facts: Facts::new(),
+            items: 0,
+            calls: 0,
+            occurrences: BTreeMap::new(),
+            pending: Vec::new(),
+            answered: Vec::new(),
+            turns: Vec::new(),
+        }
+    }
+
+    /// Does one tick. `input` is drained; `out` is cleared and filled. After the session has ended,
+    /// nothing happens any more.
+    ///
+    /// # Panics
+    /// If the tick is not the next one, allowing for those skipped: a fault of the driver.
+    pub fn step(&mut self, plan: &Plan, input: &mut Input, hands: &mut dyn Hands, out: &mut Output) {
+        out.clear();
+        if self.life == Life::Ended {
+            out.audio.resize(plan.samples(), 0);
+            out.heard.resize(plan.samples(), 0);
+            out.ended = true;
+            return;
+        }
+        let now = self.begin(input);
+        self.admit(plan, now, input, out);
+        self.hear(plan, now, input.skipped, out);
+        self.wake(plan, now, out);
+        let mut occasions = self.think(plan, now, out);
+        self.work(plan, now, hands, &mut occasions, out);
+        self.route(plan, now, &occasions, out);
+        self.speak(plan, now, out);
+        self.seal(plan, now, out);
+    }
+
+    fn begin(&mut self, input: &Input) -> Tick {
+        let expected = self.tick.after(u64::from(input.skipped));
+        assert_eq!(input.tick, expected, "a driver steps every tick, or says what it skipped");
+        self.tick = input.tick.after(1);
+        input.tick
+    }
+
+    fn admit(&mut self, plan: &Plan, now: Tick, input: &mut Input, out: &mut Output) {
+        if input.skipped > 0 {
+            self.event(now, EventKind::TickSkipped { count: input.skipped }, out);
+        }
+        if self.life == Life::Ready {
+            self.life = Life::Running;
+            let agent = plan.agent(self.agent).name.clone();
+            self.event(now, EventKind::SessionCreated { agent }, out);
+            self.enter(plan, now, crate::think::script::Moment::Greeting, out);
+        }
+        if let Some(agent) = self.next_agent.take() {
+            self.agent = agent;
+            self.enter(plan, now, crate::think::script::Moment::Arrival, out);
+        }
+        // Taken out and put back, so that the list keeps its memory.
+        let mut inbound = std::mem::take(&mut input.inbound);
+        for value in inbound.drain(..) {
+            self.admit_one(plan, now, value, &input.pcm, out);
+        }
+        input.inbound = inbound;
+        self.note_deferred(now, out);
+    }
+
+    fn admit_one(&mut self, plan: &Plan, now: Tick, value: Inbound, pcm: &[i16], out: &mut Output) {
+        match value {
+            Inbound::Joined { lane, name } => self.join(plan, now, lane, name, out),
+            Inbound::Left { lane } => self.leave(plan, now, lane, out),
+            Inbound::Audio { lane, seq, from, len } => {
+                let frame = pcm.get(from as usize..from as usize + usize::from(len));
+                let lane = self.lanes.iter_mut().find(|known| known.id == lane && known.present);
+                if let (Some(lane), Some(frame)) = (lane, frame) {
+                    lane.push(plan, seq, frame);
+                }
+            }
+            Inbound::UserText { lane, text } => self.typed(plan, now, lane, text, out),
+            Inbound::Transcript { lane, utterance, text, confidence, last } => {
+                self.transcript(plan, now, (lane, utterance), (text, confidence, last), out);
+            }
+            Inbound::RecogniserFailed { lane, utterance, cause } => {
+                self.recogniser_failed(plan, now, lane, utterance, cause, out);
+            }
+            Inbound::Speech { item, pcm, last } => {
+                // Late audio of an item that was cut or failed is of no use any more.
+                self.playout.push(item, pcm, last);
+            }
+            Inbound::SynthesiserFailed { item, cause } => {
+                self.synthesiser_failed(plan, now, item, cause, out);
+            }
+            Inbound::ToolResult { call, outcome } => self.tool_result(now, call, outcome, out),
+            Inbound::HangUp { reason } => self.close(EndReason::HungUp(reason)),
+        }
+    }
+
+    /// Ends the session once everything said has been played; the first reason stands.
+    fn close(&mut self, reason: EndReason) {
+        if self.life == Life::Running {
+            self.life = Life::Closing(reason);
+        }
+    }
+
+    fn event(&mut self, tick: Tick, kind: EventKind, out: &mut Output) {
+        out.events.push(Event { seq: self.events, tick, kind });
+        self.events += 1;
+    }
+
+    fn limit(&mut self, now: Tick, limit: &str, out: &mut Output) {
+        self.event(now, EventKind::LimitReached { limit: limit.to_owned() }, out);
+    }
+
+    /// The next tick.
+    #[must_use]
+    pub const fn tick(&self) -> Tick {
+        self.tick
+    }
+
+    /// The digest of everything so far.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.life == Life::Ended
+    }
+
+    /// The current agent.
+    #[must_use]
+    pub const fn agent(&self) -> AgentId {
+        self.agent
+    }
+
+    /// What was said so far.
+    #[must_use]
+    pub const fn said(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// What the session remembers.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The participants' lanes, in the order in which they joined.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Randomness of this session.
+    pub const fn seed(&mut self) -> &mut Seed {
+        &mut self.seed
+    }
+
+    fn next_call(&mut self, name: &str, arguments: crate::tool::Json) -> ToolCall {
+        let id = CallId(self.calls);
+        self.calls += 1;
+        let occurrence = self.occurrences.entry(name.to_owned()).or_insert(0);
+        let call = ToolCall { id, name: name.to_owned(), arguments, occurrence: *occurrence };
+        *occurrence += 1;
+        call
+    }
+}

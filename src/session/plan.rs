@@ -1,0 +1,278 @@
+//! A configuration, prepared: names resolved, milliseconds turned into ticks, templates read.
+//!
+//! A plan is what many sessions share; a session is handed the plan at each step and holds none of
+//! it. The configuration stays inside, since the journal carries it.
+//!
+//! **Invariant:** a plan is immutable and can be made again from its configuration.
+
+use std::collections::BTreeMap;
+
+use crate::clock::{FRAME_MS, Rate, TickLen};
+use crate::config::template::Template;
+use crate::config::{self, Config, RecogniserEngine, SynthesiserEngine, When};
+use crate::graph::{AgentGraph, Condition, Transition};
+use crate::id::AgentId;
+use crate::pcm::resample::ResamplerTable;
+use crate::talk::floor::FloorRules;
+use crate::think::script::Script;
+use crate::tool::{Delivery, Json, Run, ToolSpec};
+
+/// What the sessions of one configuration share.
+#[derive(Debug)]
+pub struct Plan {
+    /// The configuration that it was made of.
+    pub config: Config,
+    /// The length of a tick.
+    pub len: TickLen,
+    /// The rate of what is heard and said.
+    pub rate: Rate,
+    /// The delays of the floor.
+    pub rules: FloorRules,
+    /// Voice detection's threshold.
+    pub threshold: f32,
+    /// Frames that a lane waits for a missing one.
+    pub reorder: u16,
+    /// Samples of the fade of a cut.
+    pub fade: usize,
+    /// Whether there is a recogniser, and how many ticks its words are awaited.
+    pub recogniser: Option<u64>,
+    /// Whether there is a synthesiser, and how many ticks its audio is awaited.
+    pub synthesiser: Option<u64>,
+    /// The apology.
+    pub apology: String,
+    /// Words that do not take the turn.
+    pub backchannels: Vec<String>,
+    /// The agents; an [`AgentId`] is a position here.
+    pub agents: Vec<AgentPlan>,
+    /// The agent that the call begins with.
+    pub start: AgentId,
+    /// Who hands over to whom.
+    pub graph: AgentGraph,
+    /// What is known of the tools.
+    pub tools: BTreeMap<String, ToolSpec>,
+    /// The longest call, in ticks.
+    pub call_max: Option<u64>,
+    /// The most hand-overs within a turn of the user.
+    pub moves_max: u32,
+    /// From the session's rate to that of speech.
+    pub to_speech: ResamplerTable,
+    /// The bounds of what a session holds.
+    pub limits: Limits,
+}
+
+/// An agent, prepared.
+#[derive(Debug)]
+pub struct AgentPlan {
+    /// Its name.
+    pub name: String,
+    /// Its voice.
+    pub voice: String,
+    /// What it does.
+    pub kind: AgentKind,
+}
+
+/// The kinds of agent.
+#[derive(Debug)]
+pub enum AgentKind {
+    /// Says back what it hears, so many samples after the next tick.
+    Echo {
+        /// Samples.
+        delay: usize,
+    },
+    /// Answers by a script.
+    Scripted(Box<Script>),
+}
+
+/// The bounds of what a session holds. What is beyond is refused, and `limit.reached` says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Participants: as many as a room of talkers can be understood in.
+    pub lanes: usize,
+    /// Items announced and not played: half a minute of short sentences.
+    pub items: usize,
+    /// Calls without an outcome.
+    pub calls: usize,
+    /// Utterances of a lane whose words are awaited.
+    pub utterances: usize,
+    /// The longest utterance in milliseconds: recognisers lose their way in longer ones.
+    pub utterance_ms: u32,
+    /// Entries of the transcript.
+    pub transcript: usize,
+    /// Facts.
+    pub facts: usize,
+    /// Characters of a text from outside.
+    pub text: usize,
+    /// Entries into `think` within a tick for results delivered in the same tick.
+    pub reentries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lanes: 16,
+            items: 32,
+            calls: 32,
+            utterances: 8,
+            utterance_ms: 30_000,
+            transcript: 512,
+            facts: 256,
+            text: 4_000,
+            reentries: 4,
+        }
+    }
+}
+
+/// A configuration that cannot be turned into a plan: it was not checked before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplanned(pub String);
+
+impl std::fmt::Display for Unplanned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the configuration cannot be used: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unplanned {}
+
+impl Plan {
+    /// Prepares a configuration that [`config::parse`] has accepted.
+    ///
+    /// # Errors
+    /// What the check would have found, had it been made.
+    pub fn new(config: Config) -> Result<Self, Unplanned> {
+        let wrong = |what: &str| Unplanned(what.to_owned());
+        let len = TickLen::from_ms(config.audio.tick_ms).ok_or_else(|| wrong("audio.tick_ms"))?;
+        let rate = Rate::from_hz(config.audio.rate_hz).ok_or_else(|| wrong("audio.rate_hz"))?;
+        let names: Vec<&String> = config.agents.keys().collect();
+        let agent = |name: &str| {
+            let at = names.iter().position(|known| known.as_str() == name);
+            at.map(|at| AgentId(at as u16)).ok_or_else(|| Unplanned(format!("no agent `{name}`")))
+        };
+        let start = match &config.start {
+            Some(name) => agent(name)?,
+            None => AgentId(0),
+        };
+        let transitions = config.transitions.iter().enumerate().map(|(id, t)| transition(id, t, &agent));
+        let graph = AgentGraph::new(names.len(), transitions.collect::<Result<_, _>>()?)
+            .map_err(|bad| Unplanned(format!("transition {} leads nowhere", bad.transition)))?;
+        let agents = config.agents.iter().map(|(name, agent)| agent_plan(name, agent, &config, rate));
+        let limits = Limits::default();
+        let speech = &config.speech;
+        Ok(Self {
+            len,
+            rate,
+            rules: floor_rules(&config.turn, len),
+            threshold: config.voice.threshold as f32,
+            reorder: (config.voice.reorder_ms / FRAME_MS) as u16,
+            fade: rate.samples(config.turn.fade_ms),
+            recogniser: (speech.recogniser.engine != RecogniserEngine::None)
+                .then(|| len.ticks_min_one(speech.recogniser.timeout_ms)),
+            synthesiser: (speech.synthesiser.engine != SynthesiserEngine::None)
+                .then(|| len.ticks_min_one(speech.synthesiser.timeout_ms)),
+            apology: speech.apology.clone(),
+            backchannels: config.turn.backchannels.clone(),
+            agents: agents.collect::<Result<_, _>>()?,
+            start,
+            graph,
+            tools: config.tools.iter().map(|(name, tool)| (name.clone(), tool_spec(name, tool))).collect(),
+            call_max: (config.call.max_ms > 0).then(|| len.ticks_min_one(config.call.max_ms)),
+            moves_max: config.call.max_moves_per_turn,
+            to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
+            limits,
+            config,
+        })
+    }
+
+    /// The agent of an id that this plan has given out.
+    #[must_use]
+    pub fn agent(&self, id: AgentId) -> &AgentPlan {
+        &self.agents[usize::from(id.0)]
+    }
+
+    /// Samples in a tick, at the session's rate.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.rate.frame() * self.len.frames() as usize
+    }
+}
+
+fn floor_rules(turn: &config::Turn, len: TickLen) -> FloorRules {
+    let unless_zero = |ms| (ms > 0).then(|| len.ticks_min_one(ms));
+    FloorRules {
+        end_silence_min: len.ticks_min_one(turn.end_silence_min_ms),
+        end_silence_max: len.ticks_min_one(turn.end_silence_max_ms),
+        barge_in: turn.barge_in.then(|| len.ticks_min_one(turn.barge_in_ms)),
+        gap: len.ticks(turn.gap_ms),
+        false_interruption: unless_zero(turn.false_interruption_ms),
+        away: unless_zero(turn.away_ms),
+    }
+}
+
+fn agent_plan(
+    name: &str,
+    agent: &config::Agent,
+    config: &Config,
+    rate: Rate,
+) -> Result<AgentPlan, Unplanned> {
+    let default_voice = config.speech.synthesiser.voice.clone();
+    let (voice, kind) = match agent {
+        config::Agent::Echo(echo) => {
+            (default_voice, AgentKind::Echo { delay: rate.samples(echo.delay_ms) })
+        }
+        config::Agent::Scripted(scripted) => {
+            let script = Script::new(scripted, &config.slots)
+                .map_err(|what| Unplanned(format!("agent `{name}`: {what}")))?;
+            let voice = scripted.voice.clone().unwrap_or(default_voice);
+            (voice, AgentKind::Scripted(Box::new(script)))
+        }
+    };
+    Ok(AgentPlan { name: name.to_owned(), voice, kind })
+}
+
+fn transition(
+    id: usize,
+    transition: &config::Transition,
+    agent: &impl Fn(&str) -> Result<AgentId, Unplanned>,
+) -> Result<Transition, Unplanned> {
+    let say = transition.say.as_deref().map(Template::parse).transpose();
+    Ok(Transition {
+        id: id as u16,
+        from: agent(&transition.from)?,
+        to: agent(&transition.to)?,
+        condition: match &transition.when {
+            When::Intent(name) => Condition::Intent(name.clone()),
+            When::ToolResult(result) => Condition::ToolResult {
+                tool: result.tool.clone(),
+                key: result.key.clone(),
+                operator: result.operator,
+                value: result.value.clone(),
+            },
+        },
+        priority: transition.priority,
+        say: say.map_err(|error| Unplanned(format!("transition {id}: {error}")))?,
+    })
+}
+
+/// What a configuration says of a tool.
+#[must_use]
+pub fn tool_spec(name: &str, tool: &config::Tool) -> ToolSpec {
+    // A canned tool that takes its time in reality takes it in virtual time, too.
+    let canned_ms = tool.canned.as_ref().map_or(0, |canned| canned.takes_ms);
+    ToolSpec {
+        name: name.to_owned(),
+        description: tool.description.clone(),
+        parameters: Json(tool.parameters.clone()),
+        run: match tool.run {
+            config::Run::Inline => Run::Inline,
+            config::Run::Worker => Run::Worker,
+        },
+        budget_ms: tool.budget_ms,
+        latency_ms: tool.latency_ms.max(canned_ms),
+        timeout_ms: tool.timeout_ms,
+        delivery: match tool.delivery {
+            config::Delivery::NextTick => Delivery::NextTick,
+            config::Delivery::SameTick => Delivery::SameTick,
+        },
+        idempotent: tool.idempotent,
+    }
+}

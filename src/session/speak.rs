@@ -1,0 +1,166 @@
+//! What the agent says, and what becomes of it.
+
+use super::event::{CutCause, EventKind};
+use super::output::{Effect, Output};
+use super::plan::Plan;
+use super::{Life, Session, Speaking};
+use crate::clock::Tick;
+use crate::id::ItemId;
+use crate::pcm::playout::Heard;
+use crate::talk::transcript::{Said, Speaker};
+
+impl Session {
+    /// Announces a text of the current agent and asks for its audio.
+    pub(super) fn say(&mut self, plan: &Plan, now: Tick, text: String, out: &mut Output) {
+        if text.trim().is_empty() {
+            return;
+        }
+        self.announce(plan, now, text, false, out);
+    }
+
+    /// Says the apology, unless one is waiting to be heard already. It goes before all that has not
+    /// begun.
+    pub(super) fn apologise(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        if self.speaking.values().any(|speaking| speaking.apology) {
+            return;
+        }
+        if let Some(item) = self.announce(plan, now, plan.apology.clone(), true, out) {
+            self.playout.prefer(item);
+        }
+    }
+
+    fn announce(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        text: String,
+        apology: bool,
+        out: &mut Output,
+    ) -> Option<ItemId> {
+        if self.playout.len() >= plan.limits.items {
+            self.limit(now, "items", out);
+            return None;
+        }
+        let item = ItemId(self.items);
+        self.items += 1;
+        let agent = plan.agent(self.agent);
+        let message = EventKind::AgentMessage { item, agent: agent.name.clone(), text: text.clone() };
+        self.event(now, message, out);
+        if plan.synthesiser.is_none() {
+            // Without a voice, what is written is said.
+            self.floor.agent_heard(now);
+            let speaker = Speaker::Agent(self.agent);
+            self.transcript.push(Said { speaker, text, from: now, to: now, interrupted: false });
+            return None;
+        }
+        self.playout.queue(item, self.agent, text.clone(), now);
+        let voice = agent.voice.clone();
+        out.effects.push(Effect::Speak { item, text: text.clone(), voice, apology });
+        self.speaking.insert(item, Speaking { from: now, text, apology });
+        Some(item)
+    }
+
+    /// Fills the tick with what the agent says.
+    pub(super) fn speak(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        out.audio.resize(plan.samples(), 0);
+        if let Some(echo) = &mut self.echo {
+            echo.reflect(&out.heard, &mut out.audio);
+            out.agent_speech = out.user_speech;
+        } else {
+            // The agent does not begin while somebody speaks.
+            let may_start = !self.floor.user_speaks();
+            self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
+            out.agent_speech = out.played.iter().any(|played| played.samples > 0);
+            self.note_played(now, out);
+        }
+        if out.agent_speech {
+            self.floor.agent_heard(now);
+        }
+        self.end_if_done(now, out);
+    }
+
+    fn note_played(&mut self, now: Tick, out: &mut Output) {
+        for at in 0..out.played.len() {
+            let played = out.played[at];
+            if played.started {
+                if let Some(speaking) = self.speaking.get_mut(&played.item) {
+                    speaking.from = now;
+                }
+                self.event(now, EventKind::AgentSpeechStarted { item: played.item }, out);
+            }
+            if played.finished {
+                if let Some(Speaking { from, text, .. }) = self.speaking.remove(&played.item) {
+                    let speaker = Speaker::Agent(played.agent);
+                    self.transcript.push(Said { speaker, text, from, to: now, interrupted: false });
+                }
+                self.event(now, EventKind::AgentSpeechFinished { item: played.item }, out);
+            }
+        }
+    }
+
+    fn end_if_done(&mut self, now: Tick, out: &mut Output) {
+        let Life::Closing(reason) = &self.life else { return };
+        if !self.playout.is_idle() {
+            return;
+        }
+        let reason = reason.clone();
+        self.life = Life::Ended;
+        out.ended = true;
+        self.event(now, EventKind::SessionEnded { reason }, out);
+    }
+
+    /// Cuts everything the agent is saying or about to say.
+    pub(super) fn cut(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        cause: CutCause,
+        (since, voiced_ms): (Tick, u64),
+        out: &mut Output,
+    ) {
+        let mut heard = Vec::new();
+        self.playout.cut(plan.fade, &mut heard);
+        for Heard { item, agent, samples, spoken, unspoken } in heard {
+            let played_ms = plan.rate.ms(samples);
+            let from = self.speaking.get(&item).map_or(now, |speaking| speaking.from);
+            if samples > 0 {
+                let (speaker, text) = (Speaker::Agent(agent), spoken.clone());
+                self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
+            }
+            let kind =
+                EventKind::AgentInterrupted { item, cause, since, voiced_ms, played_ms, spoken, unspoken };
+            self.event(now, kind, out);
+        }
+    }
+
+    /// The interruption was false: the agent goes on where it was cut.
+    pub(super) fn resume(&mut self, _plan: &Plan, now: Tick, out: &mut Output) {
+        self.floor.decided();
+        if self.playout.resume(now) {
+            self.event(now, EventKind::AgentResumed, out);
+        }
+    }
+
+    /// An item will get no (more) audio: the apology takes its place. An apology that fails is not
+    /// apologised for.
+    pub(super) fn synthesiser_failed(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        item: ItemId,
+        cause: String,
+        out: &mut Output,
+    ) {
+        let Some(heard) = self.playout.remove(item) else { return };
+        let speaking = self.speaking.remove(&item);
+        self.event(now, EventKind::SynthesiserFailed { item, cause }, out);
+        if heard.samples > 0 {
+            let from = speaking.as_ref().map_or(now, |speaking| speaking.from);
+            let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken);
+            self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
+        }
+        if speaking.is_some_and(|speaking| !speaking.apology) {
+            self.apologise(plan, now, out);
+        }
+    }
+}

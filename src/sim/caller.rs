@@ -1,0 +1,216 @@
+//! A caller: a participant that plays clips and types texts at cues.
+//!
+//! The caller hears the agent's previous tick, as the session hears the caller's: each cue waits for
+//! something to have happened there. Between cues it sends its noise bed, or silence.
+
+use std::sync::Arc;
+
+use crate::clock::{Rate, Tick, TickLen};
+use crate::id::LaneId;
+use crate::session::input::{Inbound, Input};
+use crate::session::output::Output;
+use crate::slot::Edge;
+
+use super::network::Network;
+
+/// When a cue comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// So long after the start of the call.
+    Start(u32),
+    /// So long after the cue before it was over.
+    Previous(u32),
+    /// Once the agent has spoken for so long, without a pause, since the cue before.
+    AgentSpoke(u32),
+    /// Once the agent has spoken since the cue before, and then been silent for so long.
+    AgentSilent(u32),
+}
+
+/// What a caller does at a cue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Plays a clip, at the session's rate.
+    Play(Arc<[i16]>),
+    /// Types a text.
+    Type(String),
+}
+
+/// Something for a caller to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cue {
+    /// When, in milliseconds.
+    pub when: When,
+    /// What.
+    pub act: Act,
+}
+
+/// What a caller does in a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The caller's name.
+    pub name: String,
+    /// Its cues, in order.
+    pub cues: Vec<Cue>,
+    /// Noise that it sends all the time, looped; empty for none.
+    pub noise: Arc<[i16]>,
+    /// A cue that waits for the agent comes after so long in any case, in milliseconds.
+    pub patience_ms: u32,
+    /// After the last cue, how long nobody is heard before the caller hangs up, in milliseconds.
+    pub hang_up_ms: u32,
+    /// Whether any audio is sent: a caller that only types has no microphone.
+    pub audio: bool,
+}
+
+/// How long a cue waits for the agent at most, unless said otherwise: longer than the longest answer
+/// of a demo, and short enough to see that one is missing.
+pub const PATIENCE_MS: u32 = 20_000;
+
+/// How long a caller waits for the agent after its last cue: longer than a turn's maximum silence
+/// and a slow tool together.
+pub const HANG_UP_MS: u32 = 6_000;
+
+/// A caller in a call.
+#[derive(Debug)]
+pub struct Caller {
+    part: Part,
+    lane: LaneId,
+    len: TickLen,
+    rate: Rate,
+    network: Network,
+    next: usize,
+    playing: Option<(Arc<[i16]>, usize)>,
+    noise_at: usize,
+    seq: u16,
+    agent: AgentHeard,
+    previous_over: Tick,
+    gone: bool,
+    frame: Vec<i16>,
+}
+
+/// What the caller has heard of the agent since its last cue.
+#[derive(Debug, Clone, Copy, Default)]
+struct AgentHeard {
+    speaks: bool,
+    since: Tick,
+    ever: bool,
+}
+
+impl Caller {
+    /// A caller on a lane of a session with these ticks and rate.
+    #[must_use]
+    pub fn new(part: Part, lane: LaneId, len: TickLen, rate: Rate, network: Network) -> Self {
+        Self {
+            part,
+            lane,
+            len,
+            rate,
+            network,
+            next: 0,
+            playing: None,
+            noise_at: 0,
+            seq: 0,
+            agent: AgentHeard::default(),
+            previous_over: Tick(0),
+            gone: false,
+            frame: Vec::with_capacity(rate.frame()),
+        }
+    }
+
+    fn is_due(&self, when: When, now: Tick) -> bool {
+        let after = |since: Tick, ms: u32| now.since(since) >= self.len.ticks(ms);
+        let agent = self.agent;
+        match when {
+            When::Start(ms) => now.0 >= self.len.ticks(ms),
+            When::Previous(ms) => after(self.previous_over, ms),
+            When::AgentSpoke(_) | When::AgentSilent(_) if after(self.previous_over, self.part.patience_ms) => true,
+            When::AgentSpoke(ms) => agent.speaks && after(agent.since, ms),
+            When::AgentSilent(ms) => agent.ever && !agent.speaks && after(agent.since, ms),
+        }
+    }
+
+    fn act(&mut self, now: Tick, input: &mut Input) {
+        while self.playing.is_none() {
+            let Some(cue) = self.part.cues.get(self.next) else { return };
+            if !self.is_due(cue.when, now) {
+                return;
+            }
+            match &cue.act {
+                Act::Play(clip) => self.playing = Some((Arc::clone(clip), 0)),
+                Act::Type(text) => {
+                    input.inbound.push(Inbound::UserText { lane: self.lane, text: text.clone() });
+                    self.over(now);
+                }
+            }
+            self.next += 1;
+        }
+    }
+
+    /// A cue is over: what the next one waits for counts from here.
+    fn over(&mut self, now: Tick) {
+        self.previous_over = now;
+        // An agent that is still speaking is heard speaking from here on.
+        self.agent.since = now;
+        self.agent.ever = self.agent.speaks;
+    }
+
+    /// The next 20 ms of what the caller sends.
+    fn fill_frame(&mut self, now: Tick) {
+        let len = self.rate.frame();
+        self.frame.clear();
+        self.frame.resize(len, 0);
+        let noise = &self.part.noise;
+        if !noise.is_empty() {
+            for sample in &mut self.frame {
+                *sample = noise[self.noise_at % noise.len()];
+                self.noise_at = (self.noise_at + 1) % noise.len();
+            }
+        }
+        let Some((clip, at)) = &mut self.playing else { return };
+        let to = (*at + len).min(clip.len());
+        for (sample, &voice) in self.frame.iter_mut().zip(&clip[*at..to]) {
+            *sample = sample.saturating_add(voice);
+        }
+        *at = to;
+        if to == clip.len() {
+            self.playing = None;
+            self.over(now);
+        }
+    }
+}
+
+impl Edge for Caller {
+    fn give(&mut self, now: Tick, input: &mut Input) {
+        if self.gone {
+            return;
+        }
+        if now.0 == 0 || (self.seq == 0 && self.next == 0 && self.previous_over == Tick(0) && input.skipped > 0) {
+            input.inbound.push(Inbound::Joined { lane: self.lane, name: self.part.name.clone() });
+        }
+        // Ticks that the pacer jumped over were lived by the caller, too.
+        for _ in 0..=input.skipped {
+            self.act(now, input);
+            if self.part.audio {
+                for _ in 0..self.len.frames() {
+                    self.fill_frame(now);
+                    self.network.send(self.lane, self.seq, &self.frame, input);
+                    self.seq = self.seq.wrapping_add(1);
+                }
+            }
+        }
+        let done = self.next == self.part.cues.len() && self.playing.is_none();
+        let quiet = now.since(self.previous_over.max(self.agent.since)) >= self.len.ticks(self.part.hang_up_ms);
+        if done && quiet && !self.agent.speaks {
+            self.gone = true;
+            input.inbound.push(Inbound::Left { lane: self.lane });
+            input.inbound.push(Inbound::HangUp { reason: format!("{} hung up", self.part.name) });
+        }
+    }
+
+    fn take(&mut self, now: Tick, out: &Output) {
+        if out.agent_speech != self.agent.speaks {
+            self.agent.speaks = out.agent_speech;
+            self.agent.since = now;
+        }
+        self.agent.ever |= out.agent_speech;
+    }
+}

@@ -1,0 +1,173 @@
+//! A slot: one session with everything around it, stepped a tick at a time.
+//!
+//! Each tick a slot gathers what its edges have to give, in their fixed order, notes it in the
+//! journal, steps the session, and lets the edges take what came of it. Who calls
+//! [`Slot::tick`], and when, is the driver's: a shard in real time, a world in virtual time.
+//!
+//! **Invariant:** both drivers run exactly this code; only the edges differ.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::clock::Tick;
+use crate::id::CallId;
+use crate::journal::{Scribe, Sealed};
+use crate::session::Session;
+use crate::session::input::Input;
+use crate::session::output::Output;
+use crate::session::plan::Plan;
+use crate::tool::{Called, Hands, ToolCall};
+
+/// Something that a session is in touch with: participants, engines, workers, files.
+pub trait Edge: Send {
+    /// Adds what has arrived to the input of this tick.
+    fn give(&mut self, now: Tick, input: &mut Input);
+
+    /// Takes what came of this tick.
+    fn take(&mut self, now: Tick, out: &Output);
+}
+
+/// The edge that runs tools.
+pub trait ToolEdge: Edge + Hands {}
+
+impl<T: Edge + Hands> ToolEdge for T {}
+
+/// How a tick went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// The session goes on.
+    Running,
+    /// It ended in this tick, or before.
+    Ended,
+    /// It panicked, and is not stepped any more: a bug, with its message.
+    Panicked(String),
+}
+
+/// One session with everything around it.
+pub struct Slot {
+    plan: Arc<Plan>,
+    session: Session,
+    edges: Vec<Box<dyn Edge>>,
+    tools: Box<dyn ToolEdge>,
+    scribe: Option<Scribe>,
+    input: Input,
+    output: Output,
+    called: Vec<(CallId, Called)>,
+    status: Status,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Slot(tick {}, {:?})", self.session.tick(), self.status)
+    }
+}
+
+impl Slot {
+    /// A slot for a session. The edges give and take in the order in which they are listed; tools
+    /// come last.
+    #[must_use]
+    pub fn new(
+        plan: Arc<Plan>,
+        session: Session,
+        edges: Vec<Box<dyn Edge>>,
+        tools: Box<dyn ToolEdge>,
+        scribe: Option<Scribe>,
+    ) -> Self {
+        Self {
+            plan,
+            session,
+            edges,
+            tools,
+            scribe,
+            input: Input::default(),
+            output: Output::default(),
+            called: Vec::new(),
+            status: Status::Running,
+        }
+    }
+
+    /// Does the next tick, after jumping over `skipped` ticks. A panic of the session is its end, and
+    /// of nothing else; the journal keeps the inputs that led to it.
+    pub fn tick(&mut self, skipped: u32) -> &Status {
+        if self.status != Status::Running {
+            return &self.status;
+        }
+        let now = self.session.tick().after(u64::from(skipped));
+        self.input.clear(now, skipped);
+        for edge in &mut self.edges {
+            edge.give(now, &mut self.input);
+        }
+        self.tools.give(now, &mut self.input);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.arrived(&self.input);
+        }
+        self.called.clear();
+        let Self { plan, session, tools, input, output, called, .. } = self;
+        let mut hands = Noting { hands: tools.as_mut(), called };
+        let stepped = catch_unwind(AssertUnwindSafe(|| session.step(plan, input, &mut hands, output)));
+        if let Err(panic) = stepped {
+            self.output.clear();
+            self.status = Status::Panicked(message(&*panic));
+        } else if self.output.ended {
+            self.status = Status::Ended;
+        }
+        if let Some(scribe) = &mut self.scribe {
+            let Output { events, digest, .. } = &self.output;
+            scribe.sealed(Sealed { called: &self.called, events, digest: *digest });
+        }
+        for edge in &mut self.edges {
+            edge.take(now, &self.output);
+        }
+        self.tools.take(now, &self.output);
+        &self.status
+    }
+
+    /// What came of the last tick.
+    #[must_use]
+    pub const fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Audio that was played to its end, to be freed elsewhere.
+    pub const fn output_mut(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Its plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The journal's writer.
+    pub const fn scribe(&mut self) -> Option<&mut Scribe> {
+        self.scribe.as_mut()
+    }
+}
+
+/// What a panic said.
+#[must_use]
+pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Hands that note what became of each call, for the journal.
+struct Noting<'a> {
+    hands: &'a mut dyn ToolEdge,
+    called: &'a mut Vec<(CallId, Called)>,
+}
+
+impl Hands for Noting<'_> {
+    fn call(&mut self, call: &ToolCall) -> Called {
+        let called = self.hands.call(call);
+        self.called.push((call.id, called.clone()));
+        called
+    }
+}

@@ -1,0 +1,40 @@
+//! How agents decide what to say and do.
+//!
+//! An agent's thinking is a function of its script, what the user said or a tool answered, and the
+//! facts known: it returns [`Thought`]s, and the session carries them out. So far there are agents
+//! that need no model: [`script`]ed ones, and the [`echo`].
+//!
+//! **Invariant:** nothing here performs anything; thoughts are values.
+
+pub mod echo;
+pub mod phrase;
+pub mod script;
+
+use std::collections::BTreeMap;
+
+use crate::tool::Json;
+
+/// Facts of a session: what it remembers, by name.
+pub type Facts = BTreeMap<String, String>;
+
+/// Something an agent has decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Thought {
+    /// Say this.
+    Say(String),
+    /// Say the apology.
+    Apologise,
+    /// Call a tool.
+    Call {
+        /// Its name.
+        tool: String,
+        /// Its arguments.
+        arguments: Json,
+        /// What is needed to go on when the outcome is there.
+        asked: script::Asked,
+    },
+    /// Remember a fact.
+    Remember(String, String),
+    /// End the call once everything said has been played.
+    EndCall,
+}

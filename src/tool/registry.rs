@@ -1,0 +1,202 @@
+//! All tools of a process, by name, and the one way to run them.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{FailureKind, Json, Outcome, ToolCall, ToolSpec, unknown};
+
+/// What a tool may know of the call besides its arguments.
+#[derive(Debug, Clone)]
+pub struct ToolContext {
+    /// The session that calls.
+    pub session: String,
+    /// The call's id within the session, the same in a replay.
+    pub call: String,
+    /// How many calls of this tool came before it in the session.
+    pub occurrence: u32,
+    /// Sleeps for so many milliseconds in real time, and not at all in virtual time.
+    pub pause: fn(u32),
+}
+
+/// Code that an agent can call.
+///
+/// Closures are tools:
+///
+/// ```
+/// use antiphon::tool::{Registry, ToolSpec};
+/// use serde_json::json;
+///
+/// let mut tools = Registry::default();
+/// let schema = json!({ "type": "object", "required": ["a", "b"] });
+/// tools
+///     .add(ToolSpec::new("add", "Adds two numbers").parameters(schema).inline(), |_, arguments| {
+///         Ok(json!(arguments["a"].as_f64().unwrap_or(0.0) + arguments["b"].as_f64().unwrap_or(0.0)))
+///     })
+///     .unwrap();
+/// assert!(tools.spec("add").is_some());
+/// ```
+pub trait Tool: Send + Sync {
+    /// Runs the call. The arguments fit the tool's schema.
+    ///
+    /// # Errors
+    /// The reason of a failure, as the agent may say it.
+    fn call(&self, context: &ToolContext, arguments: &Value) -> Result<Value, String>;
+}
+
+impl<F> Tool for F
+where
+    F: Fn(&ToolContext, &Value) -> Result<Value, String> + Send + Sync,
+{
+    fn call(&self, context: &ToolContext, arguments: &Value) -> Result<Value, String> {
+        self(context, arguments)
+    }
+}
+
+/// Why a tool could not be added to a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongTool {
+    /// The tool's name.
+    pub tool: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl std::fmt::Display for WrongTool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tool `{}`: {}", self.tool, self.reason)
+    }
+}
+
+impl std::error::Error for WrongTool {}
+
+#[derive(Clone)]
+struct Entry {
+    spec: ToolSpec,
+    tool: Arc<dyn Tool>,
+    schema: Arc<jsonschema::Validator>,
+}
+
+/// Tools by name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    tools: BTreeMap<String, Entry>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.tools.keys()).finish()
+    }
+}
+
+impl Registry {
+    /// Adds a tool. One of the same name is replaced.
+    ///
+    /// # Errors
+    /// The spec's `parameters` are not a valid JSON Schema.
+    pub fn add(&mut self, spec: ToolSpec, tool: impl Tool + 'static) -> Result<(), WrongTool> {
+        let schema = jsonschema::validator_for(&spec.parameters.0).map_err(|error| WrongTool {
+            tool: spec.name.clone(),
+            reason: format!("`parameters` is not a JSON Schema: {error}"),
+        })?;
+        let entry = Entry { tool: Arc::new(tool), schema: Arc::new(schema), spec };
+        self.tools.insert(entry.spec.name.clone(), entry);
+        Ok(())
+    }
+
+    /// What is known of a tool.
+    #[must_use]
+    pub fn spec(&self, name: &str) -> Option<&ToolSpec> {
+        self.tools.get(name).map(|entry| &entry.spec)
+    }
+
+    /// The specs of all tools, by name.
+    pub fn specs(&self) -> impl Iterator<Item = &ToolSpec> {
+        self.tools.values().map(|entry| &entry.spec)
+    }
+
+    /// Runs a call to its end, on the caller's thread.
+    pub fn execute(&self, context: &ToolContext, call: &ToolCall) -> Outcome {
+        let Some(entry) = self.tools.get(&call.name) else {
+            return unknown(&call.name);
+        };
+        if let Err(error) = entry.schema.validate(&call.arguments.0) {
+            let at = error.instance_path().to_string();
+            let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
+            return Outcome::failed(
+                FailureKind::InvalidArguments,
+                format!("the arguments of `{}` are wrong{place}: {error}", call.name),
+            );
+        }
+        let run = AssertUnwindSafe(|| entry.tool.call(context, &call.arguments.0));
+        match catch_unwind(run) {
+            Ok(Ok(value)) => Outcome::Done(Json(value)),
+            Ok(Err(reason)) => Outcome::failed(FailureKind::Failed, reason),
+            Err(panic) => {
+                let said = panic
+                    .downcast_ref::<&str>()
+                    .map(ToString::to_string)
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "no message".to_owned());
+                Outcome::failed(FailureKind::Panicked, format!("tool `{}` panicked: {said}", call.name))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::CallId;
+
+    fn run(name: &str, arguments: Value) -> Outcome {
+        let mut tools = Registry::default();
+        let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } }, "required": ["n"] });
+        let spec = ToolSpec::new("half", "Halves").parameters(schema);
+        tools
+            .add(spec, |_: &ToolContext, arguments: &Value| match arguments["n"].as_i64() {
+                Some(13) => panic!("unlucky"),
+                Some(n) if n % 2 == 0 => Ok(json!(n / 2)),
+                _ => Err("odd".to_owned()),
+            })
+            .unwrap();
+        let context = ToolContext {
+            session: "s".into(),
+            call: "call-0".into(),
+            occurrence: 0,
+            pause: |_| (),
+        };
+        let call = ToolCall { id: CallId(0), name: name.into(), arguments: Json(arguments), occurrence: 0 };
+        tools.execute(&context, &call)
+    }
+
+    fn failure(outcome: Outcome) -> (FailureKind, String) {
+        match outcome {
+            Outcome::Failed(failure) => (failure.kind, failure.message),
+            Outcome::Done(value) => panic!("expected a failure, got {value:?}"),
+        }
+    }
+
+    #[test]
+    fn every_trouble_is_an_outcome() {
+        assert_eq!(run("half", json!({ "n": 8 })), Outcome::Done(Json(json!(4))));
+        assert_eq!(failure(run("half", json!({ "n": 7 }))), (FailureKind::Failed, "odd".into()));
+        assert_eq!(failure(run("third", json!({}))).0, FailureKind::UnknownTool);
+        let (kind, message) = failure(run("half", json!({ "n": "x" })));
+        assert_eq!(kind, FailureKind::InvalidArguments);
+        assert!(message.contains("/n"), "{message}");
+        let (kind, message) = failure(run("half", json!({ "n": 13 })));
+        assert_eq!((kind, message.contains("unlucky")), (FailureKind::Panicked, true));
+    }
+
+    #[test]
+    fn a_wrong_schema_is_refused() {
+        let spec = ToolSpec::new("t", "").parameters(json!({ "type": 7 }));
+        let wrong = Registry::default().add(spec, |_: &ToolContext, _: &Value| Ok(Value::Null));
+        assert!(wrong.unwrap_err().to_string().contains("tool `t`"));
+    }
+}
