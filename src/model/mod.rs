@@ -18,6 +18,9 @@ pub mod virtual_time;
 
 use std::ops::ControlFlow;
 
+use crate::clock::Rate;
+use crate::pcm::{Clip, resample};
+
 /// Why a speech engine could not do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpeechError {
@@ -94,4 +97,22 @@ pub trait Synthesiser: Send {
 
     /// The voices it has.
     fn voices(&self) -> Vec<String>;
+}
+
+/// Speaks a whole text into one clip at the rate of a session.
+///
+/// # Errors
+/// The engine failed.
+pub fn render(
+    engine: &mut dyn Synthesiser,
+    text: &str,
+    voice: &str,
+    rate: Rate,
+) -> Result<Clip, SpeechError> {
+    let mut pcm = Vec::new();
+    engine.speak(text, voice, &mut |piece| {
+        pcm.extend_from_slice(piece);
+        ControlFlow::Continue(())
+    })?;
+    Ok(Clip::from(resample::convert(&pcm, engine.rate_hz(), rate.hz())))
 }

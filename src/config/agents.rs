@@ -1,0 +1,257 @@
+//! Agents, what they understand, and how a call passes from one to the next.
+//!
+//! An agent listens for intents. An intent is recognised by phrases (for the recogniser and for
+//! typed text) or by patterns (for text only), and answers with words, a tool call, facts, or the
+//! end of the call. Transitions lead from agent to agent.
+//!
+//! Intents are a list whose items carry their name, not a map: their order decides ties, and a list
+//! keeps its order through every reader and writer of YAML and JSON, where a map may be sorted on
+//! the way.
+//!
+//! **Invariant:** every name used here is declared, and every template's placeholder can be filled,
+//! once [`parse`](super::parse) has accepted the file.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use super::schema::IDENTIFIER;
+
+/// One party to a call.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(transform = kind_is_scripted_by_default)]
+pub enum Agent {
+    /// Answers from its intents. The default `kind`.
+    Scripted(Scripted),
+    /// Says back what it hears.
+    Echo(Echo),
+}
+
+/// An agent without `kind` is scripted: most are.
+impl<'de> Deserialize<'de> for Agent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let kind = fields.remove("kind").unwrap_or("scripted".into());
+        let fields = Value::Object(fields);
+        match kind.as_str() {
+            Some("scripted") => serde_json::from_value(fields).map(Agent::Scripted),
+            Some("echo") => serde_json::from_value(fields).map(Agent::Echo),
+            _ => return Err(D::Error::unknown_variant(&kind.to_string(), &["scripted", "echo"])),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+fn kind_is_scripted_by_default(schema: &mut Schema) {
+    let scripted = schema.pointer_mut("/oneOf/0/required").and_then(Value::as_array_mut);
+    if let Some(required) = scripted {
+        required.retain(|key| key != "kind");
+    }
+}
+
+/// An agent that says back what it hears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Echo {
+    /// What this agent is for. Default empty.
+    #[schemars(length(max = 4000))]
+    pub description: String,
+    /// How much later the echo is heard, in milliseconds: 0 to 5000. Default 0, the next tick.
+    #[schemars(range(min = 0, max = 5_000))]
+    pub delay_ms: u32,
+}
+
+/// An agent that answers from its intents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scripted {
+    /// What this agent is for. Default empty.
+    #[schemars(length(max = 4000))]
+    pub description: String,
+    /// Its voice, instead of `speech.synthesiser.voice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub voice: Option<String>,
+    /// Said when the call starts with this agent. A template of facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub greeting: Option<String>,
+    /// Said when a hand-over arrives here. A template of facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub arrival: Option<String>,
+    /// Said when no intent matches. A template of facts. Default "Sorry, I did not understand
+    /// that."
+    #[schemars(length(min = 1, max = 4000))]
+    pub fallback: String,
+    /// Said when the caller is away. A template of facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub idle: Option<String>,
+    /// The tools it may call. Default none.
+    #[schemars(extend("uniqueItems" = true), length(max = 200))]
+    pub tools: Vec<String>,
+    /// What it understands. The best match wins; among equals the one listed first. Default none.
+    #[schemars(length(max = 200))]
+    pub intents: Vec<Intent>,
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            voice: None,
+            greeting: None,
+            arrival: None,
+            fallback: "Sorry, I did not understand that.".into(),
+            idle: None,
+            tools: Vec::new(),
+            intents: Vec::new(),
+        }
+    }
+}
+
+/// Something a caller may want, and what is done about it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// Its name, unique within the agent: letters, digits and `_`.
+    #[schemars(regex(pattern = IDENTIFIER))]
+    pub name: String,
+    /// How callers say it. `{slot}` stands for the words of a slot. Phrases or patterns are
+    /// required.
+    #[serde(default)]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 400)))]
+    pub phrases: Vec<String>,
+    /// Regular expressions over the text, in the syntax of the `regex` crate. A named group is a
+    /// placeholder. At most 1 MiB when compiled.
+    #[serde(default)]
+    #[schemars(length(max = 50), inner(length(min = 1, max = 1000)))]
+    pub patterns: Vec<String>,
+    /// Said at once. A template of slots, groups and facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub say: Option<String>,
+    /// A tool to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Invocation>,
+    /// Said with the result of `call`. A template that may also name `{result}` or
+    /// `{result.key.path}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub then: Option<String>,
+    /// Said if `call` fails. A template that may also name `{error}`. Without it, `speech.apology`
+    /// is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub failed: Option<String>,
+    /// Facts to remember, from name to template; `{fact.name}` recalls one. A template that names
+    /// `result` is filled when the result is there, the others at once. Default none.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 50))]
+    pub set: BTreeMap<String, String>,
+    /// Whether the call ends after what is said has been played. Default false.
+    #[serde(default)]
+    pub end_call: bool,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invocation {
+    /// Which tool; the agent must list it in its `tools`.
+    pub tool: String,
+    /// Its arguments. Every text in them is a template of slots, groups and facts. Default none.
+    #[serde(default)]
+    pub with: BTreeMap<String, Value>,
+}
+
+/// What words may stand at a `{slot}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Slot {
+    /// One or more digits, spoken or typed.
+    Digits,
+    /// One of the listed values.
+    OneOf {
+        /// The words to choose from.
+        #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 200)))]
+        values: Vec<String>,
+    },
+    /// Any words. Matched in typed text and by patterns only: a recogniser cannot expect
+    /// everything.
+    Any,
+}
+
+/// A hand-over from one agent to another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// The agent that hands over.
+    pub from: String,
+    /// The agent that takes over.
+    pub to: String,
+    /// What causes it.
+    pub when: When,
+    /// Said by the agent that hands over. A template of facts, of the intent's slots, or of the
+    /// tool's result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub say: Option<String>,
+    /// Among several that apply, the highest wins; among equals the one listed first: -1000 to
+    /// 1000. Default 0.
+    #[serde(default)]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub priority: i32,
+}
+
+/// The cause of a transition: exactly one of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum When {
+    /// An intent of the agent that hands over was recognised.
+    Intent(String),
+    /// A tool has answered in a certain way.
+    ToolResult(ToolResult),
+}
+
+/// A comparison with a tool's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolResult {
+    /// The tool whose result is looked at.
+    pub tool: String,
+    /// Which value of the result: keys joined by `.`; an empty text is the whole result. Default
+    /// empty.
+    #[serde(default)]
+    #[schemars(length(max = 400))]
+    pub key: String,
+    /// How to compare. Default `eq`.
+    #[serde(default)]
+    pub operator: Operator,
+    /// What to compare with: any JSON; for `gt` and `lt` a number.
+    pub value: Value,
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
+    /// Equal.
+    #[default]
+    Eq,
+    /// Not equal.
+    Neq,
+    /// Greater than; numbers only.
+    Gt,
+    /// Less than; numbers only.
+    Lt,
+    /// A text contains the text, or a list the value.
+    Contains,
+    /// The contrary of `contains`.
+    NotContains,
+}

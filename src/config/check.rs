@@ -1,0 +1,300 @@
+//! What a schema cannot say: that names refer to something, and that parts agree with each other.
+//!
+//! The agents' scripts have a module of their own, [`script`](super::script).
+//!
+//! **Invariant:** nothing is told twice. Where the tree is incomplete because something in it was
+//! refused, what seems to be missing may be what was refused, so it is not told.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, suggestion};
+use super::script::{self, Sources};
+use super::wording;
+use super::yaml::Node;
+use super::{Agent, Config, Operator, Tool, Transition, When};
+
+/// So many patterns may all agents have. Compiling one may take some milliseconds, and a file is
+/// checked in seconds.
+const PATTERNS_MAX: usize = 1000;
+
+const JSON_TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
+
+/// Everything that is inconsistent in `config`, with the positions of `tree`.
+pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
+    let mut report = Report { tree, complaints: Vec::new() };
+    let patterns: usize = config.agents.values().map(script::pattern_count).sum();
+    if patterns > PATTERNS_MAX {
+        let what = format!(
+            "there are {patterns} patterns, more than the {PATTERNS_MAX} that are compiled"
+        );
+        report.tell(&["agents"], what, "join some of them with `|`, or write phrases");
+        return report.complaints;
+    }
+    turn(config, &mut report);
+    start(config, &mut report);
+    for (name, tool) in &config.tools {
+        self::tool(name, tool, &mut report);
+    }
+    for name in config.slots.keys().filter(|name| script::is_reserved(name)) {
+        let remedy = "choose another name";
+        report.tell(
+            &["slots", name],
+            format!("`{name}` has a meaning of its own in templates"),
+            remedy,
+        );
+    }
+    script::template(
+        &["speech", "apology"],
+        &config.speech.apology,
+        &Sources::facts("`apology`"),
+        &mut report,
+    );
+    for (name, agent) in &config.agents {
+        match agent {
+            Agent::Scripted(scripted) => script::check(name, scripted, config, &mut report),
+            Agent::Echo(_) => {}
+        }
+    }
+    for (index, transition) in config.transitions.iter().enumerate() {
+        self::transition(&index.to_string(), transition, config, &mut report);
+    }
+    report.complaints
+}
+
+/// Where complaints go, and which of them are worth telling.
+pub(super) struct Report<'a> {
+    tree: &'a Node,
+    complaints: Vec<Complaint>,
+}
+
+impl Report<'_> {
+    /// Complains about the value at `place`.
+    pub(super) fn tell(
+        &mut self,
+        place: &[&str],
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        // One more than are shown, so that the last line can say that there are more.
+        if self.complaints.len() <= COMPLAINTS_MAX && !self.tree.is_incomplete(place) {
+            let (mark, path) = self.tree.locate(place);
+            self.complaints.push(Complaint::at(mark, path, what, remedy));
+        }
+    }
+
+    /// Complains about the value at `place` unless what it lacks at `home` may have been refused.
+    pub(super) fn tell_unless_lost(
+        &mut self,
+        place: &[&str],
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+        home: &[&str],
+    ) {
+        if !self.tree.is_incomplete(home) {
+            self.tell(place, what, remedy);
+        }
+    }
+
+    /// Complains that `name` is none of those declared at `home`.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        place: &[&str],
+        noun: &str,
+        name: &str,
+        known: impl Iterator<Item = &'a String>,
+        home: &[&str],
+    ) {
+        if self.complaints.len() <= COMPLAINTS_MAX && !self.tree.is_incomplete(home) {
+            let known: Vec<&str> = known.map(String::as_str).collect();
+            let remedy = suggestion(name, &format!("{noun}s"), &known);
+            self.tell(place, format!("unknown {noun} `{}`", excerpt(name)), remedy);
+        }
+    }
+}
+
+fn turn(config: &Config, report: &mut Report<'_>) {
+    let turn = &config.turn;
+    let (min, max, gap) = (turn.end_silence_min_ms, turn.end_silence_max_ms, turn.gap_ms);
+    if max < min {
+        let what = format!("end_silence_max_ms {max} is below end_silence_min_ms {min}");
+        report.tell(&["turn", "end_silence_max_ms"], what, format!("write {min} or more"));
+    }
+    if gap >= min {
+        let what = format!("gap_ms {gap} is not below end_silence_min_ms {min}");
+        report.tell(
+            &["turn", "gap_ms"],
+            what,
+            "a pause that ends a turn must also break a run of voice",
+        );
+    }
+}
+
+fn start(config: &Config, report: &mut Report<'_>) {
+    match &config.start {
+        Some(name) if config.agents.contains_key(name) => {}
+        Some(name) => report.unknown(&["start"], "agent", name, config.agents.keys(), &["agents"]),
+        None if config.agents.len() > 1 => {
+            let first = config.agents.keys().next().map_or("", String::as_str);
+            let what = format!("there are {} agents and no `start`", config.agents.len());
+            report.tell(&[], what, format!("say which agent begins, as in `start: {first}`"));
+        }
+        None => {}
+    }
+}
+
+fn tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
+    let place = ["tools", name, "parameters"];
+    parameters(&place, &tool.parameters, report);
+    let Some(canned) = &tool.canned else { return };
+    match &canned.by {
+        Some(by) => {
+            if let Some(known) = properties(tool).filter(|known| !known.contains_key(by)) {
+                report.unknown(
+                    &["tools", name, "canned", "by"],
+                    "argument",
+                    by,
+                    known.keys(),
+                    &place,
+                );
+            }
+        }
+        None if !canned.answers.is_empty() => {
+            let remedy = "name the argument that selects the answer, as in `by: number`";
+            report.tell(&["tools", name, "canned", "answers"], "answers without `by`", remedy);
+        }
+        None => {}
+    }
+    if canned.takes_ms > 0 && tool.run == super::Run::Inline {
+        let what = "an inline tool cannot sleep: it would hold up the tick";
+        report.tell(
+            &["tools", name, "canned", "takes_ms"],
+            what,
+            "write `run: worker`, or remove `takes_ms`",
+        );
+    }
+}
+
+/// Checks the schema of a tool's arguments.
+fn parameters(place: &[&str], schema: &Value, report: &mut Report<'_>) {
+    // A schema that is wrong in more places than this is wrong altogether.
+    const SHOWN_MAX: usize = 10;
+    let mut wrong = BTreeSet::new();
+    let validator = jsonschema::draft202012::meta::validator();
+    for error in validator.iter_errors(schema).take(SHOWN_MAX) {
+        let inner = wording::place(error.instance_path().as_str());
+        let place: Vec<&str> =
+            place.iter().copied().chain(inner.iter().map(String::as_str)).collect();
+        if !wrong.insert(inner.clone()) {
+            continue;
+        }
+        match (inner.last().map(String::as_str), error.instance().as_str()) {
+            (Some("type"), Some(name)) => {
+                let what = format!("`{}` is no type of JSON Schema", excerpt(name));
+                report.tell(&place, what, suggestion(name, "types", &JSON_TYPES));
+            }
+            _ => {
+                let what =
+                    format!("not a valid JSON Schema: {}", excerpt(&error.masked().to_string()));
+                report.tell(&place, what, "see json-schema.org, draft 2020-12");
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        return;
+    }
+    if schema.get("type").is_some_and(|kind| kind != "object") {
+        let place = [place, &["type"]].concat();
+        report.tell(&place, "the arguments of a tool are a map", "write `type: object`");
+    }
+    // A schema of the right form may still refer to what is not there, or hold a pattern that is
+    // none.
+    if jsonschema::draft202012::new(schema).is_err() {
+        let what = "the schema has a `$ref` that leads nowhere, or a `pattern` that is none";
+        report.tell(place, what, "schemas may refer to their own parts only, as in `#/$defs/name`");
+    }
+}
+
+/// The arguments that a tool lists, if it lists any.
+pub(super) fn properties(tool: &Tool) -> Option<&Map<String, Value>> {
+    tool.parameters.get("properties")?.as_object()
+}
+
+fn transition(index: &str, transition: &Transition, config: &Config, report: &mut Report<'_>) {
+    let place = |key| ["transitions", index, key];
+    for (key, agent) in [("from", &transition.from), ("to", &transition.to)] {
+        if !config.agents.contains_key(agent) {
+            report.unknown(&place(key), "agent", agent, config.agents.keys(), &["agents"]);
+        }
+    }
+    let from = match config.agents.get(&transition.from) {
+        Some(Agent::Scripted(scripted)) => Some(scripted),
+        Some(Agent::Echo(_)) => {
+            let what = format!("`{}` is an echo agent, which never hands over", transition.from);
+            report.tell(&place("from"), what, "remove the transition, or make it a scripted agent");
+            None
+        }
+        None => None,
+    };
+    let mut sources = Sources::facts("this transition");
+    match &transition.when {
+        When::Intent(name) => {
+            match from.and_then(|from| from.intents.iter().find(|intent| intent.name == *name)) {
+                Some(intent) => sources = sources.with_words(script::words(intent, config).0),
+                None => {
+                    if let Some(from) = from {
+                        let place = ["transitions", index, "when", "intent"];
+                        let home = ["agents", &transition.from, "intents"];
+                        report.unknown(
+                            &place,
+                            "intent",
+                            name,
+                            from.intents.iter().map(|intent| &intent.name),
+                            &home,
+                        );
+                    }
+                    sources = sources.open();
+                }
+            }
+        }
+        When::ToolResult(result) => {
+            sources = sources.with_result();
+            let place = |key| ["transitions", index, "when", "tool_result", key];
+            if !config.tools.contains_key(&result.tool) {
+                report.unknown(
+                    &place("tool"),
+                    "tool",
+                    &result.tool,
+                    config.tools.keys(),
+                    &["tools"],
+                );
+            } else if let Some(agent) = from {
+                script::lacks(
+                    &place("tool"),
+                    &transition.from,
+                    agent,
+                    &result.tool,
+                    config,
+                    report,
+                );
+            }
+            if matches!(result.operator, Operator::Gt | Operator::Lt) && !result.value.is_number() {
+                let what = format!(
+                    "expected a number to compare with, found {}",
+                    excerpt(&result.value.to_string())
+                );
+                report.tell(&place("value"), what, "write a number, or use `operator: eq`");
+            }
+        }
+    }
+    if let Some(say) = &transition.say {
+        script::template(&place("say"), say, &sources, report);
+    }
+}
+
+/// The names that occur more than once, with the position of each repetition.
+pub(super) fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
+    let mut seen = BTreeSet::new();
+    names.enumerate().filter(|(_, name)| !seen.insert(*name)).collect()
+}

@@ -1,0 +1,189 @@
+//! The configuration of a session: plain structs, read strictly from YAML.
+//!
+//! ```text
+//! bytes ─ yaml, growth ─▶ tree with positions ─ schema, wording, choice ─▶ sound value
+//!                                                                              │ serde
+//!              Config, or all Complaints ◀─ check, script ─────────────── Config
+//! ```
+//!
+//! The structs are the one description: their doc comments and ranges become the schema, the schema
+//! checks the file and is printed by `antiphon schema`. What is wrong with a file is told at once,
+//! each [`Complaint`] with line, column and what to do. A consequence of a mistake that was told
+//! already is not told again.
+//!
+//! **Invariant:** nothing here opens a file. A [`Config`] that [`parse`] returns is consistent:
+//! every name is declared, every template can be filled, every pattern compiles, every range holds.
+//! Written by serde and parsed again it is the same.
+
+mod agents;
+mod audio;
+mod check;
+mod choice;
+mod complaint;
+mod epoch;
+mod growth;
+mod schema;
+mod script;
+mod speech;
+pub mod template;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod turn;
+mod wording;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::agents::{
+    Agent, Echo, Intent, Invocation, Operator, Scripted, Slot, ToolResult, Transition, When,
+};
+pub use self::audio::{Audio, Voice};
+pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
+pub use self::epoch::{Epoch, EpochError};
+pub use self::schema::schema;
+pub use self::script::PATTERN_SIZE_MAX;
+pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
+pub use self::template::Template;
+pub use self::tools::{Canned, Delivery, Run, Tool};
+pub use self::turn::Turn;
+pub use self::yaml::{DEPTH_MAX, NODES_MAX, SIZE_MAX};
+
+use self::schema::{CONFIG_NAME, IDENTIFIER};
+
+/// Everything that a session is configured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of this configuration: 1 to 64 of a to z, 0 to 9, `_` and `-`.
+    #[schemars(regex(pattern = CONFIG_NAME))]
+    pub name: String,
+    /// What it is for. Default empty.
+    #[serde(default)]
+    #[schemars(length(max = 4000))]
+    pub description: String,
+    /// From where all randomness and all ids of a session come: 0 to 2^64-1. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+    /// The wall time of tick 0, in UTC. Default 1970-01-01T00:00:00Z.
+    #[serde(default)]
+    pub epoch: Epoch,
+    /// The tick and the sample rate.
+    #[serde(default)]
+    pub audio: Audio,
+    /// Voice detection.
+    #[serde(default)]
+    pub voice: Voice,
+    /// Turn taking.
+    #[serde(default)]
+    pub turn: Turn,
+    /// The recogniser and the synthesiser.
+    #[serde(default)]
+    pub speech: Speech,
+    /// The agent that a call starts with. Required if there are several agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Bounds of a call.
+    #[serde(default)]
+    pub call: Call,
+    /// The tools by name. Default none.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
+    pub tools: BTreeMap<String, Tool>,
+    /// The agents by name; at least one.
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "minProperties" = 1, "maxProperties" = 500))]
+    pub agents: BTreeMap<String, Agent>,
+    /// The slots that phrases refer to, by name. Default none.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
+    pub slots: BTreeMap<String, Slot>,
+    /// The ways from agent to agent. Default none.
+    #[serde(default)]
+    #[schemars(length(max = 2000))]
+    pub transitions: Vec<Transition>,
+}
+
+impl Config {
+    /// The name of the agent that a call starts with: `start`, or the only one.
+    #[must_use]
+    pub fn start_agent(&self) -> &str {
+        let only = || self.agents.keys().next().map_or("", String::as_str);
+        self.start.as_deref().unwrap_or_else(only)
+    }
+}
+
+/// Bounds of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Call {
+    /// Longest call in milliseconds: 0 to 86400000, a day. Default 0: no limit.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub max_ms: u32,
+    /// So many hand-overs may follow one utterance of the caller: 0 to 100. Default 4. Further ones
+    /// are refused, so that agents cannot hand a caller round in circles.
+    #[schemars(range(min = 0, max = 100))]
+    pub max_moves_per_turn: u32,
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self { max_ms: 0, max_moves_per_turn: 4 }
+    }
+}
+
+/// Reads a configuration from what an edge has opened: at most [`SIZE_MAX`] bytes of it. A file
+/// that cannot be opened is a complaint as well, so an edge calls `config::read(File::open(path),
+/// &path.display().to_string())`.
+///
+/// # Errors
+/// If it cannot be read, or for everything that [`parse`] complains about.
+pub fn read(source: io::Result<impl Read>, file_name: &str) -> Result<Config, Complaints> {
+    let bound = u64::try_from(SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = Vec::new();
+    match source.and_then(|source| source.take(bound).read_to_end(&mut text)) {
+        Ok(_) => parse(&text, file_name),
+        Err(error) => {
+            let (what, remedy) = match error.kind() {
+                ErrorKind::NotFound => ("there is no such file".into(), "check the path"),
+                ErrorKind::IsADirectory => {
+                    ("is a directory, not a file".into(), "name a file in it")
+                }
+                _ => (format!("cannot be read: {error}"), "check the file and its permissions"),
+            };
+            Err(Complaints::about(file_name, vec![Complaint::of_file(what, remedy)]))
+        }
+    }
+}
+
+/// Reads a configuration from YAML text; `file_name` is what complaints call it.
+///
+/// # Errors
+/// All that is wrong with it, at once and in the order of the file.
+pub fn parse(text: &[u8], file_name: &str) -> Result<Config, Complaints> {
+    let refuse = |complaints| Err(Complaints::about(file_name, complaints));
+    let (mut tree, mut complaints) = match yaml::read(text) {
+        Ok(read) => read,
+        Err(complaint) => return refuse(vec![complaint]),
+    };
+    let (refused, sound) = schema::sift(&mut tree);
+    complaints.extend(refused);
+    let Some(value) = sound else { return refuse(complaints) };
+    // Whole numbers may be written as 20.0; only where serde objects is the value made over.
+    let config = serde_json::from_value(value.clone())
+        .or_else(|_| serde_json::from_value(schema::whole(value)));
+    match config {
+        Ok(config) => {
+            complaints.extend(check::check(&config, &tree));
+            if complaints.is_empty() { Ok(config) } else { refuse(complaints) }
+        }
+        Err(error) => {
+            complaints
+                .push(Complaint::of_file(error.to_string(), "compare with `antiphon schema`"));
+            refuse(complaints)
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Sentences for what the schema's validator finds.
+//!
+//! The validator speaks of keywords and pointers; a person wants to know which key is misspelt and
+//! what to write. Where the schema offers a choice, the branch that was meant is found first, and
+//! only its complaints are told.
+//!
+//! **Invariant:** every error of the validator becomes a finding; one without words is told
+//! elsewhere.
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind as Kind;
+use serde_json::Value;
+
+use super::choice::{Choice, choose, constant, keys, plain};
+use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, listed, nearest, suggestion};
+use super::epoch::EPOCH;
+use super::schema::{CONFIG_NAME, Finding, IDENTIFIER};
+use super::yaml::{Node, Place};
+
+/// Adds to `findings` what `error` means.
+pub(super) fn explain(
+    error: &ValidationError<'_>,
+    schema: &Value,
+    tree: &Node,
+    findings: &mut Vec<Finding>,
+) {
+    let place = place(error.instance_path().as_str());
+    let found = error.instance().as_ref();
+    let keyword = error.schema_path().as_str();
+    let rule = keyword
+        .rsplit_once('/')
+        .and_then(|(parent, _)| schema.pointer(parent))
+        .unwrap_or(&Value::Null);
+    let mut at = Report { tree, findings };
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => {
+            // Finding a key among many takes a while; one more than are shown will do.
+            for key in unexpected.iter().take(COMPLAINTS_MAX + 1) {
+                let known = keys(rule);
+                at.key(
+                    &place,
+                    key,
+                    format!("unknown key `{}`", excerpt(key)),
+                    suggestion(key, "keys", &known),
+                );
+            }
+        }
+        Kind::Required { property } => {
+            let key = property.as_str().unwrap_or_default();
+            let known = keys(rule);
+            let mut written = found.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+            if written.any(|word| {
+                !known.contains(&word) && nearest(word, known.iter().copied()) == Some(key)
+            }) {
+                // It is there, misspelt, which is told as an unknown key.
+                at.silently(place);
+            } else {
+                at.value(place, format!("missing key `{key}`"), format!("add `{key}: …`"));
+            }
+        }
+        Kind::Type { .. } => {
+            let expected = rule["type"].as_str().unwrap_or_default();
+            let remedy = type_remedy(expected, found, &place);
+            at.value(
+                place,
+                format!("expected {}, found {}", type_words(expected), words(found)),
+                remedy,
+            );
+        }
+        Kind::Minimum { .. } | Kind::Maximum { .. } => {
+            let what = format!(
+                "expected a number {}, found {found}",
+                range(&rule["minimum"], &rule["maximum"])
+            );
+            let nearest = if matches!(error.kind(), Kind::Minimum { .. }) {
+                &rule["minimum"]
+            } else {
+                &rule["maximum"]
+            };
+            at.value(place, what, format!("the nearest is {nearest}"));
+        }
+        // The range is told already, and says more.
+        Kind::MultipleOf { .. } if is_outside(found, rule) => at.silently(place),
+        Kind::MultipleOf { multiple_of } => {
+            let below = found
+                .as_f64()
+                .map_or(0.0, |n| (n / multiple_of).floor() * multiple_of)
+                .max(*multiple_of);
+            let what = format!("expected a multiple of {multiple_of}, found {found}");
+            at.value(place, what, format!("the nearest are {below} and {}", below + multiple_of));
+        }
+        Kind::Enum { options } => {
+            let options: Vec<String> =
+                options.as_array().into_iter().flatten().map(plain).collect();
+            at.choice(place, found, &options);
+        }
+        Kind::Constant { expected_value } => at.choice(place, found, &[plain(expected_value)]),
+        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => {
+            let branches =
+                schema.pointer(keyword).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            match choose(branches, found) {
+                Choice::Branch(index) => {
+                    for inner in context.get(index).into_iter().flatten() {
+                        if !belongs_elsewhere(inner, branches, index, found, &place, &mut at) {
+                            explain(inner, schema, tree, at.findings);
+                        }
+                    }
+                }
+                Choice::Plain(options) => at.choice(place, found, &options),
+                Choice::Tag(tag, options) => match found.get(&tag) {
+                    Some(value) => at.choice([place, vec![tag]].concat(), value, &options),
+                    None => {
+                        let what = format!("missing key `{tag}`");
+                        at.value(
+                            place,
+                            what,
+                            format!("add one of {}", named(&options, &format!("{tag}: "))),
+                        );
+                    }
+                },
+                Choice::Key(options) => {
+                    let known: Vec<&str> = options.iter().map(String::as_str).collect();
+                    let written = found
+                        .as_object()
+                        .map(|map| map.keys().map(String::as_str).collect::<Vec<_>>());
+                    let (shown, remedy) = match written.as_deref() {
+                        Some([]) => ("none".into(), String::new()),
+                        Some([key]) => {
+                            (format!("`{}`", excerpt(key)), suggestion(key, "keys", &known))
+                        }
+                        Some(keys) => (listed(keys), "keep one".into()),
+                        None => (words(found), format!("write it as `{}: …`", options[0])),
+                    };
+                    at.value(
+                        place,
+                        format!(
+                            "expected exactly one of the keys {}, found {shown}",
+                            named(&options, "")
+                        ),
+                        remedy,
+                    );
+                }
+            }
+        }
+        // `schema::sift` has looked at the calendar as well, and tells which part of it is wrong.
+        Kind::Pattern { pattern } if pattern == EPOCH => at.silently(place),
+        Kind::Pattern { pattern } => {
+            at.value(
+                place,
+                format!("{} is no {}", words(found), pattern_words(pattern).0),
+                pattern_words(pattern).1,
+            );
+        }
+        Kind::PropertyNames { error } => {
+            let key = error.instance().as_str().unwrap_or_default().to_owned();
+            let (noun, remedy) = match error.kind() {
+                Kind::Pattern { pattern } => pattern_words(pattern),
+                _ => ("key of this map", "rename it"),
+            };
+            at.key(&place, &key, format!("`{}` is no {noun}", excerpt(&key)), remedy);
+        }
+        Kind::UniqueItems => {
+            // Longer lists are refused for their length.
+            const LOOKED_AT_MAX: usize = 1000;
+            let items = found.as_array().map_or(&[][..], Vec::as_slice);
+            let items = &items[..items.len().min(LOOKED_AT_MAX)];
+            let repeated = |(index, item): &(usize, &Value)| items[..*index].contains(item);
+            for (index, item) in items.iter().enumerate().filter(repeated) {
+                at.value(
+                    [&place[..], &[index.to_string()]].concat(),
+                    format!("{} is listed twice", words(item)),
+                    "remove one of the two",
+                );
+            }
+        }
+        Kind::MinLength { .. } => {
+            at.value(place, "the text is empty", "write something, or remove the key")
+        }
+        Kind::MaxLength { limit } => {
+            at.value(place, format!("the text is longer than {limit} characters"), "shorten it")
+        }
+        Kind::MinItems { .. } => at.value(place, "the list is empty", "add an item"),
+        Kind::MaxItems { limit } => {
+            at.value(place, format!("the list has more than {limit} items"), "shorten it")
+        }
+        Kind::MinProperties { .. } => at.value(place, "the map is empty", "add an entry"),
+        Kind::MaxProperties { limit } => {
+            at.value(place, format!("the map has more than {limit} entries"), "shorten it")
+        }
+        _ => at.value(place, excerpt(&error.masked().to_string()), "see `antiphon schema`"),
+    }
+}
+
+/// Where findings go.
+struct Report<'a> {
+    tree: &'a Node,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn value(&mut self, place: Place, what: impl Into<String>, remedy: impl Into<String>) {
+        let (mark, path) = self.tree.locate(&place);
+        self.findings
+            .push(Finding { complaint: Some(Complaint::at(mark, path, what, remedy)), place });
+    }
+
+    /// Something to take out without a word: what is wrong with it is told elsewhere.
+    fn silently(&mut self, place: Place) {
+        self.findings.push(Finding { place, complaint: None });
+    }
+
+    /// A complaint about a key rather than its value: it stands at the key and names the map.
+    fn key(&mut self, map: &Place, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let (mark, path) = (self.tree.locate_key(map, key), self.tree.locate(map).1);
+        let place = [&map[..], &[key.to_owned()]].concat();
+        self.findings
+            .push(Finding { complaint: Some(Complaint::at(mark, path, what, remedy)), place });
+    }
+
+    fn choice(&mut self, place: Place, found: &Value, options: &[String]) {
+        let near =
+            found.as_str().and_then(|word| nearest(word, options.iter().map(String::as_str)));
+        let remedy = near.map_or(String::new(), |name| format!("did you mean `{name}`?"));
+        self.value(
+            place,
+            format!("expected one of {}, found {}", named(options, ""), words(found)),
+            remedy,
+        );
+    }
+}
+
+/// Tells a key that another branch has from one that none has: `greeting` on an echo agent is no
+/// misspelling.
+fn belongs_elsewhere(
+    error: &ValidationError<'_>,
+    branches: &[Value],
+    chosen: usize,
+    found: &Value,
+    place: &Place,
+    at: &mut Report<'_>,
+) -> bool {
+    let Kind::AdditionalProperties { unexpected } = error.kind() else { return false };
+    let owner = |key: &String| {
+        branches
+            .iter()
+            .find(|branch| keys(branch).contains(&key.as_str()))
+            .and_then(|branch| constant(Some(branch)))
+    };
+    if self::place(error.instance_path().as_str()) != *place
+        || !unexpected.iter().any(|key| owner(key).is_some())
+    {
+        return false;
+    }
+    let Some((tag, kind)) = constant(branches.get(chosen)) else { return false };
+    for key in unexpected.iter().take(COMPLAINTS_MAX + 1) {
+        match owner(key) {
+            Some((_, other)) => {
+                let what =
+                    format!("key `{key}` belongs to {tag} {}, not {}", plain(other), plain(kind));
+                at.key(place, key, what, format!("remove it, or write `{tag}: {}`", plain(other)));
+            }
+            None => {
+                let known = keys(&branches[chosen]);
+                at.key(
+                    place,
+                    key,
+                    format!("unknown key `{}`", excerpt(key)),
+                    suggestion(key, "keys", &known),
+                );
+            }
+        }
+    }
+    debug_assert!(found.is_object(), "only a map has keys");
+    true
+}
+
+/// The way that a JSON pointer describes.
+pub(super) fn place(pointer: &str) -> Place {
+    pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+fn named(options: &[String], before: &str) -> String {
+    options.iter().map(|option| format!("`{before}{option}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn range(minimum: &Value, maximum: &Value) -> String {
+    match (minimum, maximum) {
+        (minimum, Value::Null) => format!("of at least {minimum}"),
+        (Value::Null, maximum) => format!("of at most {maximum}"),
+        (minimum, maximum) => format!("from {minimum} to {maximum}"),
+    }
+}
+
+fn is_outside(found: &Value, rule: &Value) -> bool {
+    let found = found.as_f64();
+    let below = rule["minimum"].as_f64().is_some_and(|minimum| found < Some(minimum));
+    below || rule["maximum"].as_f64().is_some_and(|maximum| found > Some(maximum))
+}
+
+fn pattern_words(pattern: &str) -> (&'static str, &'static str) {
+    match pattern {
+        IDENTIFIER => ("name", "use letters, digits and `_`, a digit not first, at most 64"),
+        CONFIG_NAME => ("name of a configuration", "use a to z, 0 to 9, `_` and `-`, at most 64"),
+        _ => ("text of the expected form", "see `antiphon schema`"),
+    }
+}
+
+fn type_words(name: &str) -> &'static str {
+    match name {
+        "string" => "a text",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "boolean" => "`true` or `false`",
+        "array" => "a list",
+        "object" => "a map",
+        _ => "another type",
+    }
+}
+
+/// A value in the middle of a sentence.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(value) => format!("`{value}`"),
+        Value::Number(value) => format!("the number {value}"),
+        Value::String(text) => format!("the text `{}`", excerpt(text)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a map".into(),
+    }
+}
+
+fn type_remedy(expected: &str, found: &Value, place: &Place) -> String {
+    let key = place.last().map_or("", String::as_str);
+    match (expected, found) {
+        (_, Value::Null) => "write a value, or remove the key".into(),
+        ("string", Value::Object(_)) => "a text that begins with `{` needs quotes".into(),
+        ("string", Value::Array(_)) => "a text that begins with `[` needs quotes".into(),
+        ("string", value) => format!("put it in quotes: \"{value}\""),
+        ("array", Value::Object(_)) if key == "intents" => {
+            "write each intent as `- name: …`; their order counts".into()
+        }
+        ("array", Value::Object(_)) => "write each item after `- `".into(),
+        ("array", value) => format!("write it as a list: [{}]", excerpt(&plain(value))),
+        ("boolean", Value::String(text)) => match text.to_lowercase().as_str() {
+            "yes" | "on" | "true" => "write `true`".into(),
+            "no" | "off" | "false" => "write `false`".into(),
+            _ => String::new(),
+        },
+        ("integer" | "number", Value::String(text)) => match text.trim().parse::<f64>() {
+            Ok(_) => "remove the quotes".into(),
+            Err(_) if key.ends_with("_ms") => "write the milliseconds as a number alone".into(),
+            Err(_) => String::new(),
+        },
+        ("object", Value::Array(_)) => "write `name: …` instead of `- `".into(),
+        ("object", _) if place.is_empty() => "begin with `name:` and `agents:`".into(),
+        ("object", _) => "write `key: value` lines below it".into(),
+        _ => String::new(),
+    }
+}

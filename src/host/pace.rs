@@ -1,0 +1,146 @@
+//! The clock of a shard: absolute deadlines on the monotonic clock.
+//!
+//! On Linux a deadline is slept for with `clock_nanosleep` and `TIMER_ABSTIME`, the sharpest timer
+//! that an ordinary thread has; elsewhere with the standard library's sleep. The real-time class is
+//! asked for, and done without where it is not permitted.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is where a shard reads the clock and sleeps"
+)]
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A moment on the monotonic clock, in nanoseconds since an arbitrary start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment `ns` nanoseconds later.
+    #[must_use]
+    pub const fn after_ns(self, ns: u64) -> Self {
+        Self(self.0 + ns)
+    }
+
+    /// Nanoseconds from `earlier` to this one; 0 if `earlier` is later.
+    #[must_use]
+    pub const fn since_ns(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a clock of its own"))]
+    start: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        os::now(self)
+    }
+
+    /// Sleeps until a moment; returns at once if it has passed.
+    pub fn sleep_until(&self, moment: Moment) {
+        os::sleep_until(self, moment);
+    }
+}
+
+/// Milliseconds since 1970, for the head of a journal.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Sleeps for so many milliseconds: what a tool's `pause` is in real time.
+pub fn pause(ms: u32) {
+    std::thread::sleep(Duration::from_millis(u64::from(ms)));
+}
+
+/// The scheduling class of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The system's ordinary class.
+    Normal,
+    /// First in, first out, before all ordinary threads.
+    RealTime,
+}
+
+/// Puts the calling thread into the real-time class if that is permitted; the class it is in then.
+#[must_use]
+pub fn promote() -> Class {
+    os::promote()
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the standard library has neither absolute sleeps nor classes")]
+mod os {
+    use super::{Class, Clock, Moment};
+
+    /// Low among real-time priorities (1 to 99): above all ordinary threads, below the kernel's own
+    /// and those of audio servers.
+    const PRIORITY: i32 = 10;
+
+    pub(super) fn now(_clock: &Clock) -> Moment {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is valid for writing, and this clock exists on every Linux.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        Moment(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+
+    pub(super) fn sleep_until(_clock: &Clock, moment: Moment) {
+        let time = libc::timespec {
+            tv_sec: (moment.0 / 1_000_000_000) as libc::time_t,
+            tv_nsec: (moment.0 % 1_000_000_000) as libc::c_long,
+        };
+        loop {
+            // SAFETY: `time` is a valid time, and no remainder is asked for.
+            let slept = unsafe {
+                libc::clock_nanosleep(
+                    libc::CLOCK_MONOTONIC,
+                    libc::TIMER_ABSTIME,
+                    &raw const time,
+                    std::ptr::null_mut(),
+                )
+            };
+            if slept != libc::EINTR {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn promote() -> Class {
+        let param = libc::sched_param { sched_priority: PRIORITY };
+        // SAFETY: 0 is the calling thread, and `param` is valid for reading.
+        let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) };
+        if set == 0 { Class::RealTime } else { Class::Normal }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod os {
+    use super::{Class, Clock, Duration, Moment};
+
+    pub(super) fn now(clock: &Clock) -> Moment {
+        Moment(clock.start.elapsed().as_nanos() as u64)
+    }
+
+    pub(super) fn sleep_until(clock: &Clock, moment: Moment) {
+        let left = moment.since_ns(now(clock));
+        std::thread::sleep(Duration::from_nanos(left));
+    }
+
+    pub(super) const fn promote() -> Class {
+        Class::Normal
+    }
+}

@@ -1,0 +1,193 @@
+//! A shard: one thread that steps many sessions in real time.
+//!
+//! Tick *n* of a session is due at its start plus *n* ticks: deadlines are absolute, so that nothing
+//! adds up. The starts are spread over the tick, so that sessions do not all wake at once. A session
+//! that is up to [`CATCH_UP_TICKS`] late is stepped back to back until it is in time again; one that
+//! is later jumps ahead, and the skip is an input, so that a replay sees the same jump.
+//!
+//! **Invariant:** a session that panics ends alone.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+
+use super::pace::{Class, Clock, Moment, promote};
+use crate::slot::{Slot, Status};
+
+/// Ticks that a late session makes up for back to back. More would push the others late.
+pub const CATCH_UP_TICKS: u64 = 3;
+
+/// Sessions on their way to a shard at most.
+const ADMISSIONS_WAITING: usize = 64;
+
+/// Phases of a tick over which the starts of sessions are spread.
+const PHASES: u64 = 16;
+
+/// From one session's phase to the next one's: odd, so that all phases are used, and near 16 divided
+/// by the golden ratio, so that any number of sessions is spread evenly.
+const PHASE_STEP: u64 = 9;
+
+/// What was measured about a tick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// From the deadline to the step, in nanoseconds.
+    pub lateness_ns: u64,
+    /// How long the step took, edges included, in nanoseconds.
+    pub step_ns: u64,
+    /// Ticks jumped over before it.
+    pub skipped: u32,
+}
+
+/// Looks on while a session runs, on the thread of the shard.
+pub trait Watch: Send {
+    /// After each tick. Answers whether the session is to go on.
+    fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool;
+
+    /// After the last.
+    fn ended(&mut self, slot: Slot, status: Status);
+}
+
+struct Member {
+    slot: Slot,
+    watch: Box<dyn Watch>,
+}
+
+enum Order {
+    Admit(Box<Member>),
+    Stop,
+}
+
+/// A thread that steps sessions.
+pub struct Shard {
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+    class: Receiver<Class>,
+}
+
+impl Shard {
+    /// Starts a shard, in the real-time class where that is wanted and permitted.
+    ///
+    /// # Errors
+    /// The system has no thread.
+    pub fn start(wanted: Class) -> std::io::Result<Self> {
+        let (orders, incoming) = bounded(ADMISSIONS_WAITING);
+        let (tell, class) = bounded(1);
+        let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(move || {
+            let got = if wanted == Class::RealTime { promote() } else { Class::Normal };
+            drop(tell.try_send(got));
+            Loop::new(incoming).run();
+        })?;
+        Ok(Self { orders, thread: Some(thread), class })
+    }
+
+    /// The class that the thread got.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.class.recv().unwrap_or(Class::Normal)
+    }
+
+    /// Gives a session to the shard; its first tick is due at once. False if the shard is gone.
+    pub fn admit(&self, slot: Slot, watch: Box<dyn Watch>) -> bool {
+        self.orders.send(Order::Admit(Box::new(Member { slot, watch }))).is_ok()
+    }
+
+    /// Ends all sessions and the thread.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        drop(self.orders.send(Order::Stop));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.halt();
+        }
+    }
+}
+
+struct Loop {
+    clock: Clock,
+    orders: Receiver<Order>,
+    members: Vec<Option<Box<Member>>>,
+    due: BinaryHeap<Reverse<(Moment, usize)>>,
+    admitted: u64,
+}
+
+impl Loop {
+    fn new(orders: Receiver<Order>) -> Self {
+        Self { clock: Clock::default(), orders, members: Vec::new(), due: BinaryHeap::new(), admitted: 0 }
+    }
+
+    fn run(mut self) {
+        while self.take_orders() {
+            let Some(Reverse((due, at))) = self.due.pop() else { continue };
+            self.clock.sleep_until(due);
+            self.step(due, at);
+        }
+        for mut member in self.members.drain(..).flatten() {
+            member.watch.ended(member.slot, Status::Ended);
+        }
+    }
+
+    /// Takes what was ordered; waits for it only when there is nothing else to do.
+    fn take_orders(&mut self) -> bool {
+        loop {
+            let order = if self.due.is_empty() {
+                self.orders.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                self.orders.try_recv()
+            };
+            match order {
+                Ok(Order::Admit(member)) => self.admit(member),
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+            if !self.due.is_empty() && self.orders.is_empty() {
+                return true;
+            }
+        }
+    }
+
+    fn admit(&mut self, member: Box<Member>) {
+        let tick_ns = u64::from(member.slot.plan().len.ms()) * 1_000_000;
+        let phase = self.admitted * PHASE_STEP % PHASES;
+        self.admitted += 1;
+        let start = self.clock.now().after_ns(tick_ns / PHASES * phase);
+        let free = self.members.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.members.len());
+        if free.is_none() {
+            self.members.push(None);
+        }
+        self.members[at] = Some(member);
+        self.due.push(Reverse((start, at)));
+    }
+
+    fn step(&mut self, due: Moment, at: usize) {
+        let Some(member) = &mut self.members[at] else { return };
+        let tick_ns = u64::from(member.slot.plan().len.ms()) * 1_000_000;
+        let begun = self.clock.now();
+        let lateness_ns = begun.since_ns(due);
+        let late = lateness_ns / tick_ns;
+        let skipped = if late > CATCH_UP_TICKS { late } else { 0 };
+        let status = member.slot.tick(skipped as u32).clone();
+        let step_ns = self.clock.now().since_ns(begun);
+        let measured = Measured { lateness_ns, step_ns, skipped: skipped as u32 };
+        let go_on = member.watch.ticked(&mut member.slot, measured);
+        if status == Status::Running && go_on {
+            self.due.push(Reverse((due.after_ns((1 + skipped) * tick_ns), at)));
+            return;
+        }
+        if let Some(mut member) = self.members[at].take() {
+            member.watch.ended(member.slot, status);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Synthesisers on threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::ABANDONED_MAX;
+use crate::clock::{Rate, Tick};
+use crate::id::ItemId;
+use crate::model::{SpeechError, Synthesiser, render};
+use crate::pcm::Clip;
+use crate::session::input::{Inbound, Input};
+use crate::session::output::{Effect, Output};
+use crate::slot::Edge;
+
+/// Texts that wait for a synthesiser at most.
+const TEXTS_WAITING: usize = 64;
+
+/// Clips that wait for a session's tick at most.
+const CLIPS_WAITING: usize = 64;
+
+type NewSynthesiser = dyn Fn() -> Result<Box<dyn Synthesiser>, SpeechError> + Send + Sync;
+
+/// A bounded number of synthesisers, each on its thread.
+#[derive(Clone)]
+pub struct MouthPool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    new: Box<NewSynthesiser>,
+    texts: (Sender<Text>, Receiver<Text>),
+    abandoned: AtomicUsize,
+}
+
+struct Text {
+    item: ItemId,
+    text: String,
+    voice: String,
+    rate: Rate,
+    reply: Sender<Inbound>,
+}
+
+impl MouthPool {
+    /// Starts `count` synthesisers.
+    ///
+    /// # Errors
+    /// The first that could not be made.
+    pub fn start(
+        count: usize,
+        new: impl Fn() -> Result<Box<dyn Synthesiser>, SpeechError> + Send + Sync + 'static,
+    ) -> Result<Self, SpeechError> {
+        let shared =
+            Arc::new(Shared { new: Box::new(new), texts: bounded(TEXTS_WAITING), abandoned: AtomicUsize::new(0) });
+        let pool = Self { shared };
+        for _ in 0..count {
+            pool.add()?;
+        }
+        Ok(pool)
+    }
+
+    fn add(&self) -> Result<(), SpeechError> {
+        let mut engine = (self.shared.new)()?;
+        let (texts, shared) = (self.shared.texts.1.clone(), Arc::downgrade(&self.shared));
+        std::thread::Builder::new()
+            .name("synthesiser".to_owned())
+            .spawn(move || {
+                // The queue's own sender lives in the pool: without the pool nothing more comes.
+                while shared.strong_count() > 0 {
+                    match texts.recv_timeout(std::time::Duration::from_secs(1)) {
+                        Ok(text) => speak(engine.as_mut(), text),
+                        Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+                        Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+            })
+            .map_err(|error| SpeechError::Failed(format!("no thread for a synthesiser: {error}")))?;
+        Ok(())
+    }
+
+    fn abandon(&self) {
+        if self.shared.abandoned.fetch_add(1, Ordering::Relaxed) < ABANDONED_MAX {
+            let pool = self.clone();
+            let fresh = std::thread::Builder::new().name("synthesiser".to_owned());
+            drop(fresh.spawn(move || drop(pool.add())));
+        }
+    }
+
+    /// How many engines have been left behind.
+    #[must_use]
+    pub fn abandoned(&self) -> usize {
+        self.shared.abandoned.load(Ordering::Relaxed)
+    }
+}
+
+fn speak(engine: &mut dyn Synthesiser, text: Text) {
+    let Text { item, text, voice, rate, reply } = text;
+    let value = match render(engine, &text, &voice, rate) {
+        Ok(pcm) => Inbound::Speech { item, pcm, last: true },
+        Err(error) => Inbound::SynthesiserFailed { item, cause: error.to_string() },
+    };
+    // A session that is gone does not want it any more.
+    drop(reply.send(value));
+}
+
+/// The synthesisers of one session, in real time.
+pub struct LiveMouth {
+    pool: MouthPool,
+    apology: Option<Clip>,
+    rate: Rate,
+    reply: Sender<Inbound>,
+    clips: Receiver<Inbound>,
+    at_once: Vec<Inbound>,
+}
+
+impl LiveMouth {
+    /// An edge that gives its texts to a pool, with an apology at hand.
+    #[must_use]
+    pub fn new(pool: MouthPool, apology: Option<Clip>, rate: Rate) -> Self {
+        let (reply, clips) = bounded(CLIPS_WAITING);
+        Self { pool, apology, rate, reply, clips, at_once: Vec::new() }
+    }
+
+    fn speak(&mut self, item: ItemId, text: &str, voice: &str, apology: bool) {
+        if let Some(pcm) = self.apology.clone().filter(|_| apology) {
+            return self.at_once.push(Inbound::Speech { item, pcm, last: true });
+        }
+        let text = Text {
+            item,
+            text: text.to_owned(),
+            voice: voice.to_owned(),
+            rate: self.rate,
+            reply: self.reply.clone(),
+        };
+        if self.pool.shared.texts.0.try_send(text).is_err() {
+            let cause = "no synthesiser is free".to_owned();
+            self.at_once.push(Inbound::SynthesiserFailed { item, cause });
+        }
+    }
+}
+
+impl Edge for LiveMouth {
+    fn give(&mut self, _now: Tick, input: &mut Input) {
+        input.inbound.append(&mut self.at_once);
+        input.inbound.extend(self.clips.try_iter());
+    }
+
+    fn take(&mut self, _now: Tick, out: &Output) {
+        for effect in &out.effects {
+            match effect {
+                Effect::Speak { item, text, voice, apology } => self.speak(*item, text, voice, *apology),
+                // The session has waited in vain: whoever has the text hangs.
+                Effect::SpeakDrop { .. } => self.pool.abandon(),
+                Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {}
+            }
+        }
+    }
+}
