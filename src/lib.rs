@@ -20,3 +20,11 @@ pub mod session;
 pub mod journal;
 pub mod slot;
 pub mod sim;
+
+pub mod model;
+
+pub mod host;
+pub mod record;
+
+#[cfg(feature = "cli")]
+pub mod cli;

@@ -23,7 +23,7 @@ const JSON_TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object
 
 /// Everything that is inconsistent in `config`, with the positions of `tree`.
 pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
-    let mut report = Report { tree, complaints: Vec::new() };
+    let mut report = Report::new(tree);
     let patterns: usize = config.agents.values().map(script::pattern_count).sum();
     if patterns > PATTERNS_MAX {
         let what = format!(
@@ -66,10 +66,14 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
 /// Where complaints go, and which of them are worth telling.
 pub(super) struct Report<'a> {
     tree: &'a Node,
-    complaints: Vec<Complaint>,
+    pub(super) complaints: Vec<Complaint>,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
+    pub(super) fn new(tree: &'a Node) -> Self {
+        Self { tree, complaints: Vec::new() }
+    }
+
     /// Complains about the value at `place`.
     pub(super) fn tell(
         &mut self,
@@ -98,12 +102,12 @@ impl Report<'_> {
     }
 
     /// Complains that `name` is none of those declared at `home`.
-    pub(super) fn unknown<'a>(
+    pub(super) fn unknown<'b>(
         &mut self,
         place: &[&str],
         noun: &str,
         name: &str,
-        known: impl Iterator<Item = &'a String>,
+        known: impl Iterator<Item = &'b String>,
         home: &[&str],
     ) {
         if self.complaints.len() <= COMPLAINTS_MAX && !self.tree.is_incomplete(home) {

@@ -2,7 +2,8 @@
 //!
 //! Where a schema says `oneOf`, a validator finds that no branch fits and lists what is wrong with
 //! each. Only one of them was meant: the one whose tag was written, or the one without a tag, or
-//! the one whose key is there.
+//! the one whose key is there. The keys may also stand in one map with others; then the map requires
+//! exactly one of them.
 //!
 //! **Invariant:** a branch is chosen by what was written, never by how well it fits.
 
@@ -28,7 +29,7 @@ pub(super) fn choose(branches: &[Value], found: &Value) -> Choice {
         return Choice::Plain(words);
     }
     let Some((tag, _)) = constant(branches.first()) else {
-        let options: Vec<String> = branches.iter().flat_map(keys).map(str::to_owned).collect();
+        let options: Vec<String> = branches.iter().flat_map(required).map(str::to_owned).collect();
         let written =
             found.as_object().filter(|map| map.len() == 1).and_then(|map| map.keys().next());
         let branch = written.and_then(|key| options.iter().position(|option| option == key));
@@ -63,6 +64,18 @@ pub(super) fn constant(branch: Option<&Value>) -> Option<(&str, &Value)> {
 /// The keys that a schema lists.
 pub(super) fn keys(schema: &Value) -> Vec<&str> {
     schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect()
+}
+
+/// The keys of a map one of which must be there, where a schema says so beside its properties.
+pub(super) fn alternatives(schema: &Value) -> Vec<&str> {
+    match (&schema["properties"], &schema["oneOf"]) {
+        (Value::Object(_), Value::Array(branches)) => branches.iter().flat_map(required).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// A value as it is written in YAML.

@@ -13,21 +13,25 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use serde_json::{Number, Value};
 
 use super::complaint::{Complaint, Mark, excerpt};
+use super::document::Shape;
 use super::yaml::{Content, DEPTH_MAX, Entry, NODES_MAX, Node};
 
 const QUOTING: &str =
     "a text that holds `: ` or ` #`, or begins with a sign such as { [ * & ! %, needs quotes";
 
 /// Builds the tree of a text that holds exactly one document.
-pub(super) fn grow(text: &str) -> Result<(Node, Vec<Complaint>), Complaint> {
-    let mut growth = Growth::default();
+pub(super) fn grow(text: &str, shape: &Shape) -> Result<(Node, Vec<Complaint>), Complaint> {
+    let mut growth = Growth::new(shape);
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| not_yaml(&error))?;
         growth.admit(event, span)?;
     }
     match growth.root {
         Some(root) => Ok((root, growth.complaints)),
-        None => Err(Complaint::of_file("the file is empty", "begin with `name:` and `agents:`")),
+        None => {
+            let remedy = format!("begin with {}", shape.opening);
+            Err(Complaint::of_file("the file is empty", remedy))
+        }
     }
 }
 
@@ -50,8 +54,8 @@ fn mark(marker: &saphyr_parser::Marker) -> Mark {
     Mark { line: number(marker.line().max(1)), column: number(marker.col() + 1) }
 }
 
-#[derive(Default)]
-struct Growth {
+struct Growth<'a> {
+    shape: &'a Shape,
     root: Option<Node>,
     open: Vec<Branch>,
     anchors: BTreeMap<usize, Node>,
@@ -75,7 +79,18 @@ struct Key {
     repeated: bool,
 }
 
-impl Growth {
+impl<'a> Growth<'a> {
+    fn new(shape: &'a Shape) -> Self {
+        Self {
+            shape,
+            root: None,
+            open: Vec::new(),
+            anchors: BTreeMap::new(),
+            nodes: 0,
+            complaints: Vec::new(),
+        }
+    }
+
     fn admit(&mut self, event: Event<'_>, span: Span) -> Result<(), Complaint> {
         let here = mark(&span.start);
         match event {
@@ -83,7 +98,7 @@ impl Growth {
             Event::DocumentStart(_) if self.root.is_some() => Err(self.refuse(
                 here,
                 "a second document begins",
-                "a file holds one configuration; remove `---`",
+                format!("a file holds one {}; remove `---`", self.shape.noun),
             )),
             Event::DocumentStart(_) => Ok(()),
             Event::Scalar(text, style, anchor, tag) => {
@@ -141,7 +156,11 @@ impl Growth {
         }
         if self.open.len() >= DEPTH_MAX {
             let what = format!("lists and maps nest deeper than {DEPTH_MAX}");
-            return Err(self.refuse(here, what, "nothing in a configuration is that deep"));
+            return Err(self.refuse(
+                here,
+                what,
+                format!("nothing in a {} is that deep", self.shape.noun),
+            ));
         }
         self.open.push(Branch {
             node: Node { mark: here, content },
@@ -212,7 +231,7 @@ impl Growth {
         let what = format!(
             "the file holds more than {NODES_MAX} values, those that aliases repeat included"
         );
-        Err(self.refuse(here, what, "repeat less, or split the configuration"))
+        Err(self.refuse(here, what, format!("repeat less, or split the {}", self.shape.noun)))
     }
 
     fn refuse_tag(&mut self, here: Mark, tagged: bool) {
@@ -227,7 +246,7 @@ impl Growth {
     }
 
     /// A complaint with the path of what is being read.
-    fn refuse(&self, here: Mark, what: impl Into<String>, remedy: &str) -> Complaint {
+    fn refuse(&self, here: Mark, what: impl Into<String>, remedy: impl Into<String>) -> Complaint {
         let mut path = String::new();
         for branch in &self.open {
             match (&branch.node.content, &branch.key) {

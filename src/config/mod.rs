@@ -6,6 +6,9 @@
 //!              Config, or all Complaints ◀─ check, script ─────────────── Config
 //! ```
 //!
+//! Cue files, what a recorded caller does, go the same way: [`cues`]. What is common to both kinds is
+//! in `document`.
+//!
 //! The structs are the one description: their doc comments and ranges become the schema, the schema
 //! checks the file and is printed by `antiphon schema`. What is wrong with a file is told at once,
 //! each [`Complaint`] with line, column and what to do. A consequence of a mistake that was told
@@ -20,6 +23,8 @@ mod audio;
 mod check;
 mod choice;
 mod complaint;
+pub mod cues;
+mod document;
 mod epoch;
 mod growth;
 mod schema;
@@ -34,7 +39,7 @@ mod wording;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -142,21 +147,7 @@ impl Default for Call {
 /// # Errors
 /// If it cannot be read, or for everything that [`parse`] complains about.
 pub fn read(source: io::Result<impl Read>, file_name: &str) -> Result<Config, Complaints> {
-    let bound = u64::try_from(SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let mut text = Vec::new();
-    match source.and_then(|source| source.take(bound).read_to_end(&mut text)) {
-        Ok(_) => parse(&text, file_name),
-        Err(error) => {
-            let (what, remedy) = match error.kind() {
-                ErrorKind::NotFound => ("there is no such file".into(), "check the path"),
-                ErrorKind::IsADirectory => {
-                    ("is a directory, not a file".into(), "name a file in it")
-                }
-                _ => (format!("cannot be read: {error}"), "check the file and its permissions"),
-            };
-            Err(Complaints::about(file_name, vec![Complaint::of_file(what, remedy)]))
-        }
-    }
+    document::read(source, file_name)
 }
 
 /// Reads a configuration from YAML text; `file_name` is what complaints call it.
@@ -164,26 +155,5 @@ pub fn read(source: io::Result<impl Read>, file_name: &str) -> Result<Config, Co
 /// # Errors
 /// All that is wrong with it, at once and in the order of the file.
 pub fn parse(text: &[u8], file_name: &str) -> Result<Config, Complaints> {
-    let refuse = |complaints| Err(Complaints::about(file_name, complaints));
-    let (mut tree, mut complaints) = match yaml::read(text) {
-        Ok(read) => read,
-        Err(complaint) => return refuse(vec![complaint]),
-    };
-    let (refused, sound) = schema::sift(&mut tree);
-    complaints.extend(refused);
-    let Some(value) = sound else { return refuse(complaints) };
-    // Whole numbers may be written as 20.0; only where serde objects is the value made over.
-    let config = serde_json::from_value(value.clone())
-        .or_else(|_| serde_json::from_value(schema::whole(value)));
-    match config {
-        Ok(config) => {
-            complaints.extend(check::check(&config, &tree));
-            if complaints.is_empty() { Ok(config) } else { refuse(complaints) }
-        }
-        Err(error) => {
-            complaints
-                .push(Complaint::of_file(error.to_string(), "compare with `antiphon schema`"));
-            refuse(complaints)
-        }
-    }
+    document::parse(text, file_name)
 }

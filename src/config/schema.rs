@@ -1,11 +1,11 @@
-//! The shape of a configuration, and what to say where a file differs from it.
+//! The schema of a document, and what to say where a file differs from it.
 //!
 //! The schema is derived from the structs and is the one description of names, types, ranges and
 //! defaults: it checks files here, and `antiphon schema` prints it for editors. What its validator
 //! finds is put into sentences by [`wording`](super::wording).
 //!
 //! What is refused is taken out of the tree and the rest looked at again, until the rest is sound.
-//! So the checks that need a whole configuration still have one, and one run tells everything.
+//! So the checks that need a whole document still have one, and one run tells everything.
 //!
 //! **Invariant:** a tree that [`sift`] calls sound deserialises.
 
@@ -13,14 +13,15 @@ use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::complaint::{COMPLAINTS_MAX, Complaint};
+use super::document::{Document, Shape};
 use super::yaml::{Content, Entry, Node, Place};
-use super::{Config, Epoch, wording};
+use super::{Config, Epoch, check, wording};
 
 /// A name that may be a placeholder: letters, digits and `_`, at most 64, none of the digits first.
 pub(super) const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
@@ -30,20 +31,43 @@ pub(super) const CONFIG_NAME: &str = "^[a-z0-9_-]{1,64}$";
 /// The JSON Schema (2020-12) of a configuration file.
 #[must_use]
 pub fn schema() -> Value {
-    SCHEMA.clone()
+    SHAPE.schema.clone()
 }
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    SchemaSettings::draft2020_12()
-        .with_transform(RecursiveTransform(absent_rather_than_null))
-        .into_generator()
-        .into_root_schema_for::<Config>()
-        .to_value()
+static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
+    let (schema, validator) = derive::<Config>();
+    Shape {
+        noun: "configuration",
+        opening: "`name:` and `agents:`",
+        reference: "`antiphon schema`",
+        lent: Some(("name", "nameless")),
+        misformed: epoch,
+        schema,
+        validator,
+    }
 });
 
-static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
-    jsonschema::validator_for(&SCHEMA).expect("the derived schema is valid, as the tests show")
-});
+impl Document for Config {
+    fn shape() -> &'static Shape {
+        &SHAPE
+    }
+
+    fn check(&self, tree: &Node) -> Vec<Complaint> {
+        check::check(self, tree)
+    }
+}
+
+/// The schema of `T`, and what finds where a file differs from it.
+pub(super) fn derive<T: JsonSchema>() -> (Value, Validator) {
+    let schema = SchemaSettings::draft2020_12()
+        .with_transform(RecursiveTransform(absent_rather_than_null))
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    let validator =
+        jsonschema::validator_for(&schema).expect("the derived schema is valid, as the tests show");
+    (schema, validator)
+}
 
 /// What is optional is left out, not set to null: a key without a value is more often forgotten
 /// than meant.
@@ -75,16 +99,16 @@ pub(super) struct Finding {
 
 /// Takes out of `tree` what the schema refuses and says why. The value is what remains; none if
 /// nothing does.
-pub(super) fn sift(tree: &mut Node) -> (Vec<Complaint>, Option<Value>) {
-    // Every pass takes something out of a map or list, or the map or list itself; the schema is 9
-    // levels deep.
+pub(super) fn sift(tree: &mut Node, shape: &Shape) -> (Vec<Complaint>, Option<Value>) {
+    // Every pass takes something out of a map or list, or the map or list itself; the deepest
+    // schema has 9 levels.
     const PASSES_MAX: usize = 16;
     let mut complaints = Vec::new();
     for pass in 0..PASSES_MAX {
         let value = tree.to_json();
-        let mut findings = epoch(tree);
-        for error in VALIDATOR.iter_errors(&value).take(COMPLAINTS_MAX + 1) {
-            wording::explain(&error, &SCHEMA, tree, &mut findings);
+        let mut findings = (shape.misformed)(tree);
+        for error in shape.validator.iter_errors(&value).take(COMPLAINTS_MAX + 1) {
+            wording::explain(&error, shape, tree, &mut findings);
         }
         if findings.is_empty() {
             return (complaints, Some(value));
@@ -104,7 +128,7 @@ pub(super) fn sift(tree: &mut Node) -> (Vec<Complaint>, Option<Value>) {
         places.sort_by(|a, b| document_order(b, a));
         places.dedup();
         for place in &places {
-            if !(tree.remove(place) || place.is_empty() && lend_name(tree)) {
+            if !(tree.remove(place) || place.is_empty() && lend(tree, shape)) {
                 return (complaints, None);
             }
         }
@@ -120,14 +144,15 @@ fn document_order(a: &Place, b: &Place) -> Ordering {
     steps.fold(Ordering::Equal, Ordering::then).then(a.len().cmp(&b.len()))
 }
 
-/// Lends a configuration without a name one, so that the rest of it can be checked. False if it has
-/// one.
-fn lend_name(tree: &mut Node) -> bool {
+/// Lends a document a key that it lacks, so that the rest of it can be checked. False if there is
+/// none to lend.
+fn lend(tree: &mut Node, shape: &Shape) -> bool {
+    let Some((key, value)) = shape.lent else { return false };
     let mark = tree.mark;
     match &mut tree.content {
-        Content::Map { entries, .. } if entries.iter().all(|entry| entry.key != "name") => {
-            let node = Node { mark, content: Content::Scalar("nameless".into()) };
-            entries.push(Entry { key: "name".into(), mark, node });
+        Content::Map { entries, .. } if entries.iter().all(|entry| entry.key != key) => {
+            let node = Node { mark, content: Content::Scalar(value.into()) };
+            entries.push(Entry { key: key.into(), mark, node });
             true
         }
         Content::Map { .. } | Content::List(_) | Content::Scalar(_) => false,
@@ -177,6 +202,7 @@ pub(super) fn whole(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cues::cues_schema;
     use super::*;
 
     /// Calls `visit` with every schema inside `schema` and the way to it.
@@ -184,23 +210,32 @@ mod tests {
         visit(way, schema);
         match schema {
             Value::Object(map) => {
-                map.iter().for_each(|(key, inner)| walk(inner, &format!("{way}/{key}"), visit))
+                map.iter().for_each(|(key, inner)| walk(inner, &format!("{way}/{key}"), visit));
             }
             Value::Array(list) => list.iter().for_each(|inner| walk(inner, way, visit)),
             _ => {}
         }
     }
 
+    fn both() -> [Value; 2] {
+        [schema(), cues_schema()]
+    }
+
+    fn walk_both(visit: &mut dyn FnMut(&str, &Value)) {
+        both().iter().for_each(|schema| walk(schema, "", visit));
+    }
+
     #[test]
     fn the_schema_is_valid_and_describes_every_property() {
-        let schema = schema();
-        assert!(jsonschema::meta::is_valid(&schema));
-        walk(&schema, "", &mut |way, inner| {
+        assert!(both().iter().all(jsonschema::meta::is_valid));
+        walk_both(&mut |way, inner| {
             for (name, property) in
                 inner.get("properties").and_then(Value::as_object).into_iter().flatten()
             {
-                let tag = property.get("const").is_some()
-                    || ["intent", "tool_result"].contains(&name.as_str());
+                // A branch of a choice describes its only key.
+                let sole = inner["properties"].as_object().is_some_and(|all| all.len() == 1);
+                let tag =
+                    property.get("const").is_some() || sole && inner.get("description").is_some();
                 assert!(
                     tag || property.get("description").is_some(),
                     "{way}/{name} has no description"
@@ -211,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_number_of_milliseconds_has_a_range() {
-        walk(&schema(), "", &mut |way, inner| {
+        walk_both(&mut |way, inner| {
             for (name, property) in
                 inner.get("properties").and_then(Value::as_object).into_iter().flatten()
             {
@@ -224,6 +259,6 @@ mod tests {
 
     #[test]
     fn nothing_optional_is_null() {
-        walk(&schema(), "", &mut |way, inner| assert!(inner != "null", "{way} may be null"));
+        walk_both(&mut |way, inner| assert!(inner != "null", "{way} may be null"));
     }
 }

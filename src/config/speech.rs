@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Speech in, speech out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Speech {
     /// From the caller's voice to words.
@@ -38,7 +38,7 @@ impl Default for Speech {
 }
 
 /// The engine that turns voice into words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recogniser {
     /// Which engine. Default `none`: only typed text is understood.
@@ -50,11 +50,20 @@ pub struct Recogniser {
     /// How long an answer is waited for, in milliseconds: 1 to 600000. Default 5000.
     #[schemars(range(min = 1, max = 600_000))]
     pub timeout_ms: u32,
+    /// Words of which the recogniser is less sure than this count as unintelligible speech, or, if short, as noise: 0
+    /// to 1. Default 0.6: PocketSphinx gave what it was meant to hear 0.9 and more, and everything else under 0.5.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_confidence: f64,
 }
 
 impl Default for Recogniser {
     fn default() -> Self {
-        Self { engine: RecogniserEngine::None, latency_ms: 200, timeout_ms: 5_000 }
+        Self {
+            engine: RecogniserEngine::None,
+            latency_ms: 200,
+            timeout_ms: 5_000,
+            min_confidence: 0.6,
+        }
     }
 }
 

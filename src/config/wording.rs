@@ -11,8 +11,9 @@ use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::Value;
 
-use super::choice::{Choice, choose, constant, keys, plain};
+use super::choice::{Choice, alternatives, choose, constant, keys, plain};
 use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, listed, nearest, suggestion};
+use super::document::Shape;
 use super::epoch::EPOCH;
 use super::schema::{CONFIG_NAME, Finding, IDENTIFIER};
 use super::yaml::{Node, Place};
@@ -20,10 +21,11 @@ use super::yaml::{Node, Place};
 /// Adds to `findings` what `error` means.
 pub(super) fn explain(
     error: &ValidationError<'_>,
-    schema: &Value,
+    shape: &Shape,
     tree: &Node,
     findings: &mut Vec<Finding>,
 ) {
+    let schema = &shape.schema;
     let place = place(error.instance_path().as_str());
     let found = error.instance().as_ref();
     let keyword = error.schema_path().as_str();
@@ -60,7 +62,13 @@ pub(super) fn explain(
         }
         Kind::Type { .. } => {
             let expected = rule["type"].as_str().unwrap_or_default();
-            let remedy = type_remedy(expected, found, &place);
+            let remedy = match alternatives(rule).first() {
+                _ if expected == "object" && place.is_empty() => {
+                    format!("begin with {}", shape.opening)
+                }
+                Some(key) => format!("write it as `{key}: …`"),
+                None => type_remedy(expected, found, &place),
+            };
             at.value(
                 place,
                 format!("expected {}, found {}", type_words(expected), words(found)),
@@ -95,14 +103,16 @@ pub(super) fn explain(
             at.choice(place, found, &options);
         }
         Kind::Constant { expected_value } => at.choice(place, found, &[plain(expected_value)]),
-        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => {
+        Kind::OneOfNotValid { context }
+        | Kind::OneOfMultipleValid { context }
+        | Kind::AnyOf { context } => {
             let branches =
                 schema.pointer(keyword).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             match choose(branches, found) {
                 Choice::Branch(index) => {
                     for inner in context.get(index).into_iter().flatten() {
                         if !belongs_elsewhere(inner, branches, index, found, &place, &mut at) {
-                            explain(inner, schema, tree, at.findings);
+                            explain(inner, shape, tree, at.findings);
                         }
                     }
                 }
@@ -118,11 +128,16 @@ pub(super) fn explain(
                         );
                     }
                 },
+                // That it is no map, or which key nobody knows, is told already.
+                Choice::Key(options) if is_told(found, rule, &options) => at.silently(place),
                 Choice::Key(options) => {
                     let known: Vec<&str> = options.iter().map(String::as_str).collect();
-                    let written = found
-                        .as_object()
-                        .map(|map| map.keys().map(String::as_str).collect::<Vec<_>>());
+                    // Keys that may stand beside any choice are not part of it.
+                    let beside = keys(rule);
+                    let chosen = |key: &&str| known.contains(key) || !beside.contains(key);
+                    let written = found.as_object().map(|map| {
+                        map.keys().map(String::as_str).filter(chosen).collect::<Vec<_>>()
+                    });
                     let (shown, remedy) = match written.as_deref() {
                         Some([]) => ("none".into(), String::new()),
                         Some([key]) => {
@@ -174,20 +189,24 @@ pub(super) fn explain(
             }
         }
         Kind::MinLength { .. } => {
-            at.value(place, "the text is empty", "write something, or remove the key")
+            at.value(place, "the text is empty", "write something, or remove the key");
         }
         Kind::MaxLength { limit } => {
-            at.value(place, format!("the text is longer than {limit} characters"), "shorten it")
+            at.value(place, format!("the text is longer than {limit} characters"), "shorten it");
         }
         Kind::MinItems { .. } => at.value(place, "the list is empty", "add an item"),
         Kind::MaxItems { limit } => {
-            at.value(place, format!("the list has more than {limit} items"), "shorten it")
+            at.value(place, format!("the list has more than {limit} items"), "shorten it");
         }
         Kind::MinProperties { .. } => at.value(place, "the map is empty", "add an entry"),
         Kind::MaxProperties { limit } => {
-            at.value(place, format!("the map has more than {limit} entries"), "shorten it")
+            at.value(place, format!("the map has more than {limit} entries"), "shorten it");
         }
-        _ => at.value(place, excerpt(&error.masked().to_string()), "see `antiphon schema`"),
+        _ => at.value(
+            place,
+            excerpt(&error.masked().to_string()),
+            format!("see {}", shape.reference),
+        ),
     }
 }
 
@@ -274,6 +293,22 @@ fn belongs_elsewhere(
     true
 }
 
+/// Whether a choice between `options`, beside other keys of the same map, is wrong because of
+/// something else that is told: there is no map, or one of the options under another name.
+fn is_told(found: &Value, rule: &Value, options: &[String]) -> bool {
+    let known = keys(rule);
+    if known.is_empty() {
+        return false;
+    }
+    let Some(map) = found.as_object() else { return true };
+    let mut unknown = map.keys().filter(|key| !known.contains(&key.as_str()));
+    !options.iter().any(|option| map.contains_key(option))
+        && unknown.any(|key| {
+            nearest(key, known.iter().copied())
+                .is_none_or(|near| options.iter().any(|option| option == near))
+        })
+}
+
 /// The way that a JSON pointer describes.
 pub(super) fn place(pointer: &str) -> Place {
     pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect()
@@ -301,7 +336,7 @@ fn pattern_words(pattern: &str) -> (&'static str, &'static str) {
     match pattern {
         IDENTIFIER => ("name", "use letters, digits and `_`, a digit not first, at most 64"),
         CONFIG_NAME => ("name of a configuration", "use a to z, 0 to 9, `_` and `-`, at most 64"),
-        _ => ("text of the expected form", "see `antiphon schema`"),
+        _ => ("text of the expected form", "see its description in the schema"),
     }
 }
 
@@ -352,7 +387,6 @@ fn type_remedy(expected: &str, found: &Value, place: &Place) -> String {
             Err(_) => String::new(),
         },
         ("object", Value::Array(_)) => "write `name: …` instead of `- `".into(),
-        ("object", _) if place.is_empty() => "begin with `name:` and `agents:`".into(),
         ("object", _) => "write `key: value` lines below it".into(),
         _ => String::new(),
     }

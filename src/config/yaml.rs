@@ -15,6 +15,7 @@
 use serde_json::Value;
 
 use super::complaint::{Complaint, Mark};
+use super::document::Shape;
 
 /// The largest file that is read: a hundred times a rich configuration.
 pub const SIZE_MAX: usize = 1 << 20;
@@ -90,11 +91,11 @@ impl Node {
         .unwrap_or_else(|| self.locate(map).0)
     }
 
-    pub(super) fn get(&self, place: &[impl AsRef<str>]) -> Option<&Node> {
+    pub(super) fn get(&self, place: &[impl AsRef<str>]) -> Option<&Self> {
         place.iter().try_fold(self, |node, step| node.step(step.as_ref()).map(|(next, _)| next))
     }
 
-    fn step(&self, step: &str) -> Option<(&Node, String)> {
+    fn step(&self, step: &str) -> Option<(&Self, String)> {
         match &self.content {
             Content::Scalar(_) => None,
             Content::List(items) => {
@@ -184,17 +185,15 @@ fn shown_key(key: &str) -> String {
 
 /// Reads one YAML document. Complaints that do not keep the tree from being built come with it; a
 /// complaint that does is the error.
-pub(super) fn read(text: &[u8]) -> Result<(Node, Vec<Complaint>), Complaint> {
+pub(super) fn read(text: &[u8], shape: &Shape) -> Result<(Node, Vec<Complaint>), Complaint> {
     if text.len() > SIZE_MAX {
         let what =
             format!("the file has {} bytes, more than the {SIZE_MAX} that are read", text.len());
-        return Err(Complaint::of_file(
-            what,
-            "a configuration is a small text; is this the right file?",
-        ));
+        let remedy = format!("a {} is a small text; is this the right file?", shape.noun);
+        return Err(Complaint::of_file(what, remedy));
     }
     let text = std::str::from_utf8(text).map_err(|error| not_utf8(text, error.valid_up_to()))?;
-    super::growth::grow(text.strip_prefix('\u{feff}').unwrap_or(text))
+    super::growth::grow(text.strip_prefix('\u{feff}').unwrap_or(text), shape)
 }
 
 fn not_utf8(bytes: &[u8], at: usize) -> Complaint {

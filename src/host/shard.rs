@@ -76,7 +76,8 @@ impl Shard {
         let (tell, class) = bounded(1);
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(move || {
             let got = if wanted == Class::RealTime { promote() } else { Class::Normal };
-            drop(tell.try_send(got));
+            // The one who started the shard waits for this.
+            tell.try_send(got).ok();
             Loop::new(incoming).run();
         })?;
         Ok(Self { orders, thread: Some(thread), class })

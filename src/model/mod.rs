@@ -12,6 +12,13 @@ pub mod flite;
 pub mod lexicon;
 pub mod live;
 #[cfg(feature = "speech")]
+mod native;
+#[cfg(feature = "speech")]
+pub mod offline;
+#[cfg(not(feature = "speech"))]
+#[path = "no_offline.rs"]
+pub mod offline;
+#[cfg(feature = "speech")]
 pub mod pocketsphinx;
 pub mod tone;
 pub mod virtual_time;

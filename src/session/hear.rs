@@ -114,6 +114,7 @@ impl Session {
         self.event(now, kind, out);
         // Before its utterance is over, nothing is final: not even a recogniser that says so.
         let Some(awaited) = last.then(|| self.lanes[at].settle(utterance)).flatten() else { return };
+        let text = believed(plan, text, confidence, awaited.voiced);
         let attention = is_backchannel(&text, &plan.backchannels);
         if text.trim().is_empty() || (attention && awaited.over_agent) {
             if attention {
@@ -170,6 +171,24 @@ impl Session {
         if self.floor.user_active() == Some(Presence::Returned) {
             self.event(now, EventKind::UserReturned, out);
         }
+    }
+}
+
+/// Speech that was not understood: no words that any script knows.
+const UNINTELLIGIBLE: &str = "…";
+
+/// Voice of which the recogniser is unsure is noise when it is shorter than this: coughs, laughs and
+/// doors last under a second, and a caller who says something says more.
+const NOISE_MS_MAX: u64 = 1_000;
+
+/// What a recogniser's words are taken for, given how sure it is.
+fn believed(plan: &Plan, text: String, confidence: f32, voiced: u64) -> String {
+    if confidence >= plan.confidence {
+        text
+    } else if plan.len.span_ms(voiced) < NOISE_MS_MAX {
+        String::new()
+    } else {
+        UNINTELLIGIBLE.to_owned()
     }
 }
 

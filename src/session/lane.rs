@@ -82,6 +82,8 @@ pub struct Awaited {
     pub ended: Tick,
     /// Whether it began while the agent spoke.
     pub over_agent: bool,
+    /// Its voiced ticks.
+    pub voiced: u64,
 }
 
 /// A change of a lane's utterance.
@@ -233,24 +235,17 @@ impl Lane {
                 }
                 let (utterance, voiced, over_agent) = (*utterance, *voiced, *over_agent);
                 self.ear = Ear::Quiet;
-                self.close(plan, utterance, voiced, Awaited { utterance, ended: now, over_agent }, out);
+                self.close(plan, Awaited { utterance, ended: now, over_agent, voiced }, out);
                 Some(Change::Closed(utterance, voiced))
             }
         }
     }
 
-    fn close(
-        &mut self,
-        plan: &Plan,
-        utterance: UtteranceId,
-        voiced: u64,
-        awaited: Awaited,
-        out: &mut Output,
-    ) {
+    fn close(&mut self, plan: &Plan, awaited: Awaited, out: &mut Output) {
         if plan.recogniser.is_none() {
             return;
         }
-        let lane = self.id;
+        let (lane, Awaited { utterance, voiced, .. }) = (self.id, awaited);
         if plan.len.span_ms(voiced) < WORDLESS_MS {
             out.effects.push(Effect::ListenDrop { lane, utterance });
             return;
@@ -288,7 +283,7 @@ impl Lane {
         self.voiced = false;
         if let Ear::Open { utterance, voiced, over_agent, .. } = self.ear {
             self.ear = Ear::Quiet;
-            self.close(plan, utterance, voiced, Awaited { utterance, ended: now, over_agent }, out);
+            self.close(plan, Awaited { utterance, ended: now, over_agent, voiced }, out);
         }
     }
 

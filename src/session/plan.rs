@@ -36,6 +36,8 @@ pub struct Plan {
     pub fade: usize,
     /// Whether there is a recogniser, and how many ticks its words are awaited.
     pub recogniser: Option<u64>,
+    /// Words of which the recogniser is less sure than this are not believed.
+    pub confidence: f32,
     /// Whether there is a synthesiser, and how many ticks its audio is awaited.
     pub synthesiser: Option<u64>,
     /// The apology.
@@ -167,6 +169,7 @@ impl Plan {
             fade: rate.samples(config.turn.fade_ms),
             recogniser: (speech.recogniser.engine != RecogniserEngine::None)
                 .then(|| len.ticks_min_one(speech.recogniser.timeout_ms)),
+            confidence: speech.recogniser.min_confidence as f32,
             synthesiser: (speech.synthesiser.engine != SynthesiserEngine::None)
                 .then(|| len.ticks_min_one(speech.synthesiser.timeout_ms)),
             apology: speech.apology.clone(),

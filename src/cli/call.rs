@@ -1,0 +1,269 @@
+//! Holding a call: in virtual time as fast as it goes, or in real time on a shard.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::engines::Engines;
+use super::failure::Failure;
+use super::view::View;
+use crate::host::ink::Ink;
+use crate::host::pace::{Class, Clock, wall_ms};
+use crate::host::shard::{Measured, Shard, Watch};
+use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
+use crate::id::LaneId;
+use crate::journal::{CODEC, Header, Scribe};
+use crate::record::{Folder, FolderThread, Timing};
+use crate::seed::Seed;
+use crate::session::Session;
+use crate::session::checkpoint::BUILD;
+use crate::session::event::Event;
+use crate::session::plan::Plan;
+use crate::sim::caller::{Caller, Part};
+use crate::sim::network::{Faults, Network};
+use crate::sim::tools::{Latency, VirtualTools};
+use crate::sim::world;
+use crate::slot::{Edge, Slot, Status};
+use crate::tool::Registry;
+
+/// A call to hold.
+pub(super) struct Call {
+    pub(super) plan: Arc<Plan>,
+    pub(super) tools: Registry,
+    pub(super) parts: Vec<Part>,
+    pub(super) seed: u64,
+    pub(super) out: PathBuf,
+    pub(super) journal: Option<PathBuf>,
+    pub(super) fast: bool,
+    pub(super) json: bool,
+}
+
+/// The name of a call's session, to tools.
+const SESSION: &str = "local";
+
+/// The longest run in virtual time, in ticks: a hundred days of 20 ms. Every caller hangs up before.
+const TICKS_MAX: u64 = 432_000_000;
+
+/// Events on their way to the screen at most; a slow terminal loses lines, never a tick.
+const EVENTS_WAITING: usize = 4_096;
+
+/// Ticks between two looks at the status line: 200 ms.
+const STATUS_TICKS: u64 = 10;
+
+/// Holds the call, shows it, and says where everything is.
+pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
+    let view = View::new(call.plan.len, call.json);
+    let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
+    let folder = Folder::create(&call.out, Arc::clone(&call.plan), call.fast)
+        .map_err(|error| Failure::input(error.to_string()))?;
+    let journal = call.journal.clone().unwrap_or_else(|| call.out.join("journal.antiphon"));
+    let ink = Ink::create(&journal).map_err(|error| {
+        let shown = journal.display();
+        Failure::input(format!("{shown}: the journal cannot be written: {error}; choose another place"))
+    })?;
+    if call.fast { fast(call, &engines, view, folder, ink) } else { live(call, &engines, view, folder, ink) }
+}
+
+impl Call {
+    fn scribe(&self) -> Result<Scribe, Failure> {
+        let config = serde_json::to_string(&self.plan.config);
+        Ok(Scribe::new(&Header {
+            build: BUILD.to_owned(),
+            codec: CODEC.to_owned(),
+            config: config.map_err(|error| Failure::broken(error.to_string()))?,
+            seed: self.seed,
+            virtual_time: self.fast,
+            started_ms: (!self.fast).then(wall_ms),
+        }))
+    }
+
+    /// The edges of participants, each on its lane.
+    fn callers(&self) -> Vec<Box<dyn Edge>> {
+        let seed = Seed::new(self.seed);
+        let caller = |(lane, part): (usize, &Part)| -> Box<dyn Edge> {
+            let network = Network::new(Faults::NONE, seed.branch(&part.name));
+            let lane = LaneId(lane as u16);
+            Box::new(Caller::new(part.clone(), lane, self.plan.len, self.plan.rate, network))
+        };
+        self.parts.iter().enumerate().map(caller).collect()
+    }
+}
+
+fn fast(
+    call: Call,
+    engines: &Engines,
+    mut view: View,
+    mut folder: Folder,
+    mut ink: Ink,
+) -> Result<ExitCode, Failure> {
+    let mut edges = call.callers();
+    edges.extend(engines.virtual_edges(&call.plan)?);
+    let session = Session::new(&call.plan, call.seed);
+    let len = call.plan.len;
+    let tools = VirtualTools::new(call.tools.clone(), Latency::Declared, len, SESSION.to_owned());
+    let scribe = Some(call.scribe()?);
+    let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
+    let clock = Clock::default();
+    let mut before = clock.now();
+    let ran = world::run(&mut slot, TICKS_MAX, |slot| {
+        let step_ns = clock.now().since_ns(before);
+        let now = slot.session().tick().0 - 1;
+        let timing = Timing { lateness_ns: None, step_ns, total_ns: step_ns, skipped: 0 };
+        folder.tick(crate::clock::Tick(now), slot.output(), timing);
+        for event in &slot.output().events {
+            view.event(event);
+        }
+        if now.is_multiple_of(STATUS_TICKS * 50) {
+            view.status(now, "");
+        }
+        if let Some(scribe) = slot.scribe().filter(|scribe| scribe.waiting() > 1 << 16) {
+            ink.flow_waiting(scribe);
+        }
+        before = clock.now();
+        true
+    });
+    if let Some(scribe) = slot.scribe() {
+        ink.flow_waiting(scribe);
+    }
+    let trouble = ink.finish();
+    finish(&call, &view, &ran.status, |end| folder.finish(end), trouble)
+}
+
+fn live(
+    call: Call,
+    engines: &Engines,
+    mut view: View,
+    folder: Folder,
+    ink: Ink,
+) -> Result<ExitCode, Failure> {
+    let mut edges = call.callers();
+    edges.extend(engines.live_edges(&call.plan)?);
+    let session = Session::new(&call.plan, call.seed);
+    let (overruns, overran) = bounded(64);
+    let workers = Workers::start(call.tools.clone(), WORKERS);
+    let tools = LiveTools::new(workers, SESSION.to_owned(), overruns);
+    let scribe = Some(call.scribe()?);
+    let slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
+    let shard = Shard::start(Class::RealTime)
+        .map_err(|error| Failure::broken(format!("no thread for the session: {error}")))?;
+    if shard.class() == Class::Normal {
+        eprintln!("the real-time class is not permitted: ticks may be late when the machine is busy");
+    }
+    let (shown, showing) = bounded(EVENTS_WAITING);
+    let (done, finished) = bounded(1);
+    let folder = FolderThread::spawn(folder);
+    let watch = LiveWatch { folder: Some(folder), ink: Some(ink), overran, shown, done };
+    if !shard.admit(slot, Box::new(watch)) {
+        return Err(Failure::broken("the session's thread is gone"));
+    }
+    for glimpse in showing {
+        match glimpse {
+            Glimpse::Event(event) => view.event(&event),
+            Glimpse::Status(tick, state) => view.status(tick, state),
+        }
+    }
+    let Ok(Ended { folder, ink, status }) = finished.recv() else {
+        return Err(Failure::broken("the session's thread is gone"));
+    };
+    shard.stop();
+    finish(&call, &view, &status, |end| folder.finish(end), ink.finish())
+}
+
+/// Says how a call went, and where everything is.
+fn finish(
+    call: &Call,
+    view: &View,
+    status: &Status,
+    close: impl FnOnce(&str) -> (crate::record::Metrics, Vec<String>),
+    journal_trouble: Option<String>,
+) -> Result<ExitCode, Failure> {
+    let end = match status {
+        Status::Ended => "ended",
+        Status::Running => "stopped",
+        Status::Panicked(_) => "panicked",
+    };
+    let (metrics, mut troubles) = close(end);
+    troubles.extend(journal_trouble.map(|trouble| format!("journal: {trouble}")));
+    view.finish();
+    if call.json {
+        let summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
+        println!("{summary}");
+    } else {
+        println!("{}", metrics.summary());
+        println!("written to {}", call.out.display());
+    }
+    for trouble in &troubles {
+        eprintln!("{trouble}");
+    }
+    match status {
+        Status::Panicked(why) => Err(Failure::broken(format!(
+            "the session panicked: {why}\nthis is a fault of the program; its journal is kept"
+        ))),
+        Status::Ended | Status::Running if troubles.is_empty() => Ok(ExitCode::SUCCESS),
+        Status::Ended | Status::Running => Ok(ExitCode::FAILURE),
+    }
+}
+
+enum Glimpse {
+    Event(Event),
+    Status(u64, &'static str),
+}
+
+struct Ended {
+    folder: FolderThread,
+    ink: Ink,
+    status: Status,
+}
+
+/// Looks on from the shard's thread, and hands everything slow to others.
+struct LiveWatch {
+    folder: Option<FolderThread>,
+    ink: Option<Ink>,
+    overran: Receiver<Overrun>,
+    shown: Sender<Glimpse>,
+    done: Sender<Ended>,
+}
+
+impl Watch for LiveWatch {
+    fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
+        let Measured { lateness_ns, step_ns, skipped } = measured;
+        let now = crate::clock::Tick(slot.session().tick().0 - 1);
+        if let Some(folder) = &mut self.folder {
+            let timing =
+                Timing { lateness_ns: Some(lateness_ns), step_ns, total_ns: step_ns, skipped };
+            folder.tick(now, slot.output(), timing);
+            for Overrun { tool, took_us, budget_us } in self.overran.try_iter() {
+                folder.overrun(crate::record::Overrun { tool, took_us, budget_us });
+            }
+        }
+        for event in &slot.output().events {
+            // A terminal that does not keep up loses lines.
+            drop(self.shown.try_send(Glimpse::Event(event.clone())));
+        }
+        if now.0.is_multiple_of(STATUS_TICKS) {
+            let out = slot.output();
+            let state = match (out.user_speech, out.agent_speech) {
+                (true, true) => "both speak",
+                (true, false) => "the user speaks",
+                (false, true) => "speaking",
+                (false, false) => "listening",
+            };
+            drop(self.shown.try_send(Glimpse::Status(now.0, state)));
+        }
+        if let (Some(ink), Some(scribe)) = (&mut self.ink, slot.scribe()) {
+            ink.flow(scribe);
+        }
+        true
+    }
+
+    fn ended(&mut self, mut slot: Slot, status: Status) {
+        if let (Some(ink), Some(scribe)) = (&mut self.ink, slot.scribe()) {
+            ink.flow(scribe);
+        }
+        if let (Some(folder), Some(ink)) = (self.folder.take(), self.ink.take()) {
+            drop(self.done.try_send(Ended { folder, ink, status }));
+        }
+    }
+}

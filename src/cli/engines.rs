@@ -1,0 +1,164 @@
+//! The engines that a configuration asks for, behind edges of either kind of time.
+
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
+use crate::config::{Agent, RecogniserEngine, Slot, SynthesiserEngine};
+use crate::model::lexicon::{Lexicon, SlotWords};
+use crate::model::live::{EarPool, LiveEar, LiveMouth, MouthPool};
+use crate::model::tone::Tone;
+use crate::model::virtual_time::{VirtualEar, VirtualMouth};
+use crate::model::{Recogniser, SpeechError, Synthesiser, offline, render};
+use crate::pcm::Clip;
+use crate::session::plan::Plan;
+use crate::slot::Edge;
+
+/// Recognisers of a pool: two callers speak at once without waiting.
+const EARS: usize = 2;
+
+/// Synthesisers of a pool: one is many times faster than speech, the second is for when it hangs.
+const MOUTHS: usize = 2;
+
+/// What the engines need of a configuration, checked by making one of each.
+pub(super) struct Engines {
+    lexicon: Option<Lexicon>,
+    synthesiser: SynthesiserEngine,
+    apology: Option<Clip>,
+}
+
+impl Engines {
+    /// Prepares the engines of a plan and renders the apology. What is not installed is named, with
+    /// the package that has it.
+    pub(super) fn new(plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Self, Failure> {
+        let speech = &plan.config.speech;
+        let mut wrong = Vec::new();
+        let lexicon = match speech.recogniser.engine {
+            RecogniserEngine::None => None,
+            RecogniserEngine::Pocketsphinx => match lexicon(plan) {
+                Ok(lexicon) => {
+                    match offline::recogniser(&lexicon) {
+                        Ok((_, missing)) if missing.is_empty() => {}
+                        Ok((_, missing)) => warn(format!(
+                            "the recogniser's dictionary has no pronunciation of {}: typed text is \
+                             understood, speech with these words may not be",
+                            missing.join(", ")
+                        )),
+                        Err(error) => wrong.push(format!("speech.recogniser: {error}")),
+                    }
+                    Some(lexicon)
+                }
+                Err(error) => {
+                    wrong.push(format!("speech.recogniser: {error}"));
+                    None
+                }
+            },
+        };
+        let synthesiser = speech.synthesiser.engine;
+        let mut apology = None;
+        if synthesiser != SynthesiserEngine::None {
+            match new_synthesiser(synthesiser) {
+                Err(error) => wrong.push(format!("speech.synthesiser: {error}")),
+                Ok(mut engine) => {
+                    check_voices(plan, engine.as_ref(), &mut wrong);
+                    let voice = &speech.synthesiser.voice;
+                    match render(engine.as_mut(), &speech.apology, voice, plan.rate) {
+                        Ok(clip) => apology = Some(clip),
+                        Err(error) => wrong.push(format!("speech.apology: {error}")),
+                    }
+                }
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self { lexicon, synthesiser, apology })
+        } else {
+            Err(Failure::input(wrong.join("\n")))
+        }
+    }
+
+    /// Edges for virtual time.
+    pub(super) fn virtual_edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
+        let speech = &plan.config.speech;
+        let mut edges: Vec<Box<dyn Edge>> = Vec::new();
+        if let Some(lexicon) = self.lexicon.clone() {
+            let new = Box::new(move || recogniser(&lexicon));
+            edges.push(Box::new(VirtualEar::new(new, speech.recogniser.latency_ms, plan.len)));
+        }
+        if self.synthesiser != SynthesiserEngine::None {
+            let engine = new_synthesiser(self.synthesiser).map_err(broken)?;
+            let latency_ms = speech.synthesiser.latency_ms;
+            let apology = self.apology.clone();
+            edges.push(Box::new(VirtualMouth::new(engine, apology, latency_ms, plan.len, plan.rate)));
+        }
+        Ok(edges)
+    }
+
+    /// Edges for real time.
+    pub(super) fn live_edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
+        let mut edges: Vec<Box<dyn Edge>> = Vec::new();
+        if let Some(lexicon) = self.lexicon.clone() {
+            let pool = EarPool::start(EARS, move || recogniser(&lexicon)).map_err(broken)?;
+            edges.push(Box::new(LiveEar::new(pool)));
+        }
+        let kind = self.synthesiser;
+        if kind != SynthesiserEngine::None {
+            let pool = MouthPool::start(MOUTHS, move || new_synthesiser(kind)).map_err(broken)?;
+            edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate)));
+        }
+        Ok(edges)
+    }
+}
+
+fn broken(error: SpeechError) -> Failure {
+    Failure::broken(error.to_string())
+}
+
+fn recogniser(lexicon: &Lexicon) -> Result<Box<dyn Recogniser>, SpeechError> {
+    offline::recogniser(lexicon).map(|(engine, _)| engine)
+}
+
+fn new_synthesiser(kind: SynthesiserEngine) -> Result<Box<dyn Synthesiser>, SpeechError> {
+    match kind {
+        SynthesiserEngine::Flite => offline::synthesiser(),
+        SynthesiserEngine::Tone | SynthesiserEngine::None => Ok(Box::new(Tone)),
+    }
+}
+
+fn check_voices(plan: &Plan, engine: &dyn Synthesiser, wrong: &mut Vec<String>) {
+    if plan.config.speech.synthesiser.engine == SynthesiserEngine::Tone {
+        return;
+    }
+    let known = engine.voices();
+    for agent in &plan.agents {
+        if !known.contains(&agent.voice) {
+            wrong.push(format!(
+                "agents.{}: the synthesiser has no voice `{}`; it has {}",
+                agent.name,
+                agent.voice,
+                known.join(", ")
+            ));
+        }
+    }
+}
+
+/// Everything that callers are expected to say, to whichever agent.
+fn lexicon(plan: &Plan) -> Result<Lexicon, SpeechError> {
+    let config = &plan.config;
+    let mut phrases: Vec<String> = config.speech.vocabulary.clone();
+    phrases.extend(config.turn.backchannels.iter().cloned());
+    for agent in config.agents.values() {
+        let Agent::Scripted(agent) = agent else { continue };
+        phrases.extend(agent.intents.iter().flat_map(|intent| intent.phrases.iter().cloned()));
+    }
+    let mut slots = BTreeMap::new();
+    for (name, slot) in &config.slots {
+        match slot {
+            Slot::Digits => drop(slots.insert(name.clone(), SlotWords::Digits)),
+            Slot::OneOf { values } => {
+                drop(slots.insert(name.clone(), SlotWords::OneOf(values.clone())));
+            }
+            // A recogniser cannot expect everything: such phrases are for typed text.
+            Slot::Any => phrases.retain(|phrase| !phrase.contains(&format!("{{{name}}}"))),
+        }
+    }
+    Lexicon::new(&phrases, &slots)
+}

@@ -1,0 +1,159 @@
+//! Files into values: configurations, callers, clips.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::failure::Failure;
+use crate::config::cues::{self, After, Cues};
+use crate::config::{self, Config};
+use crate::pcm::mix::{Gain, apply_gain};
+use crate::pcm::{resample, wav};
+use crate::session::plan::{Plan, tool_spec};
+use crate::sim::caller::{Act, Cue, HANG_UP_MS, PATIENCE_MS, Part, When};
+use crate::tool::{Registry, canned::Canned};
+
+/// Where clips come from: the disk, or the program itself.
+pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, Failure>;
+
+/// Reads a configuration file.
+pub(super) fn config(path: &Path) -> Result<Config, Failure> {
+    config::read(File::open(path), &path.display().to_string())
+        .map_err(|complaints| Failure::input(complaints.to_string()))
+}
+
+/// The plan of a configuration, and its tools: those of the program, and the canned ones.
+pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Registry), Failure> {
+    let mut missing = Vec::new();
+    for (name, tool) in &config.tools {
+        let spec = tool_spec(name, tool);
+        match &tool.canned {
+            Some(canned) => {
+                let answers = Canned {
+                    by: canned.by.clone(),
+                    answers: canned.answers.clone(),
+                    otherwise: canned.otherwise.clone(),
+                    takes_ms: canned.takes_ms,
+                    fails_first: canned.fails_first,
+                    failure: canned.failure.clone(),
+                };
+                tools.add(spec, answers).map_err(|wrong| Failure::input(wrong.to_string()))?;
+            }
+            None if tools.spec(name).is_none() => missing.push(name.as_str()),
+            None => {}
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Failure::input(format!(
+            "this program has no tool `{}`; give it a `canned` answer, or register it in code \
+             (examples/own_tool.rs)",
+            missing.join("`, `")
+        )));
+    }
+    let mut plan = Plan::new(config).map_err(|wrong| Failure::input(wrong.to_string()))?;
+    // A tool of the program that the configuration does not describe is known all the same.
+    for spec in tools.specs() {
+        plan.tools.entry(spec.name.clone()).or_insert_with(|| spec.clone());
+    }
+    Ok((Arc::new(plan), tools))
+}
+
+/// Reads a file whole.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        Failure::input(format!("{}: cannot be read: {error}; check the path", path.display()))
+    })
+}
+
+/// A caller from a WAV file, which is played at once, or from a file of cues.
+pub(super) fn caller(path: &Path, plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Part, Failure> {
+    let shown = path.display().to_string();
+    let stem = path.file_stem().map_or_else(|| shown.clone(), |stem| stem.to_string_lossy().into_owned());
+    let is_cues = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
+    if is_cues {
+        let cues = cues::read_cues(File::open(path), &shown)
+            .map_err(|complaints| Failure::input(complaints.to_string()))?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let open = |name: &str| bytes(&folder.join(name));
+        return part(&cues, &stem, &open, plan, warn);
+    }
+    let clip = clip(&shown, &bytes(path)?, plan, warn)?;
+    Ok(Part {
+        name: stem,
+        cues: vec![Cue { when: When::Start(0), act: Act::Play(clip) }],
+        noise: Arc::default(),
+        patience_ms: PATIENCE_MS,
+        hang_up_ms: HANG_UP_MS,
+        audio: true,
+    })
+}
+
+/// A caller's part from cues; every clip that cannot be used is complained about at once.
+pub(super) fn part(
+    cues: &Cues,
+    stem: &str,
+    open: Open<'_>,
+    plan: &Plan,
+    warn: &mut dyn FnMut(String),
+) -> Result<Part, Failure> {
+    let mut wrong = Vec::new();
+    let mut load = |name: &str, gain_db: f64, warn: &mut dyn FnMut(String)| -> Arc<[i16]> {
+        let loaded = open(name).and_then(|bytes| clip(name, &bytes, plan, warn));
+        match loaded {
+            Ok(pcm) if gain_db == 0.0 => pcm,
+            Ok(pcm) => {
+                let mut pcm = pcm.to_vec();
+                apply_gain(&mut pcm, Gain::from_db(gain_db as f32));
+                pcm.into()
+            }
+            Err(failure) => {
+                wrong.push(failure.to_string());
+                Arc::default()
+            }
+        }
+    };
+    let noise = cues.noise.as_ref().map(|name| load(name, cues.noise_gain_db, warn));
+    let mut acts = Vec::new();
+    for cue in &cues.cues {
+        let when = match cue.after {
+            After::StartMs(ms) => When::Start(ms),
+            After::PreviousMs(ms) => When::Previous(ms),
+            After::AgentSpokeMs(ms) => When::AgentSpoke(ms),
+            After::AgentSilentMs(ms) => When::AgentSilent(ms),
+        };
+        let act = match &cue.act {
+            cues::Act::Play(name) => Act::Play(load(name, cue.gain_db, warn)),
+            cues::Act::Type(text) => Act::Type(text.clone()),
+        };
+        acts.push(Cue { when, act });
+    }
+    if !wrong.is_empty() {
+        return Err(Failure::input(wrong.join("\n")));
+    }
+    let plays = acts.iter().any(|cue| matches!(cue.act, Act::Play(_)));
+    Ok(Part {
+        name: cues.name.clone().unwrap_or_else(|| stem.to_owned()),
+        audio: plays || noise.is_some(),
+        cues: acts,
+        noise: noise.unwrap_or_default(),
+        patience_ms: cues.patience_ms,
+        hang_up_ms: cues.hang_up_ms,
+    })
+}
+
+/// A WAV file at the session's rate.
+fn clip(
+    name: &str,
+    bytes: &[u8],
+    plan: &Plan,
+    warn: &mut dyn FnMut(String),
+) -> Result<Arc<[i16]>, Failure> {
+    let wav = wav::read(bytes).map_err(|error| Failure::input(format!("{name}: {error}")))?;
+    if let Some(cut) = &wav.truncated {
+        warn(format!(
+            "{name}: the file is truncated: {} of {} samples are there, and are played",
+            cut.got_frames, cut.expected_frames
+        ));
+    }
+    Ok(resample::convert(&wav.pcm, wav.rate_hz, plan.rate.hz()).into())
+}

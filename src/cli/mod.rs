@@ -1,0 +1,69 @@
+//! The command line: arguments, commands, and what they show.
+//!
+//! A program with tools of its own builds an [`App`], adds them, and runs it: it then has every
+//! command of `antiphon`, and its tools can be named in configurations.
+//!
+//! **Invariant:** a command that fails has said what, where and what to do, and leaves nothing
+//! half-written.
+
+mod args;
+mod call;
+mod check;
+mod demo;
+mod engines;
+mod failure;
+mod load;
+mod replay;
+mod run;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::tool::{Registry, Tool, ToolSpec};
+use args::{Args, Command};
+use failure::Failure;
+
+/// The command line, with tools.
+#[derive(Debug, Default)]
+pub struct App {
+    tools: Registry,
+    wrong: Vec<String>,
+}
+
+impl App {
+    /// Adds a tool. One that is wrong is complained about when the app runs.
+    #[must_use]
+    pub fn tool(mut self, spec: ToolSpec, tool: impl Tool + 'static) -> Self {
+        if let Err(wrong) = self.tools.add(spec, tool) {
+            self.wrong.push(wrong.to_string());
+        }
+        self
+    }
+
+    /// Runs the command that the program's arguments name.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let args = Args::parse();
+        match self.command(args.command) {
+            Ok(code) => code,
+            Err(failure) => {
+                eprintln!("{failure}");
+                failure.exit_code()
+            }
+        }
+    }
+
+    fn command(self, command: Command) -> Result<ExitCode, Failure> {
+        if !self.wrong.is_empty() {
+            return Err(Failure::input(self.wrong.join("\n")));
+        }
+        match command {
+            Command::Demo(args) => demo::demo(&args, self.tools),
+            Command::Run(args) => run::run(&args, self.tools),
+            Command::Replay(args) => replay::replay(&args),
+            Command::Check(args) => check::check(&args, self.tools),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `antiphon run`: a configuration on recorded callers.
+
+use std::process::ExitCode;
+
+use super::args::RunArgs;
+use super::call::{Call, hold};
+use super::failure::Failure;
+use super::load;
+use crate::tool::Registry;
+
+pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> {
+    let config = load::config(&args.config)?;
+    let (plan, tools) = load::plan(config, tools)?;
+    let mut warn = |text: String| eprintln!("{text}");
+    let (mut parts, mut wrong) = (Vec::new(), Vec::new());
+    for input in &args.input {
+        match load::caller(input, &plan, &mut warn) {
+            Ok(part) => parts.push(part),
+            Err(failure) => wrong.push(failure.to_string()),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Failure::input(wrong.join("\n")));
+    }
+    hold(Call {
+        seed: args.seed.unwrap_or(plan.config.seed),
+        plan,
+        tools,
+        parts,
+        out: args.out.clone(),
+        journal: args.journal.clone(),
+        fast: args.fast,
+        json: args.json,
+    })
+}

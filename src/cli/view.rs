@@ -1,0 +1,173 @@
+//! What a person sees of a call while it runs.
+//!
+//! In a terminal: a line for each utterance, tool call and hand-over, and a status line that moves.
+//! Piped: the lines alone. With `--json`: an object per event, and one of kind `summary` at the end.
+
+use std::collections::BTreeMap;
+
+use console::{Style, Term};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::clock::TickLen;
+use crate::id::{ItemId, LaneId};
+use crate::session::event::{Event, EventKind};
+use crate::tool::Outcome;
+
+/// Shows a call.
+pub(super) struct View {
+    len: TickLen,
+    json: bool,
+    bar: Option<ProgressBar>,
+    names: BTreeMap<LaneId, String>,
+    /// Who says what, of the items that are announced.
+    items: BTreeMap<ItemId, (String, String)>,
+    agent: String,
+}
+
+impl View {
+    /// A view for a call with these ticks.
+    pub(super) fn new(len: TickLen, json: bool) -> Self {
+        let bar = (!json && Term::stdout().is_term()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        let agent = String::new();
+        Self { len, json, bar, names: BTreeMap::new(), items: BTreeMap::new(), agent }
+    }
+
+    /// Shows an event.
+    pub(super) fn event(&mut self, event: &Event) {
+        if self.json {
+            println!("{}", event.to_json(self.len));
+            return;
+        }
+        if let Some(text) = self.line(&event.kind) {
+            let seconds = self.len.start_ms(event.tick) as f64 / 1_000.0;
+            self.say(&format!("{} {text}", dim(&format!("{seconds:7.2}s"))));
+        }
+    }
+
+    /// Moves the status line.
+    pub(super) fn status(&self, tick: u64, state: &str) {
+        let Some(bar) = &self.bar else { return };
+        let seconds = (tick * u64::from(self.len.ms())) as f64 / 1_000.0;
+        bar.set_message(format!("{seconds:6.1}s  {:<11} {state}", self.agent));
+        bar.tick();
+    }
+
+    /// Shows a line of the program's own.
+    pub(super) fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => println!("{text}"),
+        }
+    }
+
+    /// Takes the status line away.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&mut self, kind: &EventKind) -> Option<String> {
+        let name = |names: &BTreeMap<LaneId, String>, lane: &LaneId| {
+            names.get(lane).cloned().unwrap_or_else(|| lane.to_string())
+        };
+        Some(match kind {
+            EventKind::UserJoined { lane, name } => {
+                self.names.insert(*lane, name.clone());
+                dim(&format!("{name} joined"))
+            }
+            EventKind::UserMessage { lane, text, intent, .. } => {
+                let meant = intent.as_deref().unwrap_or("nothing known");
+                format!("{} {text}  {}", user(&name(&self.names, lane)), dim(&format!("→ {meant}")))
+            }
+            EventKind::UserBackchannel { lane, text } => {
+                let told = format!("({text}) the agent goes on");
+                format!("{} {}", user(&name(&self.names, lane)), dim(&told))
+            }
+            EventKind::UserAway => dim("the user is away"),
+            EventKind::AgentStarted { agent } => {
+                self.agent.clone_from(agent);
+                return None;
+            }
+            EventKind::AgentMessage { item, agent, text } => {
+                self.items.insert(*item, (agent.clone(), text.clone()));
+                return None;
+            }
+            EventKind::AgentSpeechStarted { item } => {
+                let (who, text) = self.items.get(item)?;
+                format!("{} {text}", agent_style(who))
+            }
+            EventKind::AgentSpeechFinished { item } => {
+                self.items.remove(item);
+                return None;
+            }
+            EventKind::AgentInterrupted { item, played_ms, spoken, .. } => {
+                let (who, _) = self.items.get(item)?;
+                if *played_ms == 0 {
+                    return None;
+                }
+                let heard = spoken.rsplit(' ').take(4).collect::<Vec<_>>();
+                let heard = heard.into_iter().rev().collect::<Vec<_>>().join(" ");
+                format!("{} {}", agent_style(who), warn(&format!("interrupted after “…{heard}”")))
+            }
+            EventKind::AgentResumed => warn("that was no interruption: the agent goes on"),
+            EventKind::ToolCalled { call, name, arguments, .. } => {
+                format!("  {} {name}({})  {}", tool("tool"), arguments.0, dim(&call.to_string()))
+            }
+            EventKind::ToolDeferred { name, .. } => {
+                format!("  {} {name} {}", tool("tool"), dim("takes longer than a tick: deferred"))
+            }
+            EventKind::ToolResult { name, outcome, after_ticks, .. } => {
+                let told = match outcome {
+                    Outcome::Done(value) => value.0.to_string(),
+                    Outcome::Failed(failure) => warn(&format!("failed: {failure}")),
+                };
+                let after = dim(&format!("after {} ms", self.len.span_ms(*after_ticks)));
+                format!("  {} {name} → {told}  {after}", tool("tool"))
+            }
+            EventKind::TransitionExecuted { from, to, cause, .. } => {
+                format!("  {} {from} → {to}  {}", tool("hand-over"), dim(&format!("because of {cause}")))
+            }
+            EventKind::TransitionRefused { to, reason, .. } => {
+                warn(&format!("no hand-over to {to}: {reason}"))
+            }
+            EventKind::RecogniserFailed { cause, .. } => warn(&format!("recogniser: {cause}")),
+            EventKind::SynthesiserFailed { cause, .. } => warn(&format!("synthesiser: {cause}")),
+            EventKind::TickSkipped { count } => warn(&format!("{count} ticks skipped")),
+            EventKind::LimitReached { limit } => warn(&format!("limit reached: {limit}")),
+            EventKind::SessionEnded { reason } => dim(&format!("ended: {reason}")),
+            EventKind::SessionCreated { .. }
+            | EventKind::UserLeft { .. }
+            | EventKind::UserReturned
+            | EventKind::UserSpeechStarted { .. }
+            | EventKind::UserSpeechStopped { .. }
+            | EventKind::UserTranscript { .. }
+            | EventKind::ToolUnexpected { .. } => return None,
+        })
+    }
+}
+
+fn dim(text: &str) -> String {
+    Style::new().dim().apply_to(text).to_string()
+}
+
+fn warn(text: &str) -> String {
+    Style::new().yellow().apply_to(text).to_string()
+}
+
+fn user(name: &str) -> String {
+    Style::new().cyan().bold().apply_to(format!("{name}:")).to_string()
+}
+
+fn agent_style(name: &str) -> String {
+    Style::new().green().bold().apply_to(format!("{name}:")).to_string()
+}
+
+fn tool(name: &str) -> String {
+    Style::new().magenta().apply_to(name).to_string()
+}
