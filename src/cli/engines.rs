@@ -101,8 +101,9 @@ impl Engines {
         }
         let kind = self.synthesiser;
         if kind != SynthesiserEngine::None {
+            let patience = plan.synthesiser.unwrap_or(1);
             let pool = MouthPool::start(MOUTHS, move || new_synthesiser(kind)).map_err(broken)?;
-            edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate)));
+            edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate, patience)));
         }
         Ok(edges)
     }

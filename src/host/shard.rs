@@ -9,6 +9,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -182,7 +183,8 @@ impl Loop {
         let status = member.slot.tick(skipped as u32).clone();
         let step_ns = self.clock.now().since_ns(begun);
         let measured = Measured { lateness_ns, step_ns, skipped: skipped as u32 };
-        let go_on = member.watch.ticked(&mut member.slot, measured);
+        let watched = AssertUnwindSafe(|| member.watch.ticked(&mut member.slot, measured));
+        let go_on = catch_unwind(watched).unwrap_or(false);
         if status == Status::Running && go_on {
             self.due.push(Reverse((due.after_ns((1 + skipped) * tick_ns), at)));
             return;

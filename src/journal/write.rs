@@ -76,8 +76,11 @@ impl Scribe {
         put(&mut self.bytes, &arrived);
     }
 
-    /// Closes the tick's entry with what it came to.
+    /// Closes the tick's entry with what it came to; nothing if none is open.
     pub fn sealed(&mut self, sealed: Sealed<'_>) {
+        if self.open.is_none() {
+            return;
+        }
         let Sealed { called, events, digest } = sealed;
         self.put(&OutcomesRef { called, events, digest, heard: self.heard });
         self.end();

@@ -209,8 +209,10 @@ impl Playout {
     /// Ends everything at once. The next pull fades over `fade_samples`. What was heard of each item
     /// is appended to `heard`; the rest is kept until [`resume`](Self::resume) or
     /// [`forget`](Self::forget).
+    ///
+    /// What an earlier cut kept has to be resumed or forgotten before.
     pub fn cut(&mut self, fade_samples: usize, heard: &mut Vec<Heard>) {
-        self.kept.clear();
+        debug_assert!(self.kept.is_empty(), "a cut forgets what the one before has kept");
         std::mem::swap(&mut self.items, &mut self.kept);
         let speaking = self.kept.front().is_some_and(|item| item.started);
         self.fade_samples = if speaking { fade_samples } else { 0 };
@@ -227,11 +229,11 @@ impl Playout {
         any
     }
 
-    /// Drops what the last cut kept.
-    pub fn forget(&mut self, spent: &mut Vec<Clip>) {
-        for item in self.kept.drain(..) {
-            spent.extend(item.pieces.into_iter().map(|piece| piece.pcm));
-        }
+    /// Drops what the last cut kept, an item at a time, from its end; its audio moves to `spent`.
+    pub fn forget(&mut self, spent: &mut Vec<Clip>) -> Option<ItemId> {
+        let item = self.kept.pop_back()?;
+        spent.extend(item.pieces.into_iter().map(|piece| piece.pcm));
+        Some(item.id)
     }
 
     /// The first item that has waited for audio longer than `patience` ticks: since it was asked for

@@ -89,7 +89,7 @@ impl Session {
         self.user_is_here(now, out);
         if plan.rules.barge_in.is_some() && !self.playout.is_idle() {
             self.cut(plan, now, CutCause::Text, (now, 0), out);
-            self.playout.forget(&mut out.spent);
+            self.forget_cut(out);
         }
         self.floor.words(now, lane, text, |_| true);
         let turn = self.floor.take_turn();
@@ -122,7 +122,7 @@ impl Session {
             }
             // What has cut the agent was no interruption, unless more is being said.
             if self.floor.awaits_words() && !self.is_listening() {
-                self.resume(plan, now, out);
+                self.resume(now, out);
             }
             return;
         }
@@ -136,11 +136,11 @@ impl Session {
     fn interrupt_by_words(&mut self, plan: &Plan, now: Tick, over_agent: bool, out: &mut Output) {
         if self.floor.awaits_words() {
             self.floor.decided();
-            self.playout.forget(&mut out.spent);
+            self.forget_cut(out);
         } else if over_agent && plan.rules.barge_in.is_some() && self.playout.is_speaking() {
             let since = self.floor.last_voiced();
             self.cut(plan, now, CutCause::Words, (since, 0), out);
-            self.playout.forget(&mut out.spent);
+            self.forget_cut(out);
         }
     }
 

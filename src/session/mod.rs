@@ -41,7 +41,7 @@ use crate::id::{AgentId, CallId, ItemId};
 use crate::pcm::playout::Playout;
 use crate::seed::Seed;
 use crate::talk::floor::{Floor, TurnEnd};
-use crate::talk::transcript::Transcript;
+use crate::talk::transcript::{Said, Transcript};
 use crate::think::Facts;
 use crate::think::echo::Echo;
 use crate::think::script::Asked;
@@ -78,6 +78,8 @@ pub struct Session {
     occurrences: BTreeMap<String, u32>,
     pending: Vec<Pending>,
     answered: Vec<Answered>,
+    /// What was heard of items that were cut, until it is known that they are not resumed.
+    cut_off: Vec<Said>,
     /// Turns that ended in this tick; empty between ticks.
     turns: Vec<Ended>,
 }
@@ -159,6 +161,7 @@ impl Session {
             occurrences: BTreeMap::new(),
             pending: Vec::new(),
             answered: Vec::new(),
+            cut_off: Vec::new(),
             turns: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! What the agent says, and what becomes of it.
 
-use super::event::{CutCause, EventKind};
+use super::event::{CutCause, EndReason, EventKind};
 use super::output::{Effect, Output};
 use super::plan::Plan;
 use super::{Life, Session, Speaking};
@@ -100,10 +100,13 @@ impl Session {
 
     fn end_if_done(&mut self, now: Tick, out: &mut Output) {
         let Life::Closing(reason) = &self.life else { return };
-        if !self.playout.is_idle() {
+        // Who hung up does not hear the rest.
+        if !self.playout.is_idle() && !matches!(reason, EndReason::HungUp(_)) {
             return;
         }
         let reason = reason.clone();
+        self.forget_cut(out);
+        self.end_calls(now, out);
         self.life = Life::Ended;
         out.ended = true;
         self.event(now, EventKind::SessionEnded { reason }, out);
@@ -118,6 +121,7 @@ impl Session {
         (since, voiced_ms): (Tick, u64),
         out: &mut Output,
     ) {
+        self.forget_cut(out);
         let mut heard = Vec::new();
         self.playout.cut(plan.fade, &mut heard);
         for Heard { item, agent, samples, spoken, unspoken } in heard {
@@ -125,7 +129,7 @@ impl Session {
             let from = self.speaking.get(&item).map_or(now, |speaking| speaking.from);
             if samples > 0 {
                 let (speaker, text) = (Speaker::Agent(agent), spoken.clone());
-                self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
+                self.cut_off.push(Said { speaker, text, from, to: now, interrupted: true });
             }
             let kind =
                 EventKind::AgentInterrupted { item, cause, since, voiced_ms, played_ms, spoken, unspoken };
@@ -133,9 +137,22 @@ impl Session {
         }
     }
 
+    /// What was cut is not resumed: it stands in the transcript as far as it was heard, and its
+    /// audio is no longer wanted.
+    pub(super) fn forget_cut(&mut self, out: &mut Output) {
+        for said in self.cut_off.drain(..) {
+            self.transcript.push(said);
+        }
+        while let Some(item) = self.playout.forget(&mut out.spent) {
+            self.speaking.remove(&item);
+            out.effects.push(Effect::SpeakDrop { item });
+        }
+    }
+
     /// The interruption was false: the agent goes on where it was cut.
-    pub(super) fn resume(&mut self, _plan: &Plan, now: Tick, out: &mut Output) {
+    pub(super) fn resume(&mut self, now: Tick, out: &mut Output) {
         self.floor.decided();
+        self.cut_off.clear();
         if self.playout.resume(now) {
             self.event(now, EventKind::AgentResumed, out);
         }

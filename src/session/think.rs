@@ -3,7 +3,7 @@
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
-use super::{Answered, EndReason, Ended, Session};
+use super::{Answered, EndReason, Ended, Life, Session};
 use crate::clock::Tick;
 use crate::graph::{Occasion, route};
 use crate::id::AgentId;
@@ -92,7 +92,8 @@ impl Session {
             last_voiced: turn.last_voiced,
         };
         self.event(now, kind, out);
-        let Some(script) = script else { return };
+        // Who has said goodbye does not begin anew.
+        let Some(script) = script.filter(|_| self.life == Life::Running) else { return };
         let thoughts = script.reply(self.agent, understood.as_ref(), &self.facts);
         if let Some(understood) = understood {
             occasions.all.push(Occasion::Intent(understood.name));

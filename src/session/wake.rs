@@ -16,7 +16,7 @@ impl Session {
         self.wake_synthesiser(plan, now, out);
         self.wake_tools(now, out);
         if self.floor.was_false(&plan.rules, now) && !self.is_listening() {
-            self.resume(plan, now, out);
+            self.resume(now, out);
         }
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
             self.turns.push(super::Ended { turn: Some(turn), typed: false });

@@ -7,7 +7,7 @@ use super::think::{Occasions, Wanted};
 use super::{Answered, Pending, Session};
 use crate::clock::Tick;
 use crate::id::CallId;
-use crate::tool::{CallRecord, Called, Delivery, Hands, Outcome};
+use crate::tool::{CallRecord, Called, Delivery, FailureKind, Hands, Outcome};
 
 impl Session {
     /// Makes the calls that this tick has led to. Outcomes for the same tick go back to the agent at
@@ -74,6 +74,15 @@ impl Session {
         let Pending { name, since, asked, deferred, .. } = self.pending.remove(at);
         self.record(now, call, &name, &outcome, (since, deferred), out);
         self.answered.push(Answered { name, asked, outcome });
+    }
+
+    /// The session ends: calls that are still under way have failed.
+    pub(super) fn end_calls(&mut self, now: Tick, out: &mut Output) {
+        while let Some(Pending { call, .. }) = self.pending.first() {
+            let (call, message) = (*call, "the session ended first");
+            self.tool_result(now, call, Outcome::failed(FailureKind::SessionEnded, message), out);
+        }
+        self.answered.clear();
     }
 
     fn record(

@@ -83,8 +83,16 @@ pub struct Caller {
     seq: u16,
     agent: AgentHeard,
     previous_over: Tick,
-    gone: bool,
+    stay: Stay,
     frame: Vec<i16>,
+}
+
+/// Where a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    Coming,
+    Here,
+    Gone,
 }
 
 /// What the caller has heard of the agent since its last cue.
@@ -111,7 +119,7 @@ impl Caller {
             seq: 0,
             agent: AgentHeard::default(),
             previous_over: Tick(0),
-            gone: false,
+            stay: Stay::Coming,
             frame: Vec::with_capacity(rate.frame()),
         }
     }
@@ -180,11 +188,13 @@ impl Caller {
 
 impl Edge for Caller {
     fn give(&mut self, now: Tick, input: &mut Input) {
-        if self.gone {
-            return;
-        }
-        if now.0 == 0 || (self.seq == 0 && self.next == 0 && self.previous_over == Tick(0) && input.skipped > 0) {
-            input.inbound.push(Inbound::Joined { lane: self.lane, name: self.part.name.clone() });
+        match self.stay {
+            Stay::Gone => return,
+            Stay::Here => {}
+            Stay::Coming => {
+                self.stay = Stay::Here;
+                input.inbound.push(Inbound::Joined { lane: self.lane, name: self.part.name.clone() });
+            }
         }
         // Ticks that the pacer jumped over were lived by the caller, too.
         for _ in 0..=input.skipped {
@@ -200,7 +210,7 @@ impl Edge for Caller {
         let done = self.next == self.part.cues.len() && self.playing.is_none();
         let quiet = now.since(self.previous_over.max(self.agent.since)) >= self.len.ticks(self.part.hang_up_ms);
         if done && quiet && !self.agent.speaks {
-            self.gone = true;
+            self.stay = Stay::Gone;
             input.inbound.push(Inbound::Left { lane: self.lane });
             input.inbound.push(Inbound::HangUp { reason: format!("{} hung up", self.part.name) });
         }

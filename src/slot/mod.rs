@@ -86,12 +86,21 @@ impl Slot {
         }
     }
 
-    /// Does the next tick, after jumping over `skipped` ticks. A panic of the session is its end, and
-    /// of nothing else; the journal keeps the inputs that led to it.
+    /// Does the next tick, after jumping over `skipped` ticks. A panic, of the session or of an edge,
+    /// is the end of this slot and of nothing else; the journal keeps the inputs that led to it.
     pub fn tick(&mut self, skipped: u32) -> &Status {
         if self.status != Status::Running {
             return &self.status;
         }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tick_unguarded(skipped))) {
+            self.output.clear();
+            self.seal();
+            self.status = Status::Panicked(message(&*panic));
+        }
+        &self.status
+    }
+
+    fn tick_unguarded(&mut self, skipped: u32) {
         let now = self.session.tick().after(u64::from(skipped));
         self.input.clear(now, skipped);
         for edge in &mut self.edges {
@@ -104,22 +113,22 @@ impl Slot {
         self.called.clear();
         let Self { plan, session, tools, input, output, called, .. } = self;
         let mut hands = Noting { hands: tools.as_mut(), called };
-        let stepped = catch_unwind(AssertUnwindSafe(|| session.step(plan, input, &mut hands, output)));
-        if let Err(panic) = stepped {
-            self.output.clear();
-            self.status = Status::Panicked(message(&*panic));
-        } else if self.output.ended {
+        session.step(plan, input, &mut hands, output);
+        self.seal();
+        if self.output.ended {
             self.status = Status::Ended;
-        }
-        if let Some(scribe) = &mut self.scribe {
-            let Output { events, digest, .. } = &self.output;
-            scribe.sealed(Sealed { called: &self.called, events, digest: *digest });
         }
         for edge in &mut self.edges {
             edge.take(now, &self.output);
         }
         self.tools.take(now, &self.output);
-        &self.status
+    }
+
+    /// Closes the journal's entry of this tick, if it is open.
+    fn seal(&mut self) {
+        let Some(scribe) = &mut self.scribe else { return };
+        let Output { events, digest, .. } = &self.output;
+        scribe.sealed(Sealed { called: &self.called, events, digest: *digest });
     }
 
     /// What came of the last tick.

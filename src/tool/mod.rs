@@ -164,6 +164,8 @@ pub enum FailureKind {
     TimedOut,
     /// No worker could take the call: the queue is full.
     NoWorker,
+    /// The session ended before there was one.
+    SessionEnded,
     /// Nothing was recorded for this call (replay and forks).
     NotRecorded,
 }

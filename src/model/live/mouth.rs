@@ -109,20 +109,25 @@ pub struct LiveMouth {
     pool: MouthPool,
     apology: Option<Clip>,
     rate: Rate,
+    patience: u64,
     reply: Sender<Inbound>,
     clips: Receiver<Inbound>,
     at_once: Vec<Inbound>,
+    /// Items whose audio has not come, and since when.
+    waiting: Vec<(ItemId, Tick)>,
 }
 
 impl LiveMouth {
-    /// An edge that gives its texts to a pool, with an apology at hand.
+    /// An edge that gives its texts to a pool, with an apology at hand. An item that is dropped after
+    /// `patience` ticks without audio means that a synthesiser hangs.
     #[must_use]
-    pub fn new(pool: MouthPool, apology: Option<Clip>, rate: Rate) -> Self {
+    pub fn new(pool: MouthPool, apology: Option<Clip>, rate: Rate, patience: u64) -> Self {
         let (reply, clips) = bounded(CLIPS_WAITING);
-        Self { pool, apology, rate, reply, clips, at_once: Vec::new() }
+        let (at_once, waiting) = (Vec::new(), Vec::new());
+        Self { pool, apology, rate, patience, reply, clips, at_once, waiting }
     }
 
-    fn speak(&mut self, item: ItemId, text: &str, voice: &str, apology: bool) {
+    fn speak(&mut self, now: Tick, item: ItemId, text: &str, voice: &str, apology: bool) {
         if let Some(pcm) = self.apology.clone().filter(|_| apology) {
             return self.at_once.push(Inbound::Speech { item, pcm, last: true });
         }
@@ -136,22 +141,38 @@ impl LiveMouth {
         if self.pool.shared.texts.0.try_send(text).is_err() {
             let cause = "no synthesiser is free".to_owned();
             self.at_once.push(Inbound::SynthesiserFailed { item, cause });
+        } else {
+            self.waiting.push((item, now));
         }
+    }
+
+    fn drop_item(&mut self, now: Tick, dropped: ItemId) {
+        let hangs = |(item, since): &(ItemId, Tick)| *item == dropped && now.since(*since) >= self.patience;
+        if self.waiting.iter().any(hangs) {
+            self.pool.abandon();
+        }
+        self.waiting.retain(|(item, _)| *item != dropped);
     }
 }
 
 impl Edge for LiveMouth {
     fn give(&mut self, _now: Tick, input: &mut Input) {
         input.inbound.append(&mut self.at_once);
-        input.inbound.extend(self.clips.try_iter());
+        for value in self.clips.try_iter() {
+            if let Inbound::Speech { item, .. } | Inbound::SynthesiserFailed { item, .. } = &value {
+                self.waiting.retain(|(waiting, _)| waiting != item);
+            }
+            input.inbound.push(value);
+        }
     }
 
-    fn take(&mut self, _now: Tick, out: &Output) {
+    fn take(&mut self, now: Tick, out: &Output) {
         for effect in &out.effects {
             match effect {
-                Effect::Speak { item, text, voice, apology } => self.speak(*item, text, voice, *apology),
-                // The session has waited in vain: whoever has the text hangs.
-                Effect::SpeakDrop { .. } => self.pool.abandon(),
+                Effect::Speak { item, text, voice, apology } => {
+                    self.speak(now, *item, text, voice, *apology);
+                }
+                Effect::SpeakDrop { item } => self.drop_item(now, *item),
                 Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {}
             }
         }
