@@ -21,8 +21,10 @@ fn main() -> ExitCode {
 
 /// Throws as many dice as the caller asks for; the same call throws the same, so that tests can rely on it.
 fn throw(context: &ToolContext, arguments: &Value) -> Result<Value, String> {
-    let count: u32 = arguments["count"].as_str().and_then(|count| count.parse().ok()).ok_or("no count")?;
-    let throws: Vec<u32> = (0..count).map(|n| 1 + (context.occurrence * 5 + n * 3 + 2) % 6).collect();
+    let count: u32 =
+        arguments["count"].as_str().and_then(|count| count.parse().ok()).ok_or("no count")?;
+    let throws: Vec<u32> =
+        (0..count).map(|n| 1 + (context.occurrence * 5 + n * 3 + 2) % 6).collect();
     let sum: u32 = throws.iter().sum();
     Ok(json!({ "throws": throws, "sum": sum }))
 }

@@ -55,7 +55,11 @@ impl TickLen {
     /// A tick of `ms` milliseconds; `None` unless it is a multiple of 20 between 20 and 1,000.
     #[must_use]
     pub const fn from_ms(ms: u32) -> Option<Self> {
-        if ms >= FRAME_MS && ms <= 1_000 && ms.is_multiple_of(FRAME_MS) { Some(Self(ms)) } else { None }
+        if ms >= FRAME_MS && ms <= 1_000 && ms.is_multiple_of(FRAME_MS) {
+            Some(Self(ms))
+        } else {
+            None
+        }
     }
 
     /// Milliseconds in a tick.

@@ -38,7 +38,9 @@ pub(super) struct DemoArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: antiphon run configs/demo.yaml --input audio/demo.wav --out out/call --fast")]
+#[command(
+    after_help = "Example: antiphon run configs/demo.yaml --input audio/demo.wav --out out/call --fast"
+)]
 pub(super) struct RunArgs {
     /// The configuration.
     pub(super) config: PathBuf,
@@ -63,7 +65,9 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 equal, 1 diverged, 2 unreadable, 3 written by another build.")]
+#[command(
+    after_help = "Exit codes: 0 equal, 1 diverged, 2 unreadable, 3 written by another build."
+)]
 pub(super) struct ReplayArgs {
     /// The journal.
     pub(super) journal: PathBuf,

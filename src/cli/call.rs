@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::engines::Engines;
 use super::failure::Failure;
+use super::summary::summary;
 use super::view::View;
 use crate::host::ink::Ink;
 use crate::host::pace::{Class, Clock, wall_ms};
@@ -61,9 +62,15 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let journal = call.journal.clone().unwrap_or_else(|| call.out.join("journal.antiphon"));
     let ink = Ink::create(&journal).map_err(|error| {
         let shown = journal.display();
-        Failure::input(format!("{shown}: the journal cannot be written: {error}; choose another place"))
+        Failure::input(format!(
+            "{shown}: the journal cannot be written: {error}; choose another place"
+        ))
     })?;
-    if call.fast { fast(call, &engines, view, folder, ink) } else { live(call, &engines, view, folder, ink) }
+    if call.fast {
+        fast(call, &engines, view, folder, ink)
+    } else {
+        live(call, &engines, view, folder, ink)
+    }
 }
 
 impl Call {
@@ -149,7 +156,9 @@ fn live(
     let shard = Shard::start(Class::RealTime)
         .map_err(|error| Failure::broken(format!("no thread for the session: {error}")))?;
     if shard.class() == Class::Normal {
-        eprintln!("the real-time class is not permitted: ticks may be late when the machine is busy");
+        eprintln!(
+            "the real-time class is not permitted: ticks may be late when the machine is busy"
+        );
     }
     let (shown, showing) = bounded(EVENTS_WAITING);
     let (done, finished) = bounded(1);
@@ -191,7 +200,7 @@ fn finish(
         let summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
         println!("{summary}");
     } else {
-        println!("{}", metrics.summary());
+        println!("{}", summary(&metrics));
         println!("written to {}", call.out.display());
     }
     for trouble in &troubles {
@@ -234,8 +243,8 @@ impl Watch for LiveWatch {
             let timing =
                 Timing { lateness_ns: Some(lateness_ns), step_ns, total_ns: step_ns, skipped };
             folder.tick(now, slot.output(), timing);
-            for Overrun { tool, took_us, budget_us } in self.overran.try_iter() {
-                folder.overrun(crate::record::Overrun { tool, took_us, budget_us });
+            for overrun in self.overran.try_iter() {
+                folder.overrun(overrun);
             }
         }
         for event in &slot.output().events {

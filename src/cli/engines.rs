@@ -87,7 +87,9 @@ impl Engines {
             let engine = new_synthesiser(self.synthesiser).map_err(broken)?;
             let latency_ms = speech.synthesiser.latency_ms;
             let apology = self.apology.clone();
-            edges.push(Box::new(VirtualMouth::new(engine, apology, latency_ms, plan.len, plan.rate)));
+            edges.push(Box::new(VirtualMouth::new(
+                engine, apology, latency_ms, plan.len, plan.rate,
+            )));
         }
         Ok(edges)
     }

@@ -66,9 +66,14 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// A caller from a WAV file, which is played at once, or from a file of cues.
-pub(super) fn caller(path: &Path, plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Part, Failure> {
+pub(super) fn caller(
+    path: &Path,
+    plan: &Plan,
+    warn: &mut dyn FnMut(String),
+) -> Result<Part, Failure> {
     let shown = path.display().to_string();
-    let stem = path.file_stem().map_or_else(|| shown.clone(), |stem| stem.to_string_lossy().into_owned());
+    let stem =
+        path.file_stem().map_or_else(|| shown.clone(), |stem| stem.to_string_lossy().into_owned());
     let is_cues = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
     if is_cues {
         let cues = cues::read_cues(File::open(path), &shown)

@@ -15,6 +15,7 @@ mod failure;
 mod load;
 mod replay;
 mod run;
+mod summary;
 mod view;
 
 use std::process::ExitCode;

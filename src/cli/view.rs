@@ -131,7 +131,11 @@ impl View {
                 format!("  {} {name} → {told}  {after}", tool("tool"))
             }
             EventKind::TransitionExecuted { from, to, cause, .. } => {
-                format!("  {} {from} → {to}  {}", tool("hand-over"), dim(&format!("because of {cause}")))
+                format!(
+                    "  {} {from} → {to}  {}",
+                    tool("hand-over"),
+                    dim(&format!("because of {cause}"))
+                )
             }
             EventKind::TransitionRefused { to, reason, .. } => {
                 warn(&format!("no hand-over to {to}: {reason}"))

@@ -227,7 +227,11 @@ mod tests {
 
     #[test]
     fn priority_then_listed_order() {
-        let edges = vec![edge(0, 1, intent("a"), 0), edge(1, 1, intent("b"), 5), edge(2, 2, intent("b"), 5)];
+        let edges = vec![
+            edge(0, 1, intent("a"), 0),
+            edge(1, 1, intent("b"), 5),
+            edge(2, 2, intent("b"), 5),
+        ];
         let graph = AgentGraph::new(3, edges).unwrap();
         let both = [Occasion::Intent("a".into()), Occasion::Intent("b".into())];
         assert_eq!(route(&graph, AgentId(0), &both).unwrap().0.id, 1);
@@ -238,7 +242,8 @@ mod tests {
     #[test]
     fn results_are_compared_by_path() {
         let check = |key: &str, operator, value: Value, expected: bool| {
-            let condition = Condition::ToolResult { tool: "t".into(), key: key.into(), operator, value };
+            let condition =
+                Condition::ToolResult { tool: "t".into(), key: key.into(), operator, value };
             let graph = AgentGraph::new(2, vec![edge(0, 1, condition.clone(), 0)]).unwrap();
             let result = json!({ "a": { "n": 3, "l": ["x"] }, "s": "text", "b": null });
             let outcome = Outcome::Done(Json(result));

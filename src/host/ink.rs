@@ -50,7 +50,9 @@ impl Ink {
         block.clear();
         scribe.take(&mut block);
         if self.lost == 0 {
-            self.lost += u64::from(self.blocks.as_ref().is_none_or(|blocks| blocks.try_send(block).is_err()));
+            self.lost += u64::from(
+                self.blocks.as_ref().is_none_or(|blocks| blocks.try_send(block).is_err()),
+            );
         } else {
             // A hole in a journal is worse than an early end.
             self.lost += 1;
@@ -72,12 +74,17 @@ impl Ink {
         drop(self.blocks.take());
         let writer = self.writer.take()?;
         let failed = writer.join().unwrap_or_else(|_| Some("its writer panicked".to_owned()));
-        let lost = (self.lost > 0).then(|| format!("{} blocks were lost: the disk is too slow", self.lost));
+        let lost = (self.lost > 0)
+            .then(|| format!("{} blocks were lost: the disk is too slow", self.lost));
         failed.or(lost)
     }
 }
 
-fn write(mut file: File, blocks: &Receiver<Vec<u8>>, give_back: &Sender<Vec<u8>>) -> Option<String> {
+fn write(
+    mut file: File,
+    blocks: &Receiver<Vec<u8>>,
+    give_back: &Sender<Vec<u8>>,
+) -> Option<String> {
     let mut failed = None;
     for block in blocks {
         if failed.is_none() {

@@ -126,7 +126,13 @@ struct Loop {
 
 impl Loop {
     fn new(orders: Receiver<Order>) -> Self {
-        Self { clock: Clock::default(), orders, members: Vec::new(), due: BinaryHeap::new(), admitted: 0 }
+        Self {
+            clock: Clock::default(),
+            orders,
+            members: Vec::new(),
+            due: BinaryHeap::new(),
+            admitted: 0,
+        }
     }
 
     fn run(mut self) {

@@ -66,7 +66,8 @@ impl Workers {
     #[must_use]
     pub fn start(tools: Registry, count: usize) -> Self {
         let calls = bounded(CALLS_WAITING);
-        let workers = Self { shared: Arc::new(Shared { tools, calls, abandoned: AtomicUsize::new(0) }) };
+        let workers =
+            Self { shared: Arc::new(Shared { tools, calls, abandoned: AtomicUsize::new(0) }) };
         for _ in 0..count {
             workers.add();
         }
@@ -81,7 +82,8 @@ impl Workers {
         // Without a thread there is a worker less; a full queue says so when it matters.
         drop(thread.spawn(move || {
             while shared.strong_count() > 0 {
-                let Ok(Work { context, call, reply }) = calls.recv_timeout(Duration::from_secs(1)) else {
+                let Ok(Work { context, call, reply }) = calls.recv_timeout(Duration::from_secs(1))
+                else {
                     continue;
                 };
                 let outcome = tools.execute(&context, &call);
@@ -144,9 +146,7 @@ impl Edge for LiveTools {
     }
 
     fn take(&mut self, _now: Tick, out: &Output) {
-        let timed_out = |outcome: &Outcome| {
-            matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::TimedOut)
-        };
+        let timed_out = |outcome: &Outcome| matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::TimedOut);
         for _ in out.results.iter().filter(|result| timed_out(&result.outcome)) {
             self.workers.abandon();
         }

@@ -15,7 +15,7 @@ mod write;
 
 use serde::{Deserialize, Serialize};
 
-pub use read::{Journal, NotAJournal, TickEntry, Tail};
+pub use read::{Journal, NotAJournal, Tail, TickEntry};
 pub use write::{Scribe, Sealed};
 
 use crate::id::{CallId, ItemId};

@@ -85,7 +85,8 @@ impl Journal {
     /// The bytes are not a journal, are of another format, or are damaged before their end.
     pub fn read(bytes: &[u8]) -> Result<Self, NotAJournal> {
         let body = bytes.strip_prefix(MAGIC.as_slice()).ok_or(NotAJournal::Other)?;
-        let version = body.first_chunk::<2>().map(|v| u16::from_le_bytes(*v)).ok_or(NotAJournal::Other)?;
+        let version =
+            body.first_chunk::<2>().map(|v| u16::from_le_bytes(*v)).ok_or(NotAJournal::Other)?;
         if version != VERSION {
             return Err(NotAJournal::Version(version));
         }
@@ -93,7 +94,12 @@ impl Journal {
         let header = match entries.next() {
             Some(Ok((_, Kind::Header, payload))) => payload,
             Some(Err(damage)) => return Err(damage),
-            _ => return Err(NotAJournal::Damaged { at: entries.at, why: "it has no header".into() }),
+            _ => {
+                return Err(NotAJournal::Damaged {
+                    at: entries.at,
+                    why: "it has no header".into(),
+                });
+            }
         };
         let header = decode::<Header>(MAGIC.len() + 2, header)?.0;
         let (mut clips, mut ticks) = (Vec::<Clip>::new(), Vec::new());
@@ -120,10 +126,11 @@ fn tick(at: usize, payload: &[u8], clips: &[Clip]) -> Result<TickEntry, NotAJour
         inbound.push(match value {
             Logged::Other(value) => value,
             Logged::Speech { item, clip, last } => {
-                let pcm = clips.get(clip as usize).cloned().ok_or_else(|| NotAJournal::Damaged {
-                    at,
-                    why: format!("it refers to audio {clip}, which is not there"),
-                })?;
+                let pcm =
+                    clips.get(clip as usize).cloned().ok_or_else(|| NotAJournal::Damaged {
+                        at,
+                        why: format!("it refers to audio {clip}, which is not there"),
+                    })?;
                 Inbound::Speech { item, pcm, last }
             }
         });
@@ -131,9 +138,16 @@ fn tick(at: usize, payload: &[u8], clips: &[Clip]) -> Result<TickEntry, NotAJour
     Ok(TickEntry { input: Input { tick, skipped, inbound, pcm }, outcomes })
 }
 
-fn decode<'b, T: Deserialize<'b>>(at: usize, bytes: &'b [u8]) -> Result<(T, &'b [u8]), NotAJournal> {
-    postcard::take_from_bytes(bytes).map_err(|error| NotAJournal::Damaged { at, why: error.to_string() })
+fn decode<'b, T: Deserialize<'b>>(
+    at: usize,
+    bytes: &'b [u8],
+) -> Result<(T, &'b [u8]), NotAJournal> {
+    postcard::take_from_bytes(bytes)
+        .map_err(|error| NotAJournal::Damaged { at, why: error.to_string() })
 }
+
+/// Where an entry begins, its kind, and its payload.
+type Entry<'b> = (usize, Kind, &'b [u8]);
 
 struct Entries<'b> {
     bytes: &'b [u8],
@@ -143,7 +157,7 @@ struct Entries<'b> {
 
 impl<'b> Entries<'b> {
     /// The next whole entry. At the torn end of a file there is none.
-    fn next(&mut self) -> Option<Result<(usize, Kind, &'b [u8]), NotAJournal>> {
+    fn next(&mut self) -> Option<Result<Entry<'b>, NotAJournal>> {
         let at = self.at;
         let rest = &self.bytes[at..];
         if rest.is_empty() {

@@ -45,8 +45,13 @@ impl Scribe {
     /// Begins a journal.
     #[must_use]
     pub fn new(header: &Header) -> Self {
-        let mut scribe =
-            Self { bytes: Vec::with_capacity(1 << 16), open: None, clips: BTreeMap::new(), next_clip: 0, heard: 0 };
+        let mut scribe = Self {
+            bytes: Vec::with_capacity(1 << 16),
+            open: None,
+            clips: BTreeMap::new(),
+            next_clip: 0,
+            heard: 0,
+        };
         scribe.bytes.extend_from_slice(MAGIC);
         scribe.bytes.extend_from_slice(&VERSION.to_le_bytes());
         scribe.begin(Kind::Header);
@@ -135,7 +140,8 @@ impl Scribe {
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
     // Taken out and put back: the extending writer wants to own what it extends.
     let taken = std::mem::take(bytes);
-    *bytes = postcard::to_extend(value, taken).expect("every value of a journal has a compact form");
+    *bytes =
+        postcard::to_extend(value, taken).expect("every value of a journal has a compact form");
 }
 
 /// Clips are the same if these are: 128 bits do not meet by chance, and nobody gains by forging.

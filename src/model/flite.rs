@@ -44,8 +44,8 @@ impl Flite {
     ///
     /// # Errors
     /// The library, or every one of its voices, is missing.
-    pub fn load() -> Result<Flite, SpeechError> {
-        ffi::voices().map(|voices| Flite { voices })
+    pub fn load() -> Result<Self, SpeechError> {
+        ffi::voices().map(|voices| Self { voices })
     }
 }
 
@@ -163,6 +163,7 @@ fn sentences(text: &str) -> Vec<&str> {
 }
 
 /// The library itself. All the unsafe code is here; what it hands out is safe.
+#[expect(unsafe_code, reason = "this module is the border to a C library")]
 mod ffi {
     use std::ffi::{CString, c_char, c_int, c_uint, c_void};
     use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -98,8 +98,8 @@ impl Lexicon {
     pub fn new(
         phrases: &[String],
         slots: &BTreeMap<String, SlotWords>,
-    ) -> Result<Lexicon, SpeechError> {
-        let mut lexicon = Lexicon { words: vec!["<s>".into(), "</s>".into()], phrases: Vec::new() };
+    ) -> Result<Self, SpeechError> {
+        let mut lexicon = Self { words: vec!["<s>".into(), "</s>".into()], phrases: Vec::new() };
         for (hum, _) in BACKCHANNELS {
             lexicon.add(hum, &BTreeMap::new())?;
         }

@@ -7,6 +7,8 @@
 //! **Invariant:** a library once opened stays open for the life of the process. Both keep global
 //! state (logging, a list of voices) that would be left dangling by closing them.
 
+#![expect(unsafe_code, reason = "a library's initialisers run when it is loaded")]
+
 use std::path::{Path, PathBuf};
 
 use libloading::Library;

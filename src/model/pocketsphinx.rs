@@ -64,7 +64,7 @@ impl PocketSphinx {
     ///
     /// # Errors
     /// The library or its model is missing, or the temporary folder can't be written to.
-    pub fn load(lexicon: &Lexicon) -> Result<PocketSphinx, SpeechError> {
+    pub fn load(lexicon: &Lexicon) -> Result<Self, SpeechError> {
         let model = Model::find(std::env::var_os(MODEL_VARIABLE).map(PathBuf::from))?;
         let cmudict = std::fs::read_to_string(&model.dictionary).map_err(|error| {
             SpeechError::Failed(format!("could not read {}: {error}", model.dictionary.display()))
@@ -77,7 +77,7 @@ impl PocketSphinx {
         let phrases = folder.write("phrases.lm", &expected.arpa)?;
         let decoder = ffi::Decoder::open(&model.acoustic, &words, &phrases)?;
         let heard = Vec::with_capacity(UTTERANCE_SAMPLES_MAX / 4);
-        Ok(PocketSphinx { decoder, expected, missing: dictionary.missing, heard, last: None })
+        Ok(Self { decoder, expected, missing: dictionary.missing, heard, last: None })
     }
 
     /// Words of the lexicon that the installed dictionary cannot pronounce, and which are thus
@@ -169,11 +169,11 @@ struct Model {
 }
 
 impl Model {
-    fn find(named: Option<PathBuf>) -> Result<Model, SpeechError> {
+    fn find(named: Option<PathBuf>) -> Result<Self, SpeechError> {
         let folders =
             named.clone().map_or(MODEL_FOLDERS.map(PathBuf::from).to_vec(), |folder| vec![folder]);
         for folder in &folders {
-            let model = Model {
+            let model = Self {
                 acoustic: folder.join("en-us"),
                 dictionary: folder.join("cmudict-en-us.dict"),
             };
@@ -215,7 +215,7 @@ impl Model {
 struct PrivateFolder(PathBuf);
 
 impl PrivateFolder {
-    fn new() -> Result<PrivateFolder, SpeechError> {
+    fn new() -> Result<Self, SpeechError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name =
             format!("antiphon-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -226,7 +226,7 @@ impl PrivateFolder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
         match folder.create(&path) {
-            Ok(()) => Ok(PrivateFolder(path)),
+            Ok(()) => Ok(Self(path)),
             Err(error) => Err(SpeechError::Failed(format!(
                 "could not make the folder {}: {error}",
                 path.display()

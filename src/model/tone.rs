@@ -32,7 +32,8 @@ impl Synthesiser for Tone {
             // A square wave of 125 to 235 Hz, by the word's length, at a twentieth of full scale.
             let letters = word.chars().count();
             let half = 64 - 3 * letters.min(10);
-            let tone = (0..letters * CHARACTER).map(|n| if n / half % 2 == 0 { 1_600 } else { -1_600 });
+            let tone =
+                (0..letters * CHARACTER).map(|n| if n / half % 2 == 0 { 1_600 } else { -1_600 });
             let pcm: Vec<i16> = tone.chain(std::iter::repeat_n(0, PAUSE)).collect();
             if sink(&pcm).is_break() {
                 return Ok(());

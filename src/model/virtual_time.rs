@@ -36,7 +36,12 @@ impl VirtualEar {
     /// Recognisers whose words come `latency_ms` after the end of an utterance.
     #[must_use]
     pub const fn new(new: NewRecogniser, latency_ms: u32, len: TickLen) -> Self {
-        Self { new, latency: len.ticks_min_one(latency_ms), lanes: BTreeMap::new(), due: VecDeque::new() }
+        Self {
+            new,
+            latency: len.ticks_min_one(latency_ms),
+            lanes: BTreeMap::new(),
+            due: VecDeque::new(),
+        }
     }
 
     fn listen(
@@ -47,8 +52,12 @@ impl VirtualEar {
         pcm: &[i16],
     ) -> Result<(), SpeechError> {
         if !self.lanes.contains_key(&lane) {
-            let hearing =
-                Hearing { engine: (self.new)()?, utterance: None, frames: 0, interim: String::new() };
+            let hearing = Hearing {
+                engine: (self.new)()?,
+                utterance: None,
+                frames: 0,
+                interim: String::new(),
+            };
             self.lanes.insert(lane, hearing);
         }
         let Some(hearing) = self.lanes.get_mut(&lane) else { return Ok(()) };
@@ -88,10 +97,14 @@ impl VirtualEar {
             Effect::Listen { lane, utterance, frame } => {
                 (lane, utterance, self.listen(now, lane, utterance, out.frame(frame)))
             }
-            Effect::ListenEnd { lane, utterance } => (lane, utterance, self.end(now, lane, utterance)),
+            Effect::ListenEnd { lane, utterance } => {
+                (lane, utterance, self.end(now, lane, utterance))
+            }
             Effect::ListenDrop { lane, utterance } => {
                 let hearing = self.lanes.get_mut(&lane);
-                if let Some(hearing) = hearing.filter(|hearing| hearing.utterance == Some(utterance)) {
+                if let Some(hearing) =
+                    hearing.filter(|hearing| hearing.utterance == Some(utterance))
+                {
                     hearing.utterance = None;
                     // Its words are not wanted; its failure is not of interest, either.
                     drop(hearing.engine.end());

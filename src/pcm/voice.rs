@@ -2,7 +2,7 @@
 //!
 //! A small neural network ([`earshot`]) scores every 16 ms at 16 kHz; frames of 20 ms are carried
 //! over into its windows. A score over the threshold starts a run of voice, and it goes on until the
-//! score falls [`HYSTERESIS`] below the threshold, so that a wavering score does not chop a word.
+//! score falls 0.15 below the threshold, so that a wavering score does not chop a word.
 //!
 //! **Invariant:** the detector is a value: cloned, serialised and restored at any tick, it goes on
 //! bit for bit.
@@ -43,7 +43,12 @@ impl Voice {
     /// A detector that has heard nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { network: Network(Detector::default_boxed()), carry: Vec::with_capacity(2 * WINDOW), score: 0.0, voiced: false }
+        Self {
+            network: Network(Detector::default_boxed()),
+            carry: Vec::with_capacity(2 * WINDOW),
+            score: 0.0,
+            voiced: false,
+        }
     }
 
     /// Hears samples at 16 kHz and says whether there is voice, given the score over which it starts.

@@ -12,12 +12,8 @@ use crate::clock::Tick;
 
 /// What a build must share with another for sessions to go on alike: version, target, and the number
 /// of the session's behaviour, raised whenever equal inputs give other outputs.
-pub const BUILD: &str = concat!(
-    "antiphon ",
-    env!("CARGO_PKG_VERSION"),
-    " behaviour 1 ",
-    env!("ANTIPHON_TARGET")
-);
+pub const BUILD: &str =
+    concat!("antiphon ", env!("CARGO_PKG_VERSION"), " behaviour 1 ", env!("ANTIPHON_TARGET"));
 
 /// A session at a tick boundary.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,7 +68,8 @@ impl Checkpoint {
     /// Never: every part of a session has a compact form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = postcard::to_stdvec(self).expect("every part of a session has a compact form");
+        let mut bytes =
+            postcard::to_stdvec(self).expect("every part of a session has a compact form");
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         bytes
     }
@@ -87,7 +84,8 @@ impl Checkpoint {
         if xxh3_64(body) != u64::from_le_bytes(*sum) {
             return Err(unreadable("the checksum does not fit"));
         }
-        let (made_by, _) = postcard::take_from_bytes::<String>(body).map_err(|e| unreadable(&e.to_string()))?;
+        let (made_by, _) =
+            postcard::take_from_bytes::<String>(body).map_err(|e| unreadable(&e.to_string()))?;
         if made_by != BUILD {
             return Err(NotRestored::OtherBuild { made_by });
         }

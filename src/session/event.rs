@@ -79,7 +79,13 @@ pub enum EventKind {
     UserSpeechStopped { lane: LaneId, utterance: UtteranceId, voiced_ms: u64 },
     /// The recogniser's words.
     #[serde(rename = "user.transcript")]
-    UserTranscript { lane: LaneId, utterance: UtteranceId, text: String, confidence: f32, last: bool },
+    UserTranscript {
+        lane: LaneId,
+        utterance: UtteranceId,
+        text: String,
+        confidence: f32,
+        last: bool,
+    },
     /// A turn of the user ended: what was said, and what the agent understood.
     #[serde(rename = "user.message")]
     UserMessage {
@@ -192,7 +198,10 @@ mod tests {
         let len = TickLen::from_ms(20).unwrap();
         let kind = EventKind::UserLeft { lane: LaneId(2) };
         let json = Event { seq: 4, tick: Tick(10), kind }.to_json(len);
-        assert_eq!(json, json!({ "seq": 4, "tick": 10, "ms": 200, "type": "user.left", "lane": 2 }));
+        assert_eq!(
+            json,
+            json!({ "seq": 4, "tick": 10, "ms": 200, "type": "user.left", "lane": 2 })
+        );
         let json = Event { seq: 0, tick: Tick(0), kind: EventKind::UserAway }.to_json(len);
         assert_eq!(json["type"], "user.away");
     }

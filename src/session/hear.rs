@@ -20,13 +20,21 @@ impl Session {
             match lane.hear(plan, now, skipped, speaks, out) {
                 None => {}
                 Some(Change::Opened(utterance)) => {
-                    let kind = EventKind::UserSpeechStarted { lane: lane.id, utterance, over_agent: speaks };
+                    let kind = EventKind::UserSpeechStarted {
+                        lane: lane.id,
+                        utterance,
+                        over_agent: speaks,
+                    };
                     self.event(now, kind, out);
                     self.user_is_here(now, out);
                 }
                 Some(Change::Closed(utterance, voiced)) => {
                     let voiced_ms = plan.len.span_ms(voiced);
-                    self.event(now, EventKind::UserSpeechStopped { lane: lane.id, utterance, voiced_ms }, out);
+                    self.event(
+                        now,
+                        EventKind::UserSpeechStopped { lane: lane.id, utterance, voiced_ms },
+                        out,
+                    );
                 }
             }
         }
@@ -60,7 +68,14 @@ impl Session {
         }
     }
 
-    pub(super) fn join(&mut self, plan: &Plan, now: Tick, id: LaneId, name: String, out: &mut Output) {
+    pub(super) fn join(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        id: LaneId,
+        name: String,
+        out: &mut Output,
+    ) {
         let name = clip(name, plan.limits.text);
         let known = self.lanes.iter().position(|lane| lane.id == id);
         if known.is_none() && self.lanes.len() == plan.limits.lanes {
@@ -75,13 +90,22 @@ impl Session {
     }
 
     pub(super) fn leave(&mut self, plan: &Plan, now: Tick, id: LaneId, out: &mut Output) {
-        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == id && lane.present) else { return };
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == id && lane.present) else {
+            return;
+        };
         lane.leave(plan, now, out);
         self.event(now, EventKind::UserLeft { lane: id }, out);
     }
 
     /// Typed text is a turn of its own, complete as it arrives; the agent stops talking for it.
-    pub(super) fn typed(&mut self, plan: &Plan, now: Tick, lane: LaneId, text: String, out: &mut Output) {
+    pub(super) fn typed(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        lane: LaneId,
+        text: String,
+        out: &mut Output,
+    ) {
         let text = clip(text, plan.limits.text);
         if text.trim().is_empty() {
             return;
@@ -110,10 +134,13 @@ impl Session {
             return;
         }
         let text = clip(text, plan.limits.text);
-        let kind = EventKind::UserTranscript { lane, utterance, text: text.clone(), confidence, last };
+        let kind =
+            EventKind::UserTranscript { lane, utterance, text: text.clone(), confidence, last };
         self.event(now, kind, out);
         // Before its utterance is over, nothing is final: not even a recogniser that says so.
-        let Some(awaited) = last.then(|| self.lanes[at].settle(utterance)).flatten() else { return };
+        let Some(awaited) = last.then(|| self.lanes[at].settle(utterance)).flatten() else {
+            return;
+        };
         let text = believed(plan, text, confidence, awaited.voiced);
         let attention = is_backchannel(&text, &plan.backchannels);
         if text.trim().is_empty() || (attention && awaited.over_agent) {

@@ -171,7 +171,13 @@ impl Session {
     ///
     /// # Panics
     /// If the tick is not the next one, allowing for those skipped: a fault of the driver.
-    pub fn step(&mut self, plan: &Plan, input: &mut Input, hands: &mut dyn Hands, out: &mut Output) {
+    pub fn step(
+        &mut self,
+        plan: &Plan,
+        input: &mut Input,
+        hands: &mut dyn Hands,
+        out: &mut Output,
+    ) {
         out.clear();
         if self.life == Life::Ended {
             out.audio.resize(plan.samples(), 0);

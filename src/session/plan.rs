@@ -154,10 +154,12 @@ impl Plan {
             Some(name) => agent(name)?,
             None => AgentId(0),
         };
-        let transitions = config.transitions.iter().enumerate().map(|(id, t)| transition(id, t, &agent));
+        let transitions =
+            config.transitions.iter().enumerate().map(|(id, t)| transition(id, t, &agent));
         let graph = AgentGraph::new(names.len(), transitions.collect::<Result<_, _>>()?)
             .map_err(|bad| Unplanned(format!("transition {} leads nowhere", bad.transition)))?;
-        let agents = config.agents.iter().map(|(name, agent)| agent_plan(name, agent, &config, rate));
+        let agents =
+            config.agents.iter().map(|(name, agent)| agent_plan(name, agent, &config, rate));
         let limits = Limits::default();
         let speech = &config.speech;
         Ok(Self {
@@ -177,7 +179,11 @@ impl Plan {
             agents: agents.collect::<Result<_, _>>()?,
             start,
             graph,
-            tools: config.tools.iter().map(|(name, tool)| (name.clone(), tool_spec(name, tool))).collect(),
+            tools: config
+                .tools
+                .iter()
+                .map(|(name, tool)| (name.clone(), tool_spec(name, tool)))
+                .collect(),
             call_max: (config.call.max_ms > 0).then(|| len.ticks_min_one(config.call.max_ms)),
             moves_max: config.call.max_moves_per_turn,
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),

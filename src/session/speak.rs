@@ -44,7 +44,8 @@ impl Session {
         let item = ItemId(self.items);
         self.items += 1;
         let agent = plan.agent(self.agent);
-        let message = EventKind::AgentMessage { item, agent: agent.name.clone(), text: text.clone() };
+        let message =
+            EventKind::AgentMessage { item, agent: agent.name.clone(), text: text.clone() };
         self.event(now, message, out);
         if plan.synthesiser.is_none() {
             // Without a voice, what is written is said.
@@ -131,8 +132,15 @@ impl Session {
                 let (speaker, text) = (Speaker::Agent(agent), spoken.clone());
                 self.cut_off.push(Said { speaker, text, from, to: now, interrupted: true });
             }
-            let kind =
-                EventKind::AgentInterrupted { item, cause, since, voiced_ms, played_ms, spoken, unspoken };
+            let kind = EventKind::AgentInterrupted {
+                item,
+                cause,
+                since,
+                voiced_ms,
+                played_ms,
+                spoken,
+                unspoken,
+            };
             self.event(now, kind, out);
         }
     }

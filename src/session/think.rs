@@ -72,7 +72,14 @@ impl Session {
         self.perform(plan, now, thoughts, occasions, out);
     }
 
-    fn reply(&mut self, plan: &Plan, now: Tick, ended: Ended, occasions: &mut Occasions, out: &mut Output) {
+    fn reply(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        ended: Ended,
+        occasions: &mut Occasions,
+        out: &mut Output,
+    ) {
         let Some(turn) = ended.turn else { return };
         self.moves_in_turn = 0;
         let text = turn.text();
@@ -81,7 +88,13 @@ impl Session {
         let lane = turn.parts.first().map(|(lane, _)| *lane).unwrap_or_default();
         for (lane, text) in turn.parts {
             let speaker = Speaker::User(lane);
-            self.transcript.push(Said { speaker, text, from: turn.since, to: now, interrupted: false });
+            self.transcript.push(Said {
+                speaker,
+                text,
+                from: turn.since,
+                to: now,
+                interrupted: false,
+            });
         }
         let kind = EventKind::UserMessage {
             turn: turn.id,
@@ -136,11 +149,19 @@ impl Session {
     }
 
     /// Consults the graph: at most one move, effective at the next tick.
-    pub(super) fn route(&mut self, plan: &Plan, now: Tick, occasions: &Occasions, out: &mut Output) {
+    pub(super) fn route(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        occasions: &Occasions,
+        out: &mut Output,
+    ) {
         if occasions.all.is_empty() {
             return;
         }
-        let Some((transition, cause)) = route(&plan.graph, self.agent, &occasions.all) else { return };
+        let Some((transition, cause)) = route(&plan.graph, self.agent, &occasions.all) else {
+            return;
+        };
         let name = |id| plan.agent(id).name.clone();
         let (from, to) = (name(transition.from), name(transition.to));
         if self.moves_in_turn >= plan.moves_max {

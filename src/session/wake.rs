@@ -21,7 +21,9 @@ impl Session {
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
             self.turns.push(super::Ended { turn: Some(turn), typed: false });
         }
-        if self.life == Life::Running && self.floor.presence(&plan.rules, now) == Some(Presence::Away) {
+        if self.life == Life::Running
+            && self.floor.presence(&plan.rules, now) == Some(Presence::Away)
+        {
             self.event(now, EventKind::UserAway, out);
             self.say_at(plan, now, Moment::Idle, out);
         }

@@ -26,7 +26,9 @@ impl Session {
             }
             let mut at_once = Vec::new();
             for wanted in std::mem::take(&mut occasions.wanted) {
-                let Some((answered, delivery)) = self.call(plan, now, hands, wanted, out) else { continue };
+                let Some((answered, delivery)) = self.call(plan, now, hands, wanted, out) else {
+                    continue;
+                };
                 match delivery {
                     Delivery::SameTick if entry < plan.limits.reentries => at_once.push(answered),
                     Delivery::SameTick | Delivery::NextTick => self.answered.push(answered),
@@ -55,7 +57,14 @@ impl Session {
                 let timeout_ms = spec.map_or(30_000, |spec| spec.timeout_ms);
                 let timeout = plan.len.ticks_min_one(timeout_ms);
                 let (id, name) = (call.id, call.name);
-                self.pending.push(Pending { call: id, name, since: now, timeout, asked, deferred: false });
+                self.pending.push(Pending {
+                    call: id,
+                    name,
+                    since: now,
+                    timeout,
+                    asked,
+                    deferred: false,
+                });
                 None
             }
             Called::Done(outcome) => {
@@ -67,7 +76,13 @@ impl Session {
     }
 
     /// The outcome of a call that a worker had: the agent learns it in this tick.
-    pub(super) fn tool_result(&mut self, now: Tick, call: CallId, outcome: Outcome, out: &mut Output) {
+    pub(super) fn tool_result(
+        &mut self,
+        now: Tick,
+        call: CallId,
+        outcome: Outcome,
+        out: &mut Output,
+    ) {
         let Some(at) = self.pending.iter().position(|pending| pending.call == call) else {
             return self.event(now, EventKind::ToolUnexpected { call }, out);
         };

@@ -130,7 +130,11 @@ impl Caller {
         match when {
             When::Start(ms) => now.0 >= self.len.ticks(ms),
             When::Previous(ms) => after(self.previous_over, ms),
-            When::AgentSpoke(_) | When::AgentSilent(_) if after(self.previous_over, self.part.patience_ms) => true,
+            When::AgentSpoke(_) | When::AgentSilent(_)
+                if after(self.previous_over, self.part.patience_ms) =>
+            {
+                true
+            }
             When::AgentSpoke(ms) => agent.speaks && after(agent.since, ms),
             When::AgentSilent(ms) => agent.ever && !agent.speaks && after(agent.since, ms),
         }
@@ -193,7 +197,9 @@ impl Edge for Caller {
             Stay::Here => {}
             Stay::Coming => {
                 self.stay = Stay::Here;
-                input.inbound.push(Inbound::Joined { lane: self.lane, name: self.part.name.clone() });
+                input
+                    .inbound
+                    .push(Inbound::Joined { lane: self.lane, name: self.part.name.clone() });
             }
         }
         // Ticks that the pacer jumped over were lived by the caller, too.
@@ -208,7 +214,8 @@ impl Edge for Caller {
             }
         }
         let done = self.next == self.part.cues.len() && self.playing.is_none();
-        let quiet = now.since(self.previous_over.max(self.agent.since)) >= self.len.ticks(self.part.hang_up_ms);
+        let quiet = now.since(self.previous_over.max(self.agent.since))
+            >= self.len.ticks(self.part.hang_up_ms);
         if done && quiet && !self.agent.speaks {
             self.stay = Stay::Gone;
             input.inbound.push(Inbound::Left { lane: self.lane });

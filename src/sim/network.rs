@@ -45,7 +45,8 @@ impl Network {
     /// Sends a frame, and delivers what is due.
     pub fn send(&mut self, lane: LaneId, seq: u16, frame: &[i16], input: &mut Input) {
         self.sent += 1;
-        let Faults { loss_percent, duplicate_percent, delay_percent, delay_frames_max } = self.faults;
+        let Faults { loss_percent, duplicate_percent, delay_percent, delay_frames_max } =
+            self.faults;
         if self.faults == Faults::NONE {
             return input.audio(lane, seq, frame);
         }

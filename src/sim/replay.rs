@@ -63,7 +63,8 @@ impl std::error::Error for NotReplayable {}
 /// The configuration in the journal cannot be used by this program.
 pub fn plan_of(journal: &Journal) -> Result<Plan, NotReplayable> {
     let wrong = |why: String| NotReplayable(format!("the configuration in the journal: {why}"));
-    let config: Config = serde_json::from_str(&journal.header.config).map_err(|e| wrong(e.to_string()))?;
+    let config: Config =
+        serde_json::from_str(&journal.header.config).map_err(|e| wrong(e.to_string()))?;
     Plan::new(config).map_err(|error| wrong(error.to_string()))
 }
 

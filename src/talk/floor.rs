@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Tick, TickLen};
+use crate::clock::Tick;
 use crate::id::{LaneId, TurnId};
 
 /// The delays of the floor, in ticks. See the configuration's `turn` for their meaning.
@@ -33,27 +33,6 @@ pub struct FloorRules {
     pub false_interruption: Option<u64>,
     /// Silence of both sides after which the user is away; `None`: never.
     pub away: Option<u64>,
-}
-
-impl FloorRules {
-    /// Rules from milliseconds, rounded down to whole ticks; 0 means *never* for `barge_in_ms`,
-    /// `false_interruption_ms` and `away_ms`.
-    #[must_use]
-    pub fn from_ms(
-        len: TickLen,
-        [end_silence_min_ms, end_silence_max_ms]: [u32; 2],
-        [barge_in_ms, gap_ms, false_interruption_ms, away_ms]: [u32; 4],
-    ) -> Self {
-        let unless_zero = |ms| (ms > 0).then(|| len.ticks_min_one(ms));
-        Self {
-            end_silence_min: len.ticks_min_one(end_silence_min_ms),
-            end_silence_max: len.ticks_min_one(end_silence_max_ms),
-            barge_in: unless_zero(barge_in_ms),
-            gap: len.ticks(gap_ms),
-            false_interruption: unless_zero(false_interruption_ms),
-            away: unless_zero(away_ms),
-        }
-    }
 }
 
 /// The state of the floor.
@@ -290,8 +269,16 @@ pub enum Presence {
 mod tests {
     use super::*;
 
+    /// Ticks of 20 ms: 500 ms and 1.5 s of silence, a barge-in of 300 ms, gaps of 100 ms.
     fn rules() -> FloorRules {
-        FloorRules::from_ms(TickLen::from_ms(20).unwrap(), [500, 1_500], [300, 100, 2_000, 5_000])
+        FloorRules {
+            end_silence_min: 25,
+            end_silence_max: 75,
+            barge_in: Some(15),
+            gap: 5,
+            false_interruption: Some(100),
+            away: Some(250),
+        }
     }
 
     /// Plays a line of ticks, `#` voiced and `.` not, over a busy agent; the ticks that confirmed.
@@ -299,16 +286,22 @@ mod tests {
         let (mut floor, rules) = (Floor::new(), rules());
         let voiced = line.bytes().map(|b| b == b'#').enumerate();
         voiced
-            .filter_map(|(n, voiced)| floor.hear(&rules, Tick(n as u64), voiced, true).map(|_| n as u64))
+            .filter_map(|(n, voiced)| {
+                floor.hear(&rules, Tick(n as u64), voiced, true).map(|_| n as u64)
+            })
             .collect()
     }
 
     #[test]
     fn barge_in_is_confirmed_by_voiced_time() {
-        assert_eq!(barge_ins(&"#".repeat(14)), []);
+        assert_eq!(barge_ins(&"#".repeat(14)), [0_u64; 0]);
         assert_eq!(barge_ins(&"#".repeat(40)), [14], "300 ms are 15 voiced ticks, once a run");
         assert_eq!(barge_ins(&format!("{}.....{}", "#".repeat(10), "#".repeat(5))), [19]);
-        assert_eq!(barge_ins(&format!("{}......{}", "#".repeat(14), "#".repeat(14))), [], "two runs");
+        assert_eq!(
+            barge_ins(&format!("{}......{}", "#".repeat(14), "#".repeat(14))),
+            [0_u64; 0],
+            "two runs"
+        );
     }
 
     #[test]

@@ -101,9 +101,13 @@ mod tests {
     #[test]
     fn backchannels_are_whole() {
         let known: Vec<String> = ["mm-hmm", "ok", "okay", "yeah"].map(Into::into).into();
-        for (text, expected) in
-            [("mm-hmm", true), ("mmhmm yeah", true), ("Okay.", true), ("", false), ("okay stop", false)]
-        {
+        for (text, expected) in [
+            ("mm-hmm", true),
+            ("mmhmm yeah", true),
+            ("Okay.", true),
+            ("", false),
+            ("okay stop", false),
+        ] {
             assert_eq!(is_backchannel(text, &known), expected, "{text:?}");
         }
     }

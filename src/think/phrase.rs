@@ -130,9 +130,11 @@ impl Element {
 
     fn value(&self, heard: &[String]) -> String {
         match self {
-            Self::Slot { words: SlotWords::OneOf(values), .. } => {
-                values.iter().find(|(_, v)| v == heard).map(|(value, _)| value.clone()).unwrap_or_default()
-            }
+            Self::Slot { words: SlotWords::OneOf(values), .. } => values
+                .iter()
+                .find(|(_, v)| v == heard)
+                .map(|(value, _)| value.clone())
+                .unwrap_or_default(),
             Self::Word(_) | Self::Slot { .. } => heard.join(" "),
         }
     }
@@ -237,10 +239,20 @@ mod tests {
     #[test]
     fn slots_are_filled() {
         let phrase = "where is my order {number}";
-        assert_eq!(slot(phrase, "Hello, where is my order four two one seven?", "number").unwrap(), "4217");
-        assert_eq!(slot(phrase, "where is order 99", "number").unwrap(), "99", "a word may be missing");
+        assert_eq!(
+            slot(phrase, "Hello, where is my order four two one seven?", "number").unwrap(),
+            "4217"
+        );
+        assert_eq!(
+            slot(phrase, "where is order 99", "number").unwrap(),
+            "99",
+            "a word may be missing"
+        );
         assert_eq!(align(phrase, "where is my order"), None, "a slot may not");
-        assert_eq!(slot("return my {thing}", "I return my blue shirt", "thing").unwrap(), "blue shirt");
+        assert_eq!(
+            slot("return my {thing}", "I return my blue shirt", "thing").unwrap(),
+            "blue shirt"
+        );
         assert_eq!(slot("my name is {name}", "my name is Ada", "name").unwrap(), "ada");
     }
 

@@ -124,7 +124,12 @@ impl Script {
 
     /// What to do about what was understood, or about nothing.
     #[must_use]
-    pub fn reply(&self, me: AgentId, understood: Option<&Understood>, facts: &Facts) -> Vec<Thought> {
+    pub fn reply(
+        &self,
+        me: AgentId,
+        understood: Option<&Understood>,
+        facts: &Facts,
+    ) -> Vec<Thought> {
         let Some(understood) = understood else {
             return vec![Thought::Say(render(&self.fallback, &BTreeMap::new(), facts, None))];
         };
@@ -144,7 +149,11 @@ impl Script {
                 thoughts.push(Thought::Call {
                     tool: tool.clone(),
                     arguments: Json(Value::Object(arguments.collect())),
-                    asked: Asked { agent: me, intent: understood.intent as u16, slots: slots.clone() },
+                    asked: Asked {
+                        agent: me,
+                        intent: understood.intent as u16,
+                        slots: slots.clone(),
+                    },
                 });
             }
             None if intent.end_call => thoughts.push(Thought::EndCall),
@@ -186,7 +195,10 @@ impl Script {
 impl Intent {
     fn new(intent: &config::Intent, slots: &BTreeMap<String, Slot>) -> Result<Self, String> {
         let pattern = |text: &String| {
-            regex::RegexBuilder::new(text).size_limit(1 << 20).build().map_err(|e| format!("`{text}`: {e}"))
+            regex::RegexBuilder::new(text)
+                .size_limit(1 << 20)
+                .build()
+                .map_err(|e| format!("`{text}`: {e}"))
         };
         let call = intent.call.as_ref().map(|call| {
             let with = call.with.iter().map(|(name, value)| Ok((name.clone(), Shape::new(value)?)));
@@ -275,9 +287,13 @@ pub fn render(
             return facts.get(fact).cloned();
         }
         match (name.split_once('.'), outcome) {
-            (Some(("result", path)), Some(Outcome::Done(value))) => at_path(&value.0, path).map(spoken),
+            (Some(("result", path)), Some(Outcome::Done(value))) => {
+                at_path(&value.0, path).map(spoken)
+            }
             (None, Some(Outcome::Done(value))) if name == "result" => Some(spoken(&value.0)),
-            (None, Some(Outcome::Failed(failure))) if name == "error" => Some(failure.message.clone()),
+            (None, Some(Outcome::Failed(failure))) if name == "error" => {
+                Some(failure.message.clone())
+            }
             _ => slots.get(name).cloned(),
         }
     })

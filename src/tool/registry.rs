@@ -140,7 +140,10 @@ impl Registry {
                     .map(ToString::to_string)
                     .or_else(|| panic.downcast_ref::<String>().cloned())
                     .unwrap_or_else(|| "no message".to_owned());
-                Outcome::failed(FailureKind::Panicked, format!("tool `{}` panicked: {said}", call.name))
+                Outcome::failed(
+                    FailureKind::Panicked,
+                    format!("tool `{}` panicked: {said}", call.name),
+                )
             }
         }
     }
@@ -170,7 +173,12 @@ mod tests {
             occurrence: 0,
             pause: |_| (),
         };
-        let call = ToolCall { id: CallId(0), name: name.into(), arguments: Json(arguments), occurrence: 0 };
+        let call = ToolCall {
+            id: CallId(0),
+            name: name.into(),
+            arguments: Json(arguments),
+            occurrence: 0,
+        };
         tools.execute(&context, &call)
     }
 

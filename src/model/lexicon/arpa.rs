@@ -32,7 +32,7 @@ pub struct LanguageModel {
 
 impl LanguageModel {
     /// Writes down what was counted, for all words but the absent ones.
-    pub(super) fn new(words: &[String], absent: &BTreeSet<Word>, counts: Counts) -> LanguageModel {
+    pub(super) fn new(words: &[String], absent: &BTreeSet<Word>, counts: Counts) -> Self {
         let spelt = |word: Word| words[word].clone();
         let pairs = counts
             .two
@@ -42,7 +42,7 @@ impl LanguageModel {
             })
             .collect();
         let heard = (END..words.len()).filter(|word| !absent.contains(word)).collect();
-        LanguageModel { arpa: Arpa { words, heard, counts }.text(), pairs }
+        Self { arpa: Arpa { words, heard, counts }.text(), pairs }
     }
 
     /// How much of what was heard hangs together: the share of neighbours, counting both ends, that

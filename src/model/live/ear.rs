@@ -1,8 +1,8 @@
 //! Recognisers on threads.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -44,6 +44,10 @@ struct Ear {
     line: Sender<ToEar>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "frames are nearly all that is sent, and are not to be boxed"
+)]
 enum ToEar {
     Begin { lane: LaneId, utterance: UtteranceId, reply: Sender<Inbound> },
     Frame([i16; SPEECH_FRAME]),
@@ -158,9 +162,12 @@ fn hear(
                     trouble = engine.feed(&pcm).err();
                 }
                 if trouble.is_none() && frames.is_multiple_of(INTERIM_FRAMES) {
-                    let Some(text) = engine.partial().filter(|text| *text != interim) else { continue };
+                    let Some(text) = engine.partial().filter(|text| *text != interim) else {
+                        continue;
+                    };
                     interim.clone_from(&text);
-                    let value = Inbound::Transcript { lane, utterance, text, confidence: 0.0, last: false };
+                    let value =
+                        Inbound::Transcript { lane, utterance, text, confidence: 0.0, last: false };
                     // An interim result that finds no room is no loss: another follows.
                     drop(reply.try_send(value));
                 }
@@ -171,7 +178,13 @@ fn hear(
                     None => engine.end()?,
                 };
                 let (text, confidence) = (heard.text, heard.confidence);
-                return Ok(Some(Inbound::Transcript { lane, utterance, text, confidence, last: true }));
+                return Ok(Some(Inbound::Transcript {
+                    lane,
+                    utterance,
+                    text,
+                    confidence,
+                    last: true,
+                }));
             }
             Ok(ToEar::Drop | ToEar::Begin { .. }) | Err(_) => {
                 if trouble.is_none() {

@@ -51,8 +51,11 @@ impl MouthPool {
         count: usize,
         new: impl Fn() -> Result<Box<dyn Synthesiser>, SpeechError> + Send + Sync + 'static,
     ) -> Result<Self, SpeechError> {
-        let shared =
-            Arc::new(Shared { new: Box::new(new), texts: bounded(TEXTS_WAITING), abandoned: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            new: Box::new(new),
+            texts: bounded(TEXTS_WAITING),
+            abandoned: AtomicUsize::new(0),
+        });
         let pool = Self { shared };
         for _ in 0..count {
             pool.add()?;
@@ -75,7 +78,9 @@ impl MouthPool {
                     }
                 }
             })
-            .map_err(|error| SpeechError::Failed(format!("no thread for a synthesiser: {error}")))?;
+            .map_err(|error| {
+                SpeechError::Failed(format!("no thread for a synthesiser: {error}"))
+            })?;
         Ok(())
     }
 
@@ -147,7 +152,8 @@ impl LiveMouth {
     }
 
     fn drop_item(&mut self, now: Tick, dropped: ItemId) {
-        let hangs = |(item, since): &(ItemId, Tick)| *item == dropped && now.since(*since) >= self.patience;
+        let hangs =
+            |(item, since): &(ItemId, Tick)| *item == dropped && now.since(*since) >= self.patience;
         if self.waiting.iter().any(hangs) {
             self.pool.abandon();
         }

@@ -10,6 +10,8 @@
 //! **Invariant:** nothing is printed, no callback is given to the library, and no pointer of it
 //! leaves this file.
 
+#![expect(unsafe_code, reason = "this module is the border to a C library")]
+
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -126,11 +128,7 @@ pub(super) struct Decoder {
 unsafe impl Send for Decoder {}
 
 impl Decoder {
-    pub(super) fn open(
-        acoustic: &Path,
-        words: &Path,
-        phrases: &Path,
-    ) -> Result<Decoder, SpeechError> {
+    pub(super) fn open(acoustic: &Path, words: &Path, phrases: &Path) -> Result<Self, SpeechError> {
         let sphinx = sphinx()?;
         let failed = |what: &str| {
             let place = acoustic.display();
@@ -198,7 +196,7 @@ impl Decoder {
             }
         };
         let object = NonNull::new(object).ok_or_else(|| failed("could not be started"))?;
-        Ok(Decoder { sphinx, object })
+        Ok(Self { sphinx, object })
     }
 
     /// Decodes a whole utterance.

@@ -1,0 +1,53 @@
+//! The record of a run: a folder that a person can listen to and a program can read.
+//!
+//! ```text
+//! conversation.wav   what was heard: users left, agent right, at the session's rate
+//! events.jsonl       what happened, one event a line
+//! ticks.jsonl        every tick as tau2 tells it
+//! timing.jsonl       what was measured about each tick, and inline calls beyond their budget
+//! transcript.json    who said what, from when to when
+//! metrics.json       counts and latencies; the keys are those of METRICS_KEYS
+//! ```
+//!
+//! A [`Folder`] takes the [`Output`] of each tick, in virtual time on the thread that steps, in real
+//! time on a [thread of its own](FolderThread). A [`Tally`] gives the metrics alone, to who wants no
+//! files. The first four files are written as the call goes on, and to the disk's cache once a second: a
+//! killed process leaves a recording that plays, and whole lines. The last two are there at the end.
+//!
+//! Ticks that were jumped over have no line, since nothing happened in them; the recording is silent
+//! for so long, and stays in time.
+//!
+//! **Invariant:** what was measured stands in `timing.jsonl`, in three values of `metrics.json`, and in
+//! `wall_clock_duration_seconds` of a live run. All else comes from ticks: the same run in virtual time
+//! gives the same bytes.
+
+mod folder;
+pub mod metrics;
+pub mod stamp;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod ticks;
+mod turns;
+
+pub use crate::host::tools::Overrun;
+pub use folder::{Folder, FolderError};
+pub use metrics::{METRICS_KEYS, Metrics, Tally};
+pub use thread::FolderThread;
+pub use turns::{Side, Turn};
+
+#[cfg(doc)]
+use crate::session::output::Output;
+
+/// What was measured about one tick: an edge's business.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// How long after its due time the tick began, in nanoseconds; none in virtual time.
+    pub lateness_ns: Option<u64>,
+    /// How long the session's step took, in nanoseconds.
+    pub step_ns: u64,
+    /// How long the tick took with all its edges, in nanoseconds.
+    pub total_ns: u64,
+    /// Ticks that were jumped over before it.
+    pub skipped: u32,
+}
