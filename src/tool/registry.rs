@@ -26,13 +26,13 @@ pub struct ToolContext {
 /// Closures are tools:
 ///
 /// ```
-/// use antiphon::tool::{Registry, ToolSpec};
-/// use serde_json::json;
+/// use antiphon::tool::{Registry, ToolContext, ToolSpec};
+/// use serde_json::{Value, json};
 ///
 /// let mut tools = Registry::default();
 /// let schema = json!({ "type": "object", "required": ["a", "b"] });
 /// tools
-///     .add(ToolSpec::new("add", "Adds two numbers").parameters(schema).inline(), |_, arguments| {
+///     .add(ToolSpec::new("add", "Adds two numbers").parameters(schema).inline(), |_: &ToolContext, arguments: &Value| {
 ///         Ok(json!(arguments["a"].as_f64().unwrap_or(0.0) + arguments["b"].as_f64().unwrap_or(0.0)))
 ///     })
 ///     .unwrap();
