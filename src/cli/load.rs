@@ -11,7 +11,7 @@ use crate::pcm::mix::{Gain, apply_gain};
 use crate::pcm::{resample, wav};
 use crate::session::plan::{Plan, tool_spec};
 use crate::sim::caller::{Act, Cue, HANG_UP_MS, PATIENCE_MS, Part, When};
-use crate::tool::{Registry, canned::Canned};
+use crate::tool::Registry;
 
 /// Where clips come from: the disk, or the program itself.
 pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, Failure>;
@@ -29,15 +29,9 @@ pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Re
         let spec = tool_spec(name, tool);
         match &tool.canned {
             Some(canned) => {
-                let answers = Canned {
-                    by: canned.by.clone(),
-                    answers: canned.answers.clone(),
-                    otherwise: canned.otherwise.clone(),
-                    takes_ms: canned.takes_ms,
-                    fails_first: canned.fails_first,
-                    failure: canned.failure.clone(),
-                };
-                tools.add(spec, answers).map_err(|wrong| Failure::input(wrong.to_string()))?;
+                tools
+                    .add(spec, canned.clone())
+                    .map_err(|wrong| Failure::input(wrong.to_string()))?;
             }
             None if tools.spec(name).is_none() => missing.push(name.as_str()),
             None => {}

@@ -15,7 +15,7 @@ use crate::id::AgentId;
 use crate::pcm::resample::ResamplerTable;
 use crate::talk::floor::FloorRules;
 use crate::think::script::Script;
-use crate::tool::{Delivery, Json, Run, ToolSpec};
+use crate::tool::{Json, ToolSpec};
 
 /// What the sessions of one configuration share.
 #[derive(Debug)]
@@ -271,17 +271,11 @@ pub fn tool_spec(name: &str, tool: &config::Tool) -> ToolSpec {
         name: name.to_owned(),
         description: tool.description.clone(),
         parameters: Json(tool.parameters.clone()),
-        run: match tool.run {
-            config::Run::Inline => Run::Inline,
-            config::Run::Worker => Run::Worker,
-        },
+        run: tool.run,
         budget_ms: tool.budget_ms,
         latency_ms: tool.latency_ms.max(canned_ms),
         timeout_ms: tool.timeout_ms,
-        delivery: match tool.delivery {
-            config::Delivery::NextTick => Delivery::NextTick,
-            config::Delivery::SameTick => Delivery::SameTick,
-        },
+        delivery: tool.delivery,
         idempotent: tool.idempotent,
     }
 }

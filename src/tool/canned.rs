@@ -2,25 +2,54 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Tool, ToolContext};
 
 /// A tool with ready answers, chosen by the value of one argument.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Canned {
-    /// The argument that selects the answer.
+    /// The argument whose value selects the answer. Without it, `otherwise` is always the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
     pub by: Option<String>,
-    /// Answers by the argument's value, as text.
+    /// From the value of that argument, as text, to the answer: any JSON. Default none.
     pub answers: BTreeMap<String, Value>,
-    /// The answer where none is selected; without it such a call fails.
+    /// The answer where none is listed: any JSON. Without it such a call fails with "no answer for
+    /// …".
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "written")]
     pub otherwise: Option<Value>,
-    /// How long a call really takes, in milliseconds of real time.
+    /// How long the answer really takes, asleep on a worker, in milliseconds: 0 to 600000. Default
+    /// 0. Stands for a slow backend.
+    #[schemars(range(min = 0, max = 600_000))]
     pub takes_ms: u32,
-    /// So many calls of a session fail before the first that works.
+    /// So many calls of a session fail before the first succeeds: 0 to 1000. Default 0.
+    #[schemars(range(min = 0, max = 1_000))]
     pub fails_first: u32,
-    /// The reason that those failures give.
+    /// The error of those failures. Default "the service is not available".
+    #[schemars(length(min = 1, max = 1000))]
     pub failure: String,
+}
+
+impl Default for Canned {
+    fn default() -> Self {
+        Self {
+            by: None,
+            answers: BTreeMap::new(),
+            otherwise: None,
+            takes_ms: 0,
+            fails_first: 0,
+            failure: "the service is not available".into(),
+        }
+    }
+}
+
+/// Keeps `otherwise: null` apart from no `otherwise`: null is an answer as good as any.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl Tool for Canned {

@@ -14,6 +14,7 @@ pub mod canned;
 mod json;
 mod registry;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use json::Json;
@@ -77,7 +78,7 @@ impl ToolSpec {
 }
 
 /// Where a tool runs.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Run {
     /// On the thread of the tick: pure and bounded.
@@ -88,7 +89,7 @@ pub enum Run {
 }
 
 /// When the agent learns the outcome of a call that was done within the tick.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// At its next tick.

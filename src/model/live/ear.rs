@@ -1,13 +1,12 @@
 //! Recognisers on threads.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::ABANDONED_MAX;
+use super::{ABANDONED_MAX, LeftBehind};
 use crate::clock::Tick;
 use crate::id::{LaneId, UtteranceId};
 use crate::model::{Recogniser, SpeechError};
@@ -35,7 +34,7 @@ pub struct EarPool {
 struct Shared {
     new: Box<NewRecogniser>,
     free: (Sender<Ear>, Receiver<Ear>),
-    abandoned: AtomicUsize,
+    left_behind: LeftBehind,
 }
 
 /// The way to one recogniser's thread.
@@ -68,7 +67,7 @@ impl EarPool {
         let shared = Arc::new(Shared {
             new: Box::new(new),
             free: bounded(count + ABANDONED_MAX),
-            abandoned: AtomicUsize::new(0),
+            left_behind: LeftBehind::default(),
         });
         let pool = Self { shared };
         for _ in 0..count {
@@ -90,20 +89,17 @@ impl EarPool {
         Ok(())
     }
 
-    /// Leaves a hung engine behind and starts another, if not too many have been.
+    /// Leaves a hung engine behind and starts another.
     fn abandon(&self) {
-        if self.shared.abandoned.fetch_add(1, Ordering::Relaxed) < ABANDONED_MAX {
-            let pool = self.clone();
-            // Loading an engine takes a fraction of a second: not on the thread of the tick.
-            let fresh = std::thread::Builder::new().name("recogniser".to_owned());
-            drop(fresh.spawn(move || drop(pool.add())));
-        }
+        let pool = self.clone();
+        // A library that can no longer be loaded leaves the pool smaller.
+        self.shared.left_behind.replace("recogniser", move || drop(pool.add()));
     }
 
     /// How many engines have been left behind.
     #[must_use]
     pub fn abandoned(&self) -> usize {
-        self.shared.abandoned.load(Ordering::Relaxed)
+        self.shared.left_behind.count()
     }
 }
 

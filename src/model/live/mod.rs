@@ -13,6 +13,26 @@ mod mouth;
 pub use ear::{EarPool, LiveEar};
 pub use mouth::{LiveMouth, MouthPool};
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 /// Engines left behind at most. Each keeps a thread and some megabytes; a library that hangs so
 /// often is broken, and the pool shrinks instead.
 pub const ABANDONED_MAX: usize = 4;
+
+/// The engines of a pool that hang and were left behind.
+#[derive(Debug, Default)]
+struct LeftBehind(AtomicUsize);
+
+impl LeftBehind {
+    /// One more is left behind. If not too many have been, `start` starts another, on a thread of its
+    /// own: loading an engine takes a fraction of a second, too long for the thread of a tick.
+    fn replace(&self, name: &str, start: impl FnOnce() + Send + 'static) {
+        if self.0.fetch_add(1, Ordering::Relaxed) < ABANDONED_MAX {
+            drop(std::thread::Builder::new().name(name.to_owned()).spawn(start));
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,11 +1,10 @@
 //! Synthesisers on threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::ABANDONED_MAX;
+use super::LeftBehind;
 use crate::clock::{Rate, Tick};
 use crate::id::ItemId;
 use crate::model::{SpeechError, Synthesiser, render};
@@ -31,7 +30,7 @@ pub struct MouthPool {
 struct Shared {
     new: Box<NewSynthesiser>,
     texts: (Sender<Text>, Receiver<Text>),
-    abandoned: AtomicUsize,
+    left_behind: LeftBehind,
 }
 
 struct Text {
@@ -54,7 +53,7 @@ impl MouthPool {
         let shared = Arc::new(Shared {
             new: Box::new(new),
             texts: bounded(TEXTS_WAITING),
-            abandoned: AtomicUsize::new(0),
+            left_behind: LeftBehind::default(),
         });
         let pool = Self { shared };
         for _ in 0..count {
@@ -84,18 +83,17 @@ impl MouthPool {
         Ok(())
     }
 
+    /// Leaves a hung engine behind and starts another.
     fn abandon(&self) {
-        if self.shared.abandoned.fetch_add(1, Ordering::Relaxed) < ABANDONED_MAX {
-            let pool = self.clone();
-            let fresh = std::thread::Builder::new().name("synthesiser".to_owned());
-            drop(fresh.spawn(move || drop(pool.add())));
-        }
+        let pool = self.clone();
+        // A library that can no longer be loaded leaves the pool smaller.
+        self.shared.left_behind.replace("synthesiser", move || drop(pool.add()));
     }
 
     /// How many engines have been left behind.
     #[must_use]
     pub fn abandoned(&self) -> usize {
-        self.shared.abandoned.load(Ordering::Relaxed)
+        self.shared.left_behind.count()
     }
 }
 
