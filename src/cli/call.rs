@@ -1,6 +1,6 @@
 //! Holding a call: in virtual time as fast as it goes, or in real time on a shard.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -57,15 +57,7 @@ const STATUS_TICKS: u64 = 10;
 pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let view = View::new(call.plan.len, call.json);
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
-    let folder = Folder::create(&call.out, Arc::clone(&call.plan), call.fast)
-        .map_err(|error| Failure::input(error.to_string()))?;
-    let journal = call.journal.clone().unwrap_or_else(|| call.out.join("journal.antiphon"));
-    let ink = Ink::create(&journal).map_err(|error| {
-        let shown = journal.display();
-        Failure::input(format!(
-            "{shown}: the journal cannot be written: {error}; choose another place"
-        ))
-    })?;
+    let (folder, ink) = call.open()?;
     if call.fast {
         fast(call, &engines, view, folder, ink)
     } else {
@@ -74,6 +66,25 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
 }
 
 impl Call {
+    /// Opens everything that is written to. If one cannot be, none is left behind.
+    fn open(&self) -> Result<(Folder, Ink), Failure> {
+        // A journal of its own place comes first: it may be refused before there is a folder.
+        let elsewhere = self.journal.as_deref().map(ink).transpose()?;
+        let folder =
+            Folder::create(&self.out, Arc::clone(&self.plan), self.fast).map_err(|error| {
+                if let Some(journal) = &self.journal {
+                    // It is empty, and what is told is why.
+                    std::fs::remove_file(journal).ok();
+                }
+                Failure::input(error.to_string())
+            })?;
+        let ink = match elsewhere {
+            Some(opened) => opened,
+            None => ink(&self.out.join("journal.antiphon"))?,
+        };
+        Ok((folder, ink))
+    }
+
     fn scribe(&self) -> Result<Scribe, Failure> {
         let config = serde_json::to_string(&self.plan.config);
         Ok(Scribe::new(&Header {
@@ -98,6 +109,15 @@ impl Call {
     }
 }
 
+fn ink(journal: &Path) -> Result<Ink, Failure> {
+    Ink::create(journal).map_err(|error| {
+        let shown = journal.display();
+        Failure::input(format!(
+            "{shown}: the journal cannot be written: {error}; choose another place"
+        ))
+    })
+}
+
 fn fast(
     call: Call,
     engines: &Engines,
@@ -117,7 +137,7 @@ fn fast(
     let ran = world::run(&mut slot, TICKS_MAX, |slot| {
         let step_ns = clock.now().since_ns(before);
         let now = slot.session().tick().0 - 1;
-        let timing = Timing { lateness_ns: None, step_ns, total_ns: step_ns, skipped: 0 };
+        let timing = Timing { lateness_ns: None, step_ns, skipped: 0 };
         folder.tick(crate::clock::Tick(now), slot.output(), timing);
         for event in &slot.output().events {
             view.event(event);
@@ -240,8 +260,7 @@ impl Watch for LiveWatch {
         let Measured { lateness_ns, step_ns, skipped } = measured;
         let now = crate::clock::Tick(slot.session().tick().0 - 1);
         if let Some(folder) = &mut self.folder {
-            let timing =
-                Timing { lateness_ns: Some(lateness_ns), step_ns, total_ns: step_ns, skipped };
+            let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
             folder.tick(now, slot.output(), timing);
             for overrun in self.overran.try_iter() {
                 folder.overrun(overrun);

@@ -202,8 +202,6 @@ fn put_timing(line: &mut Vec<u8>, now: Tick, timing: Timing, virtual_time: bool)
     line.extend_from_slice(b",\"step_us\":");
     us(line, timing.step_ns);
     if !virtual_time {
-        line.extend_from_slice(b",\"total_us\":");
-        us(line, timing.total_ns);
         line.extend_from_slice(b",\"skipped\":");
         number(line, u64::from(timing.skipped));
     }

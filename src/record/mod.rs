@@ -44,10 +44,8 @@ use crate::session::output::Output;
 pub struct Timing {
     /// How long after its due time the tick began, in nanoseconds; none in virtual time.
     pub lateness_ns: Option<u64>,
-    /// How long the session's step took, in nanoseconds.
-    pub step_ns: u64,
     /// How long the tick took with all its edges, in nanoseconds.
-    pub total_ns: u64,
+    pub step_ns: u64,
     /// Ticks that were jumped over before it.
     pub skipped: u32,
 }

@@ -183,8 +183,7 @@ fn scene(plan: &Plan) -> Scene {
     scene
 }
 
-const TIMING: Timing =
-    Timing { lateness_ns: Some(12_345), step_ns: 7_001, total_ns: 20_000, skipped: 0 };
+const TIMING: Timing = Timing { lateness_ns: Some(12_345), step_ns: 7_001, skipped: 0 };
 
 fn record(dir: &Path, plan: &Arc<Plan>, scene: &Scene, timing: Timing) -> (Metrics, Vec<String>) {
     let mut folder = Folder::create(dir, Arc::clone(plan), timing.lateness_ns.is_none()).unwrap();
@@ -378,7 +377,7 @@ fn timing_has_what_was_measured() {
     let (dir, plan) = (tempfile::tempdir().unwrap(), plan(CONFIG));
     let (metrics, _) = record(dir.path(), &plan, &scene(&plan), TIMING);
     let timing = text(dir.path(), "timing.jsonl");
-    let first = r#"{"tick":0,"lateness_us":12.345,"step_us":7.001,"total_us":20.000,"skipped":0}"#;
+    let first = r#"{"tick":0,"lateness_us":12.345,"step_us":7.001,"skipped":0}"#;
     assert_eq!(timing.lines().next(), Some(first));
     let overrun = r#"{"budget_us":5000,"took_us":9000,"tool":"find"}"#;
     assert_eq!(timing.lines().last(), Some(overrun));
