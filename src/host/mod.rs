@@ -2,11 +2,16 @@
 //!
 //! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps;
 //! [`tools`] are the hands of a live session, with workers for everything that may wait;
-//! [`ink`] brings journals to disk.
+//! [`ink`] brings journals to disk; `codec` and `packets`, where Opus is built in, carry audio to and
+//! from a network.
 //!
 //! **Invariant:** the thread of a tick never waits for anything but the next tick.
 
+#[cfg(feature = "opus")]
+pub mod codec;
 pub mod ink;
 pub mod pace;
+#[cfg(feature = "opus")]
+pub mod packets;
 pub mod shard;
 pub mod tools;

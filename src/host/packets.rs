@@ -1,0 +1,189 @@
+//! Opus packets between the network's threads and a shard, in bounded rings.
+//!
+//! A packet is a value of fixed size, so that a ring of them is all the memory there will ever be.
+//! The two ends of a [`line()`] are the network's [`Trunk`] and the session's
+//! [`OpusLine`](super::codec::OpusLine).
+//!
+//! **Invariant:** nobody waits for the other side; what finds no room is dropped and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::codec::{OpusInlet, OpusLine, OpusOutlet};
+use crate::clock::TickLen;
+use crate::id::LaneId;
+
+/// The longest packet of one frame that RFC 6716 knows; longer ones do not pass most networks, either.
+pub const PACKET_MAX: usize = 1_275;
+
+/// Arrivals on their way to a session at most: 1.28 s of 20 ms packets from four participants. More
+/// is a stall of the shard, after which the oldest audio is of no use.
+pub const ARRIVALS_WAITING: usize = 256;
+
+/// Packets on their way to the network at most: 1.28 s.
+pub const DEPARTURES_WAITING: usize = 64;
+
+/// One Opus packet, inline.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    len: u16,
+    bytes: [u8; PACKET_MAX],
+}
+
+impl Packet {
+    /// A copy of `bytes`; none if there are more than [`PACKET_MAX`].
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut packet = Self { len: bytes.len() as u16, bytes: [0; PACKET_MAX] };
+        packet.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(packet)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for Packet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packet({} bytes)", self.len)
+    }
+}
+
+/// A packet on a ring.
+#[derive(Debug, Clone, Copy)]
+pub struct RingPacket {
+    /// The participant that it comes from; of no meaning on the way out.
+    pub lane: LaneId,
+    /// Its sequence number, which wraps: RTP's.
+    pub seq: u16,
+    /// When it begins, in frames of 20 ms since the start; jumps over silence that was not sent.
+    /// Of no meaning on the way in.
+    pub frame: u64,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// What comes from the network for a session.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "packets are most of it, and a ring's slots are made once"
+)]
+pub enum Arrival {
+    /// A participant is there, with the inlet that was made for it.
+    Joined {
+        /// Its lane.
+        lane: LaneId,
+        /// Its name.
+        name: String,
+        /// Made on the network's thread, since it allocates.
+        inlet: Box<OpusInlet>,
+    },
+    /// A participant has gone.
+    Left {
+        /// Its lane.
+        lane: LaneId,
+    },
+    /// A packet of a participant.
+    Packet(RingPacket),
+}
+
+/// What happened on a line, for metrics; each is a count since the start.
+#[derive(Debug, Default)]
+pub struct LineCounts {
+    /// Arrivals that found the ring full: the shard has stalled.
+    pub refused: AtomicU64,
+    /// Packets longer than [`PACKET_MAX`].
+    pub oversized: AtomicU64,
+    /// Packets of a lane that nobody has joined.
+    pub strangers: AtomicU64,
+    /// Packets that do not decode.
+    pub malformed: AtomicU64,
+    /// Lost frames restored from the next packet.
+    pub recovered: AtomicU64,
+    /// Frames made up where nothing was to be had.
+    pub concealed: AtomicU64,
+    /// Packets for the network that found the ring full: it has stalled.
+    pub unsent: AtomicU64,
+}
+
+impl LineCounts {
+    pub(super) fn add(count: &AtomicU64, more: u64) {
+        if more > 0 {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The network's end of a line.
+pub struct Trunk {
+    arrivals: rtrb::Producer<Arrival>,
+    departures: rtrb::Consumer<RingPacket>,
+    retired: rtrb::Consumer<Box<OpusInlet>>,
+    counts: Arc<LineCounts>,
+}
+
+impl std::fmt::Debug for Trunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trunk({:?})", self.counts)
+    }
+}
+
+/// A line for a session: the network's end, and the edge.
+#[must_use]
+pub fn line(outlet: OpusOutlet, len: TickLen) -> (Trunk, OpusLine) {
+    let (arrivals, arriving) = rtrb::RingBuffer::new(ARRIVALS_WAITING);
+    let (leaving, departures) = rtrb::RingBuffer::new(DEPARTURES_WAITING);
+    let (retiring, retired) = rtrb::RingBuffer::new(ARRIVALS_WAITING);
+    let counts = Arc::new(LineCounts::default());
+    let trunk = Trunk { arrivals, departures, retired, counts: Arc::clone(&counts) };
+    (trunk, OpusLine::new(arriving, leaving, retiring, outlet, len, counts))
+}
+
+impl Trunk {
+    /// Announces a participant. False if the ring is full: try again later.
+    pub fn join(&mut self, lane: LaneId, name: String, inlet: Box<OpusInlet>) -> bool {
+        self.bury();
+        self.push(Arrival::Joined { lane, name, inlet })
+    }
+
+    /// Says that a participant has gone. False if the ring is full: try again later.
+    pub fn leave(&mut self, lane: LaneId) -> bool {
+        self.push(Arrival::Left { lane })
+    }
+
+    /// Sends a packet to the session. One that finds no room is dropped, and so is one that is too
+    /// long: false.
+    pub fn send(&mut self, lane: LaneId, seq: u16, bytes: &[u8]) -> bool {
+        let Some(packet) = Packet::new(bytes) else {
+            LineCounts::add(&self.counts.oversized, 1);
+            return false;
+        };
+        self.push(Arrival::Packet(RingPacket { lane, seq, frame: 0, packet }))
+    }
+
+    /// The next packet for the network, if there is one.
+    pub fn receive(&mut self) -> Option<RingPacket> {
+        self.departures.pop().ok()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counts(&self) -> &LineCounts {
+        &self.counts
+    }
+
+    fn push(&mut self, arrival: Arrival) -> bool {
+        let pushed = self.arrivals.push(arrival).is_ok();
+        LineCounts::add(&self.counts.refused, u64::from(!pushed));
+        pushed
+    }
+
+    /// Frees the inlets of those who have gone: not on the thread of a tick.
+    fn bury(&mut self) {
+        while self.retired.pop().is_ok() {}
+    }
+}
