@@ -117,6 +117,7 @@ const PLACES: &[Mistake] = &[
     ("--out /proc/antiphon", &["/proc/antiphon: "]),
     ("--out call --journal no/such/folder/j", &["j: the journal cannot be written", "choose"]),
     ("--out call --journal a-file/j", &["a-file/j: the journal cannot be written"]),
+    ("--out new --journal new/deeper/j", &["new/deeper/j: the journal cannot be written"]),
     ("--out call --journal .", &[".: the journal cannot be written"]),
     ("--out new/call --journal /proc/antiphon", &["/proc/antiphon: the journal cannot be"]),
 ];

@@ -266,7 +266,7 @@ impl Synthesiser for Droning {
         sink: &mut dyn FnMut(&[i16]) -> ControlFlow<()>,
     ) -> Result<(), SpeechError> {
         hang(&self.hang, &self.release);
-        drop(sink(&[1_000; 160_000]));
+        let _ = sink(&[1_000; 160_000]);
         Ok(())
     }
 
@@ -304,7 +304,7 @@ fn hang(times: &AtomicUsize, release: &Receiver<()>) {
     let take = |left: usize| left.checked_sub(1);
     if times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
         // Ends when the test drops its end.
-        drop(release.recv());
+        let _ = release.recv();
     }
 }
 
@@ -340,7 +340,7 @@ fn a_blocking_tool_stops_neither_its_agents_voice_nor_another_session() {
     let pool = mouths(0, &release);
     let (tell, on) = bounded(1);
     let slow = tools(&plan, move |context| {
-        drop(tell.try_send(std::thread::current().id()));
+        let _ = tell.try_send(std::thread::current().id());
         (context.pause)(BLOCKS_MS);
         Ok(json!({}))
     });
@@ -376,7 +376,7 @@ fn a_recogniser_that_hangs_is_apologised_for_and_replaced() {
     let (made, makes) = bounded(8);
     let stuck = release.clone();
     let ears = EarPool::start(1, move || {
-        drop(made.try_send(()));
+        let _ = made.try_send(());
         Ok(Box::new(Nodding { hang: Arc::clone(&hanging), release: stuck.clone() }))
     })
     .unwrap();

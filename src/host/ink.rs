@@ -16,6 +16,12 @@ use crate::journal::Scribe;
 /// Blocks on their way to the disk at most: at one a tick of 20 ms, five seconds of a stuck disk.
 const BLOCKS_WAITING: usize = 256;
 
+/// Blocks made at the start, so that the thread of a tick makes none while the disk keeps up.
+const BLOCKS_MADE: usize = 8;
+
+/// Room in each of them: the entries of two ticks of two participants at 24 kHz.
+const BLOCK_LEN: usize = 4_096;
+
 /// A journal on its way to a file.
 #[derive(Debug)]
 pub struct Ink {
@@ -34,6 +40,9 @@ impl Ink {
         let file = File::create(path)?;
         let (blocks, incoming) = bounded::<Vec<u8>>(BLOCKS_WAITING);
         let (give_back, empties) = bounded(BLOCKS_WAITING);
+        for _ in 0..BLOCKS_MADE {
+            drop(give_back.try_send(Vec::with_capacity(BLOCK_LEN)));
+        }
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || write(file, &incoming, &give_back))?;

@@ -32,6 +32,21 @@ pub const VERSION: u16 = 1;
 /// The longest entry that is believed: a minute of audio at 48 kHz is 6 MB.
 const ENTRY_MAX: usize = 32 << 20;
 
+/// The length of an entry with its check in the highest four bits. A wrong length would hide all
+/// that follows, as if the file were torn there; any one flipped bit shows.
+const fn checked_len(len: u32) -> u32 {
+    let mut check = 0xF;
+    let mut rest = len & LEN_MASK;
+    while rest > 0 {
+        check ^= rest & 0xF;
+        rest >>= 4;
+    }
+    (len & LEN_MASK) | check << 28
+}
+
+/// The bits of an entry's length: far more than [`ENTRY_MAX`].
+const LEN_MASK: u32 = (1 << 28) - 1;
+
 /// The codec of the audio in a journal: PCM as it was heard.
 pub const CODEC: &str = "pcm16";
 

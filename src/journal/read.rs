@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{ENTRY_MAX, Header, Kind, Logged, MAGIC, Outcomes, VERSION};
+use super::{ENTRY_MAX, Header, Kind, LEN_MASK, Logged, MAGIC, Outcomes, VERSION, checked_len};
 use crate::clock::Tick;
 use crate::pcm::{Clip, pcm_bytes};
 use crate::session::input::{Inbound, Input};
@@ -163,8 +163,13 @@ impl<'b> Entries<'b> {
         if rest.is_empty() {
             return None;
         }
+        let damaged = |why: &str| Some(Err(NotAJournal::Damaged { at, why: why.into() }));
+        let word = rest.first_chunk::<4>().map(|word| u32::from_le_bytes(*word));
+        if word.is_some_and(|word| word != checked_len(word)) {
+            return damaged("an entry of impossible length");
+        }
         let whole = rest.split_first_chunk::<8>().and_then(|(head, body)| {
-            let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+            let len = (word? & LEN_MASK) as usize;
             let sum = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
             Some((len, sum, body.get(..len)?))
         });
@@ -174,7 +179,6 @@ impl<'b> Entries<'b> {
             return None;
         };
         self.at = at + 8 + len;
-        let damaged = |why: &str| Some(Err(NotAJournal::Damaged { at, why: why.into() }));
         if len == 0 || len > ENTRY_MAX {
             return damaged("an entry of impossible length");
         }

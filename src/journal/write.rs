@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::{Header, Kind, LoggedRef, MAGIC, OutcomesRef, VERSION};
+use super::{Header, Kind, LoggedRef, MAGIC, OutcomesRef, VERSION, checked_len};
 use crate::clock::Tick;
 use crate::id::CallId;
 use crate::pcm::Clip;
@@ -63,6 +63,10 @@ impl Scribe {
     /// Notes what arrived for a tick, before the session takes it.
     pub fn arrived(&mut self, input: &Input) {
         debug_assert!(self.open.is_none(), "the last tick was not sealed");
+        // Here and not later: a tick's entry refers to all of its clips.
+        if self.clips.len() + input.inbound.len() > CLIPS_MAX {
+            self.clips.clear();
+        }
         for value in &input.inbound {
             if let Inbound::Speech { pcm, .. } = value {
                 self.clip(pcm);
@@ -108,9 +112,6 @@ impl Scribe {
         if self.clips.contains_key(&key) {
             return;
         }
-        if self.clips.len() >= CLIPS_MAX {
-            self.clips.clear();
-        }
         self.clips.insert(key, self.next_clip);
         self.next_clip += 1;
         self.begin(Kind::Clip);
@@ -132,7 +133,7 @@ impl Scribe {
         let Some(from) = self.open.take() else { return };
         let (head, payload) = self.bytes.split_at_mut(from);
         let head = &mut head[from - 8..];
-        head[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        head[..4].copy_from_slice(&checked_len(payload.len() as u32).to_le_bytes());
         head[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
     }
 }

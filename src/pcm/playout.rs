@@ -22,7 +22,9 @@ use crate::id::{AgentId, ItemId};
 pub struct Playout {
     items: VecDeque<Item>,
     kept: VecDeque<Item>,
-    fade_samples: usize,
+    /// The end of a cut, not yet played.
+    #[serde(with = "super::pcm_bytes")]
+    fade: Vec<i16>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -194,14 +196,11 @@ impl Playout {
         }
     }
 
-    /// The end of a cut: the next samples of what was cut, down to silence. They stay in what is
-    /// kept. Returns where the silence begins.
+    /// Plays the end of a cut. Returns where the silence begins.
     fn fade(&mut self, out: &mut [i16]) -> usize {
-        let len = std::mem::take(&mut self.fade_samples).min(out.len());
-        let Some(item) = self.kept.front() else { return 0 };
-        let samples = item.pieces.iter().flat_map(|piece| &piece.pcm.0[piece.at..]);
-        for (n, (slot, &sample)) in out[..len].iter_mut().zip(samples).enumerate() {
-            *slot = (i32::from(sample) * (len - n) as i32 / len as i32) as i16;
+        let len = self.fade.len().min(out.len());
+        for (slot, sample) in out.iter_mut().zip(self.fade.drain(..len)) {
+            *slot = sample;
         }
         len
     }
@@ -214,14 +213,22 @@ impl Playout {
     pub fn cut(&mut self, fade_samples: usize, heard: &mut Vec<Heard>) {
         debug_assert!(self.kept.is_empty(), "a cut forgets what the one before has kept");
         std::mem::swap(&mut self.items, &mut self.kept);
-        let speaking = self.kept.front().is_some_and(|item| item.started);
-        self.fade_samples = if speaking { fade_samples } else { 0 };
+        self.fade.clear();
+        if let Some(item) = self.kept.front().filter(|item| item.started) {
+            // The next samples, down to silence. They stay in what is kept, too.
+            let samples = item.pieces.iter().flat_map(|piece| &piece.pcm.0[piece.at..]);
+            let faded = samples.take(fade_samples).enumerate().map(|(n, &sample)| {
+                (i32::from(sample) * (fade_samples - n) as i32 / fade_samples as i32) as i16
+            });
+            self.fade.extend(faded);
+        }
         heard.extend(self.kept.iter().map(Item::heard));
     }
 
     /// Goes on with what the last cut kept. False if there was nothing.
     pub fn resume(&mut self, tick: Tick) -> bool {
         let any = !self.kept.is_empty();
+        self.fade.clear();
         for mut item in self.kept.drain(..).rev() {
             item.asked = tick;
             self.items.push_front(item);

@@ -79,6 +79,14 @@ impl Session {
         let name = clip(name, plan.limits.text);
         let known = self.lanes.iter().position(|lane| lane.id == id);
         if known.is_none() && self.lanes.len() == plan.limits.lanes {
+            // The seat of one who has gone, and of whom no words are awaited.
+            if let Some(free) =
+                self.lanes.iter().position(|lane| !lane.present && !lane.is_listening())
+            {
+                self.lanes.remove(free);
+            }
+        }
+        if known.is_none() && self.lanes.len() == plan.limits.lanes {
             return self.limit(now, "lanes", out);
         }
         let lane = Lane::new(id, name.clone(), plan);
@@ -113,8 +121,10 @@ impl Session {
         self.user_is_here(now, out);
         if plan.rules.barge_in.is_some() && !self.playout.is_idle() {
             self.cut(plan, now, CutCause::Text, (now, 0), out);
-            self.forget_cut(out);
         }
+        // A voice that has cut the agent needs no words any more.
+        self.floor.decided();
+        self.forget_cut(out);
         self.floor.words(now, lane, text, |_| true);
         let turn = self.floor.take_turn();
         self.turns.push(super::Ended { turn, typed: true });
@@ -148,7 +158,8 @@ impl Session {
                 self.event(now, EventKind::UserBackchannel { lane, text }, out);
             }
             // What has cut the agent was no interruption, unless more is being said.
-            if self.floor.awaits_words() && !self.is_listening() {
+            let may_resume = plan.rules.false_interruption.is_some();
+            if may_resume && self.floor.awaits_words() && !self.is_listening() {
                 self.resume(now, out);
             }
             return;
@@ -185,6 +196,7 @@ impl Session {
             return;
         }
         out.effects.push(Effect::ListenDrop { lane, utterance });
+        let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::RecogniserFailed { lane, utterance, cause }, out);
         self.apologise(plan, now, out);
     }
@@ -220,7 +232,7 @@ fn believed(plan: &Plan, text: String, confidence: f32, voiced: u64) -> String {
 }
 
 /// A text cut at `max` characters: what comes from outside is bounded.
-fn clip(mut text: String, max: usize) -> String {
+pub(super) fn clip(mut text: String, max: usize) -> String {
     if let Some((at, _)) = text.char_indices().nth(max) {
         text.truncate(at);
     }

@@ -70,7 +70,17 @@ pub struct Lane {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Ear {
     Quiet,
-    Open { utterance: UtteranceId, since: Tick, last_voiced: Tick, voiced: u64, over_agent: bool },
+    /// The recogniser has failed in this run of voice: the next run is heard again.
+    Deaf {
+        last_voiced: Tick,
+    },
+    Open {
+        utterance: UtteranceId,
+        since: Tick,
+        last_voiced: Tick,
+        voiced: u64,
+        over_agent: bool,
+    },
 }
 
 /// An utterance whose words are awaited.
@@ -223,6 +233,14 @@ impl Lane {
                 Some(Change::Opened(utterance))
             }
             Ear::Quiet => None,
+            Ear::Deaf { last_voiced } => {
+                if self.voiced {
+                    *last_voiced = now;
+                } else if now.since(*last_voiced) >= plan.rules.end_silence_min {
+                    self.ear = Ear::Quiet;
+                }
+                None
+            }
             Ear::Open { utterance, since, last_voiced, voiced, over_agent } => {
                 if self.voiced {
                     *last_voiced = now;
@@ -269,8 +287,10 @@ impl Lane {
 
     /// Ends an open utterance without words: the recogniser has given it up.
     pub fn give_up(&mut self, asked: UtteranceId) -> bool {
-        if matches!(self.ear, Ear::Open { utterance, .. } if utterance == asked) {
-            self.ear = Ear::Quiet;
+        if let Ear::Open { utterance, last_voiced, .. } = self.ear
+            && utterance == asked
+        {
+            self.ear = Ear::Deaf { last_voiced };
             return true;
         }
         self.settle(asked).is_some()
@@ -297,7 +317,7 @@ impl Lane {
     /// Whether an utterance is open, or words are awaited.
     #[must_use]
     pub fn is_listening(&self) -> bool {
-        self.ear != Ear::Quiet || !self.awaited.is_empty()
+        matches!(self.ear, Ear::Open { .. }) || !self.awaited.is_empty()
     }
 
     /// What became of its frames.

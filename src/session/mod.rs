@@ -252,7 +252,9 @@ impl Session {
                 self.synthesiser_failed(plan, now, item, cause, out);
             }
             Inbound::ToolResult { call, outcome } => self.tool_result(now, call, outcome, out),
-            Inbound::HangUp { reason } => self.close(EndReason::HungUp(reason)),
+            Inbound::HangUp { reason } => {
+                self.close(EndReason::HungUp(hear::clip(reason, plan.limits.text)));
+            }
         }
     }
 

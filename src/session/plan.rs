@@ -41,7 +41,7 @@ pub struct Plan {
     /// Whether there is a synthesiser, and how many ticks its audio is awaited.
     pub synthesiser: Option<u64>,
     /// The apology.
-    pub apology: String,
+    pub apology: Template,
     /// Words that do not take the turn.
     pub backchannels: Vec<String>,
     /// The agents; an [`AgentId`] is a position here.
@@ -174,7 +174,8 @@ impl Plan {
             confidence: speech.recogniser.min_confidence as f32,
             synthesiser: (speech.synthesiser.engine != SynthesiserEngine::None)
                 .then(|| len.ticks_min_one(speech.synthesiser.timeout_ms)),
-            apology: speech.apology.clone(),
+            apology: Template::parse(&speech.apology)
+                .map_err(|error| Unplanned(format!("speech.apology: {error}")))?,
             backchannels: config.turn.backchannels.clone(),
             agents: agents.collect::<Result<_, _>>()?,
             start,

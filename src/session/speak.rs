@@ -1,6 +1,9 @@
 //! What the agent says, and what becomes of it.
 
+use std::collections::BTreeMap;
+
 use super::event::{CutCause, EndReason, EventKind};
+use super::hear::clip;
 use super::output::{Effect, Output};
 use super::plan::Plan;
 use super::{Life, Session, Speaking};
@@ -8,6 +11,7 @@ use crate::clock::Tick;
 use crate::id::ItemId;
 use crate::pcm::playout::Heard;
 use crate::talk::transcript::{Said, Speaker};
+use crate::think::script::render;
 
 impl Session {
     /// Announces a text of the current agent and asks for its audio.
@@ -24,7 +28,8 @@ impl Session {
         if self.speaking.values().any(|speaking| speaking.apology) {
             return;
         }
-        if let Some(item) = self.announce(plan, now, plan.apology.clone(), true, out) {
+        let text = render(&plan.apology, &BTreeMap::new(), &self.facts, None);
+        if let Some(item) = self.announce(plan, now, text, true, out) {
             self.playout.prefer(item);
         }
     }
@@ -56,7 +61,9 @@ impl Session {
         }
         self.playout.queue(item, self.agent, text.clone(), now);
         let voice = agent.voice.clone();
-        out.effects.push(Effect::Speak { item, text: text.clone(), voice, apology });
+        // An apology that names facts is not at hand: its rendering was made without them.
+        let ready = apology && plan.apology.placeholders().next().is_none();
+        out.effects.push(Effect::Speak { item, text: text.clone(), voice, apology: ready });
         self.speaking.insert(item, Speaking { from: now, text, apology });
         Some(item)
     }
@@ -64,15 +71,15 @@ impl Session {
     /// Fills the tick with what the agent says.
     pub(super) fn speak(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         out.audio.resize(plan.samples(), 0);
-        if let Some(echo) = &mut self.echo {
+        // The agent does not begin while somebody speaks.
+        let may_start = !self.floor.user_speaks();
+        self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
+        out.agent_speech = out.played.iter().any(|played| played.samples > 0);
+        self.note_played(now, out);
+        // An echo lets the agent before it finish.
+        if let Some(echo) = self.echo.as_mut().filter(|_| !out.agent_speech) {
             echo.reflect(&out.heard, &mut out.audio);
             out.agent_speech = out.user_speech;
-        } else {
-            // The agent does not begin while somebody speaks.
-            let may_start = !self.floor.user_speaks();
-            self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
-            out.agent_speech = out.played.iter().any(|played| played.samples > 0);
-            self.note_played(now, out);
         }
         if out.agent_speech {
             self.floor.agent_heard(now);
@@ -178,6 +185,7 @@ impl Session {
     ) {
         let Some(heard) = self.playout.remove(item) else { return };
         let speaking = self.speaking.remove(&item);
+        let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::SynthesiserFailed { item, cause }, out);
         if heard.samples > 0 {
             let from = speaking.as_ref().map_or(now, |speaking| speaking.from);

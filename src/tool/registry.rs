@@ -79,6 +79,17 @@ struct Entry {
     schema: Arc<jsonschema::Validator>,
 }
 
+/// The deepest value of a tool: readers of JSON, the journal's among them, stop at 128.
+const DEPTH_MAX: usize = 100;
+
+fn is_deeper(value: &Value, max: usize) -> bool {
+    match value {
+        Value::Array(list) => max == 0 || list.iter().any(|item| is_deeper(item, max - 1)),
+        Value::Object(map) => max == 0 || map.values().any(|item| is_deeper(item, max - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// Tools by name.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -132,6 +143,10 @@ impl Registry {
         }
         let run = AssertUnwindSafe(|| entry.tool.call(context, &call.arguments.0));
         match catch_unwind(run) {
+            Ok(Ok(value)) if is_deeper(&value, DEPTH_MAX) => Outcome::failed(
+                FailureKind::Failed,
+                format!("tool `{}` gave a value nested deeper than {DEPTH_MAX}", call.name),
+            ),
             Ok(Ok(value)) => Outcome::Done(Json(value)),
             Ok(Err(reason)) => Outcome::failed(FailureKind::Failed, reason),
             Err(panic) => {
