@@ -485,6 +485,7 @@ fn tick() -> Table {
         AgentId(0),
         "A long text that is spoken for a minute.".to_owned(),
         Tick(0),
+        0,
     );
     playout.push(ItemId(0), Clip::from(vec![1; plan.rate.samples(60_000)]), true);
     let mut audio = vec![0; plan.samples()];

@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh                 cargo alone
 #   scripts/setup.sh build           + cmake and a C compiler (libopus is built from source)
+#   scripts/setup.sh build speech test   all that, and a second recogniser that listens to the demo
 #   scripts/setup.sh build speech    + the recogniser, its English model and the synthesiser, loaded at run time
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
@@ -57,6 +58,7 @@ missing_packages() {
                     have_under_brew 'lib/libpocketsphinx*.dylib' || echo cmu-pocketsphinx
                     have_under_brew 'lib/libflite*' || echo flite
                     ;;
+                test) have pocketsphinx_batch || echo cmu-pocketsphinx ;;
             esac
         else
             case $group in
@@ -69,6 +71,7 @@ missing_packages() {
                     have_model || echo pocketsphinx-en-us
                     have_library libflite.so.1 || echo libflite1
                     ;;
+                test) have pocketsphinx_batch || echo pocketsphinx ;;
             esac
         fi
     done
@@ -115,8 +118,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech" ;;
+            build | speech | test) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test" ;;
         esac
     done
 

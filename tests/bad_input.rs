@@ -177,7 +177,37 @@ fn an_earlier_call_survives_a_mistake() {
     desk.run("run desk.yaml --input hours.wav --out call --fast").exits(0);
     let wrong = "run desk.yaml --input hours.wav --out call --journal a-file/j --fast";
     refused(&desk, wrong, &["a-file/j: the journal cannot be written"]);
+    desk.put("earlier", "what was here before");
+    let wrong = "run desk.yaml --input hours.wav --out a-file --journal earlier --fast";
+    refused(&desk, wrong, &["a-file: a file stands where a folder is needed"]);
+    let folder = desk.dir.path().join("call/journal.antiphon");
+    std::fs::remove_file(&folder).and_then(|()| std::fs::create_dir(&folder)).expect("it is ours");
+    let wrong = "run desk.yaml --input hours.wav --out call --fast";
+    refused(&desk, wrong, &["call/journal.antiphon: the journal cannot be written"]);
     refused(&desk, "run desk.yaml --input lost.wav --out call", &["lost.wav"]);
+}
+
+#[test]
+fn a_journal_may_lie_in_the_folder_that_is_made() {
+    let desk = desk();
+    desk.run("run desk.yaml --input hours.wav --out call --journal call/mine --fast").exits(0);
+    desk.run("replay call/mine").exits(0);
+    assert!(!desk.dir.path().join("call/journal.antiphon").exists());
+}
+
+#[test]
+fn who_stops_reading_misses_lines_and_stops_nothing() {
+    let desk = desk();
+    let antiphon = env!("CARGO_BIN_EXE_antiphon");
+    let run = "run desk.yaml --input hours.wav --out call --fast";
+    for words in [run, &format!("{run} --json"), "check desk.yaml", "replay call/journal.antiphon"]
+    {
+        let (reader, writer) = std::io::pipe().expect("there are pipes");
+        drop(reader);
+        let mut child = desk.command(antiphon, words).stdout(writer).spawn().expect("it starts");
+        let status = child.wait().expect("it is ours");
+        assert!(status.success(), "{words}: {status}");
+    }
 }
 
 #[test]

@@ -123,14 +123,23 @@ fn a_false_interruption_resumes_at_the_very_sample() {
 
 #[test]
 fn without_words_in_time_the_agent_resumes_by_itself() {
-    // The recogniser never answers: its patience is over before the agent's is.
+    // The recogniser never answers; the agent does not wait for it.
+    let voice = plays(When::AgentSpoke(1_000), "caller-02-hours");
+    let scene = over_the_policy(SHOP, voice, Hears::Hangs);
+    let last_voiced = scene.ticks.iter().rposition(|seen| seen.user_speech).unwrap() as u64;
+    assert_eq!(tick_of(&scene.one("agent.resumed")), last_voiced + 100, "2 s after the last voice");
+    assert!(scene.was_heard(POLICY));
+}
+
+#[test]
+fn an_interruption_that_a_recogniser_gives_up_ends_with_the_apology() {
+    // Its patience is over before the agent's is.
     let yaml =
         SHOP.replace("latency_ms: 20 }\n  synth", "latency_ms: 20, timeout_ms: 500 }\n  synth");
     let voice = plays(When::AgentSpoke(1_000), "caller-02-hours");
     let scene = over_the_policy(&yaml, voice, Hears::Hangs);
-    let last_voiced = scene.ticks.iter().rposition(|seen| seen.user_speech).unwrap() as u64;
-    assert_eq!(tick_of(&scene.one("agent.resumed")), last_voiced + 100, "2 s after the last voice");
-    assert!(scene.was_heard(POLICY));
+    assert!(scene.all("agent.resumed").is_empty(), "the answer and the apology would mix");
+    assert!(scene.was_heard("Sorry about that."));
 }
 
 #[test]

@@ -254,7 +254,8 @@ fn entries(bytes: &[u8]) -> (Vec<usize>, Vec<usize>) {
     while at < bytes.len() {
         let len = bytes[at..at + 4].try_into().expect("four bytes");
         begins.push(at);
-        at += 8 + u32::from_le_bytes(len) as usize;
+        // The upper four bits check the others.
+        at += 8 + (u32::from_le_bytes(len) & 0x0FFF_FFFF) as usize;
         ends.push(at);
     }
     (begins, ends)

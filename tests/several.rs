@@ -71,3 +71,15 @@ fn two_who_speak_at_once_are_told_apart() {
     heard.sort_unstable();
     assert_eq!(heard, [(Some(0), "what are your opening hours"), (Some(1), "how much do i owe")]);
 }
+
+#[test]
+fn the_call_lasts_until_the_last_caller_hangs_up() {
+    let desk = desk();
+    desk.put("anna.yaml", "cues: [{ play: hours.wav, after: { start_ms: 200 } }]");
+    desk.put("ben.yaml", "cues: [{ play: owe.wav, after: { start_ms: 15000 } }]");
+    desk.run("run desk.yaml --input anna.yaml --input ben.yaml --out call --fast").exits(0);
+    let events = desk.events("call");
+    assert_eq!(understood(&events), pairs([("anna", "hours"), ("ben", "owe")]));
+    let ended = events.iter().find(|event| event["type"] == "session.ended");
+    assert_eq!(ended.expect("it ends")["reason"], serde_json::json!({ "hung_up": "ben hung up" }));
+}

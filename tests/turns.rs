@@ -107,8 +107,12 @@ fn two_participants_are_one_side_with_a_lane_each() {
         words,
         [(Some(0), Some("where is my order")), (Some(1), Some("four two one seven"))]
     );
-    let message = scene.one("user.message");
-    assert_eq!(message["text"], "where is my order four two one seven");
+    // One turn, and a message of each: what one says is not the other's.
+    let messages = scene.all("user.message");
+    let said: Vec<_> = messages.iter().map(|m| (m["lane"].as_u64(), m["text"].as_str())).collect();
+    assert_eq!(said, words);
+    assert_eq!(messages[0]["turn"], messages[1]["turn"]);
+    assert_eq!(messages[0]["tick"], messages[1]["tick"]);
     assert_eq!(scene.each("user.joined", "name"), [json!("ann"), json!("ben")]);
 }
 

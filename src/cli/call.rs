@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::engines::Engines;
 use super::failure::Failure;
 use super::summary::summary;
-use super::view::View;
+use super::view::{View, line};
 use crate::host::ink::Ink;
 use crate::host::pace::{Class, Clock, wall_ms};
 use crate::host::shard::{Measured, Shard, Watch};
@@ -66,23 +67,22 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
 }
 
 impl Call {
-    /// Opens everything that is written to. If one cannot be, none is left behind.
+    /// Opens everything that is written to. If something cannot be, all is left as it was.
     fn open(&self) -> Result<(Folder, Ink), Failure> {
-        // A journal of its own place comes first: it may be refused before there is a folder.
-        let elsewhere = self.journal.as_deref().map(ink).transpose()?;
-        let folder =
-            Folder::create(&self.out, Arc::clone(&self.plan), self.fast).map_err(|error| {
-                if let Some(journal) = &self.journal {
-                    // It is empty, and what is told is why.
-                    std::fs::remove_file(journal).ok();
-                }
-                Failure::input(error.to_string())
-            })?;
-        let ink = match elsewhere {
-            Some(opened) => opened,
-            None => ink(&self.out.join("journal.antiphon"))?,
-        };
-        Ok((folder, ink))
+        let journal = self.journal.clone().unwrap_or_else(|| self.out.join("journal.antiphon"));
+        // What may be refused comes first, but for a new file in a folder that may have to be made.
+        let is_new = !journal.exists();
+        let early = !(is_new && journal.parent() == Some(&self.out));
+        let early = early.then(|| ink(&journal)).transpose()?;
+        let folder = Folder::create(&self.out, Arc::clone(&self.plan), self.fast);
+        let folder = folder.map_err(|error| {
+            if early.is_some() && is_new {
+                // It is empty, and what is told is why.
+                std::fs::remove_file(&journal).ok();
+            }
+            Failure::input(error.to_string())
+        })?;
+        Ok((folder, early.map_or_else(|| ink(&journal), Ok)?))
     }
 
     fn scribe(&self) -> Result<Scribe, Failure> {
@@ -100,10 +100,13 @@ impl Call {
     /// The edges of participants, each on its lane.
     fn callers(&self) -> Vec<Box<dyn Edge>> {
         let seed = Seed::new(self.seed);
+        let company = Arc::new(AtomicUsize::new(self.parts.len()));
         let caller = |(lane, part): (usize, &Part)| -> Box<dyn Edge> {
             let network = Network::new(Faults::NONE, seed.branch(&part.name));
             let lane = LaneId(lane as u16);
-            Box::new(Caller::new(part.clone(), lane, self.plan.len, self.plan.rate, network))
+            let (len, rate) = (self.plan.len, self.plan.rate);
+            let caller = Caller::new(part.clone(), lane, len, rate, network);
+            Box::new(caller.among(Arc::clone(&company)))
         };
         self.parts.iter().enumerate().map(caller).collect()
     }
@@ -218,10 +221,10 @@ fn finish(
     view.finish();
     if call.json {
         let summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
-        println!("{summary}");
+        line(summary);
     } else {
-        println!("{}", summary(&metrics));
-        println!("written to {}", call.out.display());
+        line(summary(&metrics));
+        line(format_args!("written to {}", call.out.display()));
     }
     for trouble in &troubles {
         eprintln!("{trouble}");

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::args::CheckArgs;
 use super::failure::Failure;
 use super::load;
+use super::view::line;
 use crate::tool::Registry;
 
 pub(super) fn check(args: &CheckArgs, tools: Registry) -> Result<ExitCode, Failure> {
@@ -12,13 +13,13 @@ pub(super) fn check(args: &CheckArgs, tools: Registry) -> Result<ExitCode, Failu
     for path in &args.config {
         let checked = load::config(path).and_then(|config| load::plan(config, tools.clone()));
         match checked {
-            Ok((plan, _)) => println!(
+            Ok((plan, _)) => line(format_args!(
                 "{}: ok: {} agents, {} tools, {} transitions",
                 path.display(),
                 plan.agents.len(),
                 plan.config.tools.len(),
                 plan.graph.transitions().len()
-            ),
+            )),
             Err(failure) => wrong.push(failure.to_string()),
         }
     }

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::host::shard::SHARD;
 use crate::tool::{Registry, Tool, ToolSpec};
 use args::{Args, Command};
 use failure::Failure;
@@ -47,6 +48,14 @@ impl App {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let args = Args::parse();
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            // A session's panic ends that session, and is told as its end. Printing it here, with a
+            // backtrace, would stop every other session of the shard for a tenth of a second.
+            if std::thread::current().name() != Some(SHARD) {
+                print(panic);
+            }
+        }));
         match self.command(args.command) {
             Ok(code) => code,
             Err(failure) => {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::ReplayArgs;
 use super::failure::Failure;
 use super::load;
+use super::view::line;
 use crate::clock::TickLen;
 use crate::journal::{Journal, Tail};
 use crate::session::checkpoint::BUILD;
@@ -43,7 +44,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
             json!({ "result": "incompatible", "build": build, "this": BUILD }),
         ),
     };
-    println!("{}", if args.json { object.to_string() } else { text });
+    line(if args.json { object.to_string() } else { text });
     Ok(ExitCode::from(code))
 }
 

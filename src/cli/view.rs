@@ -4,6 +4,8 @@
 //! Piped: the lines alone. With `--json`: an object per event, and one of kind `summary` at the end.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{self, Write};
 
 use console::{Style, Term};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,7 +42,7 @@ impl View {
     /// Shows an event.
     pub(super) fn event(&mut self, event: &Event) {
         if self.json {
-            println!("{}", event.to_json(self.len));
+            line(event.to_json(self.len));
             return;
         }
         if let Some(text) = self.line(&event.kind) {
@@ -61,7 +63,7 @@ impl View {
     pub(super) fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => println!("{text}"),
+            None => line(text),
         }
     }
 
@@ -154,6 +156,11 @@ impl View {
             | EventKind::ToolUnexpected { .. } => return None,
         })
     }
+}
+
+/// Prints a line. Who stops reading (`| head`) misses lines, and stops nothing.
+pub(super) fn line(text: impl Display) {
+    drop(writeln!(io::stdout(), "{text}"));
 }
 
 fn dim(text: &str) -> String {

@@ -4,7 +4,7 @@
 //! is killed leaves all but the last second. A disk that fails loses journal, never the call: the
 //! loss is counted and told at the end.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -32,12 +32,13 @@ pub struct Ink {
 }
 
 impl Ink {
-    /// Opens a file and starts a thread that writes to it.
+    /// Opens a file and starts a thread that writes to it. What was in it before goes with the first
+    /// block.
     ///
     /// # Errors
     /// The file cannot be made, or the thread not started.
     pub fn create(path: &Path) -> std::io::Result<Self> {
-        let file = File::create(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         let (blocks, incoming) = bounded::<Vec<u8>>(BLOCKS_WAITING);
         let (give_back, empties) = bounded(BLOCKS_WAITING);
         for _ in 0..BLOCKS_MADE {
@@ -95,7 +96,11 @@ fn write(
     give_back: &Sender<Vec<u8>>,
 ) -> Option<String> {
     let mut failed = None;
+    let mut is_begun = false;
     for block in blocks {
+        if !std::mem::replace(&mut is_begun, true) {
+            failed = file.set_len(0).err().map(|error| error.to_string());
+        }
         if failed.is_none() {
             failed = file.write_all(&block).err().map(|error| error.to_string());
         }

@@ -121,8 +121,10 @@ mod os {
 
     pub(super) fn promote() -> Class {
         let param = libc::sched_param { sched_priority: PRIORITY };
+        // What a shard starts, engines and workers, must not compete with it: the class ends here.
+        let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
         // SAFETY: 0 is the calling thread, and `param` is valid for reading.
-        let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) };
+        let set = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
         if set == 0 { Class::RealTime } else { Class::Normal }
     }
 }

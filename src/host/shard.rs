@@ -23,6 +23,9 @@ pub const CATCH_UP_TICKS: u64 = 3;
 /// Sessions on their way to a shard at most.
 const ADMISSIONS_WAITING: usize = 64;
 
+/// The name of a shard's thread.
+pub const SHARD: &str = "shard";
+
 /// Phases of a tick over which the starts of sessions are spread.
 const PHASES: u64 = 16;
 
@@ -55,6 +58,14 @@ struct Member {
     watch: Box<dyn Watch>,
 }
 
+impl Member {
+    /// Hands the slot over; what the one who looks on does about it is no matter of the shard's.
+    fn end(self, status: Status) {
+        let Self { slot, mut watch } = self;
+        drop(catch_unwind(AssertUnwindSafe(move || watch.ended(slot, status))));
+    }
+}
+
 enum Order {
     Admit(Box<Member>),
     Stop,
@@ -75,7 +86,7 @@ impl Shard {
     pub fn start(wanted: Class) -> std::io::Result<Self> {
         let (orders, incoming) = bounded(ADMISSIONS_WAITING);
         let (tell, class) = bounded(1);
-        let thread = std::thread::Builder::new().name("shard".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name(SHARD.to_owned()).spawn(move || {
             let got = if wanted == Class::RealTime { promote() } else { Class::Normal };
             // The one who started the shard waits for this.
             tell.try_send(got).ok();
@@ -118,6 +129,8 @@ impl Drop for Shard {
 
 struct Loop {
     clock: Clock,
+    /// What the phases of ticks are counted from.
+    epoch: Moment,
     orders: Receiver<Order>,
     members: Vec<Option<Box<Member>>>,
     due: BinaryHeap<Reverse<(Moment, usize)>>,
@@ -126,8 +139,10 @@ struct Loop {
 
 impl Loop {
     fn new(orders: Receiver<Order>) -> Self {
+        let clock = Clock::default();
         Self {
-            clock: Clock::default(),
+            clock,
+            epoch: clock.now(),
             orders,
             members: Vec::new(),
             due: BinaryHeap::new(),
@@ -141,8 +156,8 @@ impl Loop {
             self.clock.sleep_until(due);
             self.step(due, at);
         }
-        for mut member in self.members.drain(..).flatten() {
-            member.watch.ended(member.slot, Status::Ended);
+        for member in self.members.drain(..).flatten() {
+            member.end(Status::Ended);
         }
     }
 
@@ -169,7 +184,11 @@ impl Loop {
         let tick_ns = u64::from(member.slot.plan().len.ms()) * 1_000_000;
         let phase = self.admitted * PHASE_STEP % PHASES;
         self.admitted += 1;
-        let start = self.clock.now().after_ns(tick_ns / PHASES * phase);
+        // At the next such phase of the shard's own time: counted from the admission, which comes right
+        // after somebody's tick, sessions would meet.
+        let now = self.clock.now();
+        let into = now.since_ns(self.epoch) % tick_ns;
+        let start = now.after_ns((tick_ns / PHASES * phase + tick_ns - into) % tick_ns);
         let free = self.members.iter().position(Option::is_none);
         let at = free.unwrap_or(self.members.len());
         if free.is_none() {
@@ -195,8 +214,8 @@ impl Loop {
             self.due.push(Reverse((due.after_ns((1 + skipped) * tick_ns), at)));
             return;
         }
-        if let Some(mut member) = self.members[at].take() {
-            member.watch.ended(member.slot, status);
+        if let Some(member) = self.members[at].take() {
+            member.end(status);
         }
     }
 }

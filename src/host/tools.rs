@@ -5,7 +5,7 @@
 //! back at a later tick. A worker whose call has timed out is left behind, and another started.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -58,7 +58,18 @@ struct Shared {
 struct Work {
     context: ToolContext,
     call: ToolCall,
+    state: Arc<AtomicU8>,
     reply: Sender<(CallId, Outcome)>,
+}
+
+/// Where a call is: it waits for a worker, a worker has it, or nobody wants it any more.
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+const DROPPED: u8 = 2;
+
+/// Moves a call on from the queue; false if the other side was first.
+fn take_from_queue(state: &AtomicU8, to: u8) -> bool {
+    state.compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 impl Workers {
@@ -82,10 +93,12 @@ impl Workers {
         // Without a thread there is a worker less; a full queue says so when it matters.
         drop(thread.spawn(move || {
             while shared.strong_count() > 0 {
-                let Ok(Work { context, call, reply }) = calls.recv_timeout(Duration::from_secs(1))
-                else {
+                let Ok(work) = calls.recv_timeout(Duration::from_secs(1)) else { continue };
+                let Work { context, call, state, reply } = work;
+                // Told to have failed, it must not happen after all.
+                if !take_from_queue(&state, RUNNING) {
                     continue;
-                };
+                }
                 let outcome = tools.execute(&context, &call);
                 // A session that is gone does not want it any more.
                 drop(reply.send((call.id, outcome)));
@@ -115,6 +128,7 @@ pub struct LiveTools {
     reply: Sender<(CallId, Outcome)>,
     outcomes: Receiver<(CallId, Outcome)>,
     overruns: Sender<Overrun>,
+    under_way: Vec<(CallId, Arc<AtomicU8>)>,
 }
 
 impl LiveTools {
@@ -123,7 +137,8 @@ impl LiveTools {
     #[must_use]
     pub fn new(workers: Workers, session: String, overruns: Sender<Overrun>) -> Self {
         let (reply, outcomes) = bounded(OUTCOMES_WAITING);
-        Self { workers, session, clock: Clock::default(), reply, outcomes, overruns }
+        let (clock, under_way) = (Clock::default(), Vec::new());
+        Self { workers, session, clock, reply, outcomes, overruns, under_way }
     }
 
     fn inline(&self, context: &ToolContext, call: &ToolCall, budget_ms: u32) -> Outcome {
@@ -147,8 +162,15 @@ impl Edge for LiveTools {
 
     fn take(&mut self, _now: Tick, out: &Output) {
         let timed_out = |outcome: &Outcome| matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::TimedOut);
-        for _ in out.results.iter().filter(|result| timed_out(&result.outcome)) {
-            self.workers.abandon();
+        for result in &out.results {
+            let Some(at) = self.under_way.iter().position(|(call, _)| *call == result.id) else {
+                continue;
+            };
+            let (_, state) = self.under_way.swap_remove(at);
+            // One that still waits in the queue is not run any more; one that runs has its worker stuck.
+            if timed_out(&result.outcome) && !take_from_queue(&state, DROPPED) {
+                self.workers.abandon();
+            }
         }
     }
 }
@@ -168,12 +190,18 @@ impl Hands for LiveTools {
                 Called::Done(self.inline(&context, call, budget_ms))
             }
             Some(_) => {
-                let work = Work { context, call: call.clone(), reply: self.reply.clone() };
+                let state = Arc::new(AtomicU8::new(QUEUED));
+                let (call, reply) = (call.clone(), self.reply.clone());
+                let (id, name) = (call.id, call.name.clone());
+                let work = Work { context, call, state: Arc::clone(&state), reply };
                 match self.workers.shared.calls.0.try_send(work) {
-                    Ok(()) => Called::Submitted,
+                    Ok(()) => {
+                        self.under_way.push((id, state));
+                        Called::Submitted
+                    }
                     Err(_) => Called::Done(Outcome::failed(
                         FailureKind::NoWorker,
-                        format!("no worker is free for `{}`", call.name),
+                        format!("no worker is free for `{name}`"),
                     )),
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{Header, Kind, LoggedRef, MAGIC, OutcomesRef, VERSION, checked_len};
 use crate::clock::Tick;
@@ -28,6 +28,8 @@ pub struct Scribe {
     clips: BTreeMap<(u128, usize), u32>,
     next_clip: u32,
     heard: u64,
+    /// The clips of the open tick's speech, in order.
+    spoken: Vec<u32>,
 }
 
 /// What a tick came to, for its entry.
@@ -46,11 +48,12 @@ impl Scribe {
     #[must_use]
     pub fn new(header: &Header) -> Self {
         let mut scribe = Self {
-            bytes: Vec::with_capacity(1 << 16),
+            bytes: Vec::with_capacity(1 << 12),
             open: None,
             clips: BTreeMap::new(),
             next_clip: 0,
             heard: 0,
+            spoken: Vec::new(),
         };
         scribe.bytes.extend_from_slice(MAGIC);
         scribe.bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -67,9 +70,11 @@ impl Scribe {
         if self.clips.len() + input.inbound.len() > CLIPS_MAX {
             self.clips.clear();
         }
+        self.spoken.clear();
         for value in &input.inbound {
             if let Inbound::Speech { pcm, .. } = value {
-                self.clip(pcm);
+                let clip = self.clip(pcm);
+                self.spoken.push(clip);
             }
         }
         let mut hash = Xxh3::new();
@@ -79,7 +84,7 @@ impl Scribe {
         let arrived = Arrived {
             tick: input.tick,
             skipped: input.skipped,
-            inbound: Inbounds { values: &input.inbound, clips: &self.clips },
+            inbound: Inbounds { values: &input.inbound, spoken: &self.spoken },
             pcm: Pcm(&input.pcm),
         };
         put(&mut self.bytes, &arrived);
@@ -107,16 +112,19 @@ impl Scribe {
         self.bytes.len()
     }
 
-    fn clip(&mut self, pcm: &Clip) {
+    /// The number of a clip, which is written if it is new.
+    fn clip(&mut self, pcm: &Clip) -> u32 {
         let key = clip_key(pcm);
-        if self.clips.contains_key(&key) {
-            return;
+        if let Some(known) = self.clips.get(&key) {
+            return *known;
         }
-        self.clips.insert(key, self.next_clip);
+        let number = self.next_clip;
+        self.clips.insert(key, number);
         self.next_clip += 1;
         self.begin(Kind::Clip);
         self.put(pcm);
         self.end();
+        number
     }
 
     fn begin(&mut self, kind: Kind) {
@@ -147,8 +155,9 @@ fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
 
 /// Clips are the same if these are: 128 bits do not meet by chance, and nobody gains by forging.
 fn clip_key(pcm: &Clip) -> (u128, usize) {
-    let bytes: Vec<u8> = pcm.0.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-    (xxh3_128(&bytes), pcm.0.len())
+    let mut hash = Xxh3::new();
+    digest_pcm(&mut hash, &pcm.0);
+    (hash.digest128(), pcm.0.len())
 }
 
 #[derive(Serialize)]
@@ -169,19 +178,20 @@ impl Serialize for Pcm<'_> {
 
 struct Inbounds<'a> {
     values: &'a [Inbound],
-    clips: &'a BTreeMap<(u128, usize), u32>,
+    spoken: &'a [u32],
 }
 
 impl Serialize for Inbounds<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.values.len()))?;
+        let mut spoken = self.spoken.iter();
         for value in self.values {
-            let logged = match value {
-                Inbound::Speech { item, pcm, last } => {
-                    let clip = self.clips[&clip_key(pcm)];
-                    LoggedRef::Speech { item: *item, clip, last: *last }
+            let logged = match (value, spoken.as_slice()) {
+                (Inbound::Speech { item, last, .. }, [clip, ..]) => {
+                    spoken.next();
+                    LoggedRef::Speech { item: *item, clip: *clip, last: *last }
                 }
-                other => LoggedRef::Other(other),
+                (other, _) => LoggedRef::Other(other),
             };
             list.serialize_element(&logged)?;
         }

@@ -202,8 +202,8 @@ impl Model {
                 places.join(", ")
             ),
             remedy: format!(
-                "install the Debian package pocketsphinx-en-us (Homebrew: cmu-pocketsphinx), \
-                 or set {MODEL_VARIABLE} \
+                "install the Debian packages libpocketsphinx3 and pocketsphinx-en-us (Homebrew: \
+                 cmu-pocketsphinx), or set {MODEL_VARIABLE} \
                  to the folder that has en-us/ and cmudict-en-us.dict"
             ),
         })
@@ -401,7 +401,7 @@ mod tests {
         assert_eq!(what, "the English model of PocketSphinx (looked for in /nowhere)");
         assert!(
             remedy.starts_with(
-                "install the Debian package pocketsphinx-en-us (Homebrew: cmu-pocketsphinx)"
+                "install the Debian packages libpocketsphinx3 and pocketsphinx-en-us (Homebrew: cmu-pocketsphinx)"
             ),
             "{remedy}"
         );

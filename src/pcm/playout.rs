@@ -2,7 +2,8 @@
 //!
 //! What the agent says is an **item**: a text, and audio that arrives in pieces of any length. Items
 //! play in order, back to back. The text that counts as spoken follows the samples played:
-//! `ceil(min(1, played ÷ received) · characters)`, and never goes back. A [`cut`](Playout::cut) ends
+//! `ceil(min(1, played ÷ received) · characters)`, and never goes back; while more is to come, what is
+//! expected stands for what was received, so that a first short piece is not taken for the whole. A [`cut`](Playout::cut) ends
 //! all of it at once, with a short fade; what was not played is kept aside, so that a false
 //! interruption can [`resume`](Playout::resume) at the very sample.
 //!
@@ -34,6 +35,7 @@ struct Item {
     text: String,
     asked: Tick,
     pieces: VecDeque<Piece>,
+    expected: u64,
     received: u64,
     played: u64,
     shown: usize,
@@ -91,8 +93,9 @@ impl Item {
         if self.last && self.played >= self.received {
             return self.text.len();
         }
+        let whole = if self.last { self.received } else { self.received.max(self.expected) };
         let of = |chars: usize| {
-            (u128::from(self.played) * chars as u128).div_ceil(u128::from(self.received)) as usize
+            (u128::from(self.played) * chars as u128).div_ceil(u128::from(whole)) as usize
         };
         if self.text.is_ascii() {
             return of(self.text.len()).min(self.text.len());
@@ -118,14 +121,15 @@ impl Item {
 }
 
 impl Playout {
-    /// Announces an item, asked for at `tick`, whose audio will follow.
-    pub fn queue(&mut self, id: ItemId, agent: AgentId, text: String, tick: Tick) {
+    /// Announces an item, asked for at `tick`, whose audio will follow: about `expected` samples.
+    pub fn queue(&mut self, id: ItemId, agent: AgentId, text: String, tick: Tick, expected: u64) {
         self.items.push_back(Item {
             id,
             agent,
             text,
             asked: tick,
             pieces: VecDeque::with_capacity(4),
+            expected,
             received: 0,
             played: 0,
             shown: 0,
@@ -171,11 +175,12 @@ impl Playout {
             let before = filled;
             let from = item.shown;
             filled = item.fill(out, filled, spent);
-            let started = !item.started && filled > before;
+            let finished = item.is_done();
+            // An item without a sample begins and ends at once.
+            let started = !item.started && (filled > before || finished);
             item.started |= started;
             item.shown = item.spoken_end().max(item.shown);
-            let finished = item.is_done();
-            if filled > before || (finished && item.started) {
+            if filled > before || finished {
                 played.push(Played {
                     item: item.id,
                     agent: item.agent,
@@ -231,6 +236,7 @@ impl Playout {
         self.fade.clear();
         for mut item in self.kept.drain(..).rev() {
             item.asked = tick;
+            item.starved_since = item.starved_since.map(|_| tick);
             self.items.push_front(item);
         }
         any
@@ -258,8 +264,10 @@ impl Playout {
 
     /// Takes an item out, as far as it was heard; what is not yet played of it is dropped.
     pub fn remove(&mut self, id: ItemId) -> Option<Heard> {
-        let at = self.items.iter().position(|item| item.id == id)?;
-        self.items.remove(at).map(|item| item.heard())
+        [&mut self.items, &mut self.kept].into_iter().find_map(|items| {
+            let at = items.iter().position(|item| item.id == id)?;
+            items.remove(at).map(|item| item.heard())
+        })
     }
 
     /// Puts an announced item before all others that have not begun.
@@ -335,7 +343,7 @@ mod tests {
             let mut playout = Playout::default();
             for (n, &(text, samples)) in items.iter().enumerate() {
                 let id = ItemId(n as u32);
-                playout.queue(id, AgentId(0), text.to_owned(), Tick(0));
+                playout.queue(id, AgentId(0), text.to_owned(), Tick(0), 0);
                 playout.push(id, Clip::from(vec![1_000; samples]), true);
             }
             Self { playout, tick: Tick(0), texts: items.iter().map(|i| i.0).collect() }
@@ -389,7 +397,7 @@ mod tests {
     #[test]
     fn an_item_without_audio_becomes_overdue() {
         let mut playout = Playout::default();
-        playout.queue(ItemId(3), AgentId(0), "late".into(), Tick(10));
+        playout.queue(ItemId(3), AgentId(0), "late".into(), Tick(10), 0);
         assert_eq!(playout.overdue(Tick(59), 50), None);
         assert_eq!(playout.overdue(Tick(60), 50), Some(ItemId(3)));
         playout.push(ItemId(3), Clip::from(vec![1; 10]), false);
@@ -407,6 +415,17 @@ mod tests {
         bench.playout.pull(Tick(0), false, &mut out, &mut Vec::new(), &mut Vec::new());
         assert!(out.iter().all(|&s| s == 0));
         assert_eq!(bench.pull().0, 1_600);
+    }
+
+    #[test]
+    fn a_first_piece_is_not_the_whole() {
+        let mut playout = Playout::default();
+        playout.queue(ItemId(0), AgentId(0), "0123456789".into(), Tick(0), 1_000);
+        playout.push(ItemId(0), Clip::from(vec![1; 100]), false);
+        playout.pull(Tick(0), true, &mut [0; 100], &mut Vec::new(), &mut Vec::new());
+        let mut heard = Vec::new();
+        playout.cut(0, &mut heard);
+        assert_eq!(heard[0].spoken, "0");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Voice {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            network: Network(Detector::default_boxed()),
+            network: Network(Box::default()),
             carry: Vec::with_capacity(2 * WINDOW),
             score: 0.0,
             voiced: false,
@@ -98,7 +98,7 @@ impl Network {
 
     #[expect(unsafe_code, reason = "see `bytes`")]
     fn from_bytes(bytes: &[u8; STATE]) -> Self {
-        let mut network = Self(Detector::default_boxed());
+        let mut network = Self(Box::default());
         let detector: *mut Detector = &raw mut *network.0;
         // SAFETY: as in `bytes`; every bit pattern is a valid `f32` or `i16`, and the network only
         // computes with them.

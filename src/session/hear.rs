@@ -41,7 +41,8 @@ impl Session {
         self.lanes = lanes;
         self.mix(plan, out);
         out.user_speech = self.lanes.iter().any(|lane| lane.voiced);
-        let busy = !self.playout.is_idle();
+        // What has not begun is not talked over: it waits, and is said afterwards.
+        let busy = self.playout.is_speaking();
         let barge_in = self.floor.hear(&plan.rules, now, out.user_speech, busy);
         if let Some(barge_in) = barge_in {
             let voiced_ms = plan.len.span_ms(barge_in.voiced);
@@ -89,9 +90,12 @@ impl Session {
         if known.is_none() && self.lanes.len() == plan.limits.lanes {
             return self.limit(now, "lanes", out);
         }
-        let lane = Lane::new(id, name.clone(), plan);
+        let mut lane = Lane::new(id, name.clone(), plan);
         match known {
-            Some(at) => self.lanes[at] = lane,
+            Some(at) => {
+                lane.follow(&mut self.lanes[at], out);
+                self.lanes[at] = lane;
+            }
             None => self.lanes.push(lane),
         }
         self.event(now, EventKind::UserJoined { lane: id, name }, out);
@@ -196,6 +200,9 @@ impl Session {
             return;
         }
         out.effects.push(Effect::ListenDrop { lane, utterance });
+        // Whether the agent was interrupted will not be known: the apology ends it.
+        self.floor.decided();
+        self.forget_cut(out);
         let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::RecogniserFailed { lane, utterance, cause }, out);
         self.apologise(plan, now, out);

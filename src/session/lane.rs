@@ -296,6 +296,20 @@ impl Lane {
         self.settle(asked).is_some()
     }
 
+    /// Takes the place of the same participant's earlier lane: what was awaited there is dropped, and
+    /// utterances are numbered on.
+    pub fn follow(&mut self, before: &mut Self, out: &mut Output) {
+        let open = match before.ear {
+            Ear::Open { utterance, .. } => Some(utterance),
+            Ear::Quiet | Ear::Deaf { .. } => None,
+        };
+        let lane = self.id;
+        for utterance in before.awaited.drain(..).map(|awaited| awaited.utterance).chain(open) {
+            out.effects.push(Effect::ListenDrop { lane, utterance });
+        }
+        self.utterances = before.utterances;
+    }
+
     /// The participant has gone: an open utterance ends, and its words are still wanted.
     pub fn leave(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         self.present = false;
@@ -312,6 +326,12 @@ impl Lane {
     pub fn overdue(&self, now: Tick, patience: u64) -> Option<UtteranceId> {
         let first = self.awaited.front()?;
         (now.since(first.ended) >= patience).then_some(first.utterance)
+    }
+
+    /// Whether an utterance is open.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.ear, Ear::Open { .. })
     }
 
     /// Whether an utterance is open, or words are awaited.

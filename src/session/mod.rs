@@ -258,9 +258,11 @@ impl Session {
         }
     }
 
-    /// Ends the session once everything said has been played; the first reason stands.
+    /// Ends the session once everything said has been played; the first reason stands, but who hangs
+    /// up waits for nothing.
     fn close(&mut self, reason: EndReason) {
-        if self.life == Life::Running {
+        let hangs_up = matches!(reason, EndReason::HungUp(_)) && self.life != Life::Ended;
+        if self.life == Life::Running || hangs_up {
             self.life = Life::Closing(reason);
         }
     }

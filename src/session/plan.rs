@@ -145,6 +145,17 @@ impl Plan {
         let wrong = |what: &str| Unplanned(what.to_owned());
         let len = TickLen::from_ms(config.audio.tick_ms).ok_or_else(|| wrong("audio.tick_ms"))?;
         let rate = Rate::from_hz(config.audio.rate_hz).ok_or_else(|| wrong("audio.rate_hz"))?;
+        // What the check refuses, and what would panic further on: a journal may bring anything.
+        if config.agents.is_empty() {
+            return Err(wrong("there are no agents"));
+        }
+        if config.voice.reorder_ms > 500 {
+            return Err(wrong("voice.reorder_ms"));
+        }
+        if config.agents.values().any(|a| matches!(a, config::Agent::Echo(e) if e.delay_ms > 5_000))
+        {
+            return Err(wrong("delay_ms"));
+        }
         let names: Vec<&String> = config.agents.keys().collect();
         let agent = |name: &str| {
             let at = names.iter().position(|known| known.as_str() == name);

@@ -13,6 +13,9 @@ use crate::pcm::playout::Heard;
 use crate::talk::transcript::{Said, Speaker};
 use crate::think::script::render;
 
+/// How long a character takes to say, for items whose audio has not all come: 60 ms, unhurried speech.
+const CHARACTER_MS: u32 = 60;
+
 impl Session {
     /// Announces a text of the current agent and asks for its audio.
     pub(super) fn say(&mut self, plan: &Plan, now: Tick, text: String, out: &mut Output) {
@@ -59,7 +62,8 @@ impl Session {
             self.transcript.push(Said { speaker, text, from: now, to: now, interrupted: false });
             return None;
         }
-        self.playout.queue(item, self.agent, text.clone(), now);
+        let expected = plan.rate.samples(CHARACTER_MS) * text.chars().count();
+        self.playout.queue(item, self.agent, text.clone(), now, expected as u64);
         let voice = agent.voice.clone();
         // An apology that names facts is not at hand: its rendering was made without them.
         let ready = apology && plan.apology.placeholders().next().is_none();
@@ -71,8 +75,10 @@ impl Session {
     /// Fills the tick with what the agent says.
     pub(super) fn speak(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         out.audio.resize(plan.samples(), 0);
-        // The agent does not begin while somebody speaks.
-        let may_start = !self.floor.user_speaks();
+        // The agent does not begin while somebody speaks, nor while what it was saying may go on. A
+        // call that is ending waits for nobody.
+        let hold = self.floor.user_speaks() || self.is_undecided();
+        let may_start = !hold || self.life != Life::Running;
         self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
         out.agent_speech = out.played.iter().any(|played| played.samples > 0);
         self.note_played(now, out);
@@ -108,8 +114,13 @@ impl Session {
 
     fn end_if_done(&mut self, now: Tick, out: &mut Output) {
         let Life::Closing(reason) = &self.life else { return };
-        // Who hung up does not hear the rest.
-        if !self.playout.is_idle() && !matches!(reason, EndReason::HungUp(_)) {
+        let waits = match reason {
+            // Who hung up does not hear the rest.
+            EndReason::HungUp(_) => false,
+            EndReason::MaxLength => self.playout.is_speaking(),
+            EndReason::AgentEnded => !self.playout.is_idle() || self.is_undecided(),
+        };
+        if waits {
             return;
         }
         let reason = reason.clone();
@@ -118,6 +129,11 @@ impl Session {
         self.life = Life::Ended;
         out.ended = true;
         self.event(now, EventKind::SessionEnded { reason }, out);
+    }
+
+    /// Whether it is open if what was cut goes on.
+    fn is_undecided(&self) -> bool {
+        self.floor.awaits_words() && self.playout.has_kept()
     }
 
     /// Cuts everything the agent is saying or about to say.

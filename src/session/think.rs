@@ -82,37 +82,36 @@ impl Session {
     ) {
         let Some(turn) = ended.turn else { return };
         self.moves_in_turn = 0;
-        let text = turn.text();
-        let script = script_of(plan, self.agent);
-        let understood = script.and_then(|script| script.understand(&text));
-        let lane = turn.parts.first().map(|(lane, _)| *lane).unwrap_or_default();
-        for (lane, text) in turn.parts {
+        for (lane, text) in turn.by_lane() {
+            let script = script_of(plan, self.agent);
+            let understood = script.and_then(|script| script.understand(&text));
             let speaker = Speaker::User(lane);
+            let (from, to) = (turn.since, now);
             self.transcript.push(Said {
                 speaker,
-                text,
-                from: turn.since,
-                to: now,
+                text: text.clone(),
+                from,
+                to,
                 interrupted: false,
             });
+            let kind = EventKind::UserMessage {
+                turn: turn.id,
+                lane,
+                text,
+                intent: understood.as_ref().map(|understood| understood.name.clone()),
+                typed: ended.typed,
+                last_voiced: turn.last_voiced,
+            };
+            self.event(now, kind, out);
+            // Who has said goodbye does not begin anew.
+            let Some(script) = script.filter(|_| self.life == Life::Running) else { continue };
+            let thoughts = script.reply(self.agent, understood.as_ref(), &self.facts);
+            if let Some(understood) = understood {
+                occasions.all.push(Occasion::Intent(understood.name));
+                occasions.slots = understood.slots;
+            }
+            self.perform(plan, now, thoughts, occasions, out);
         }
-        let kind = EventKind::UserMessage {
-            turn: turn.id,
-            lane,
-            text,
-            intent: understood.as_ref().map(|understood| understood.name.clone()),
-            typed: ended.typed,
-            last_voiced: turn.last_voiced,
-        };
-        self.event(now, kind, out);
-        // Who has said goodbye does not begin anew.
-        let Some(script) = script.filter(|_| self.life == Life::Running) else { return };
-        let thoughts = script.reply(self.agent, understood.as_ref(), &self.facts);
-        if let Some(understood) = understood {
-            occasions.all.push(Occasion::Intent(understood.name));
-            occasions.slots = understood.slots;
-        }
-        self.perform(plan, now, thoughts, occasions, out);
     }
 
     fn perform(

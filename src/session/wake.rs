@@ -1,6 +1,7 @@
 //! Delays that are over.
 
 use super::event::{EndReason, EventKind};
+use super::lane::Lane;
 use super::output::{Effect, Output};
 use super::plan::Plan;
 use super::{Life, Session};
@@ -15,8 +16,17 @@ impl Session {
         self.wake_recogniser(plan, now, out);
         self.wake_synthesiser(plan, now, out);
         self.wake_tools(now, out);
-        if self.floor.was_false(&plan.rules, now) && !self.is_listening() {
+        // Words that are still awaited come too late; a voice that is still heard does not.
+        let voice = self.lanes.iter().any(Lane::is_open);
+        if self.floor.was_false(&plan.rules, now) && !voice {
             self.resume(now, out);
+        } else if plan.rules.false_interruption.is_none()
+            && !self.is_listening()
+            && self.floor.awaits_words()
+        {
+            // Never to go on is decided as soon as nothing more is heard.
+            self.floor.decided();
+            self.forget_cut(out);
         }
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
             self.turns.push(super::Ended { turn: Some(turn), typed: false });

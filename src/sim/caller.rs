@@ -4,6 +4,7 @@
 //! something to have happened there. Between cues it sends its noise bed, or silence.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::clock::{Rate, Tick, TickLen};
 use crate::id::LaneId;
@@ -85,6 +86,8 @@ pub struct Caller {
     previous_over: Tick,
     stay: Stay,
     frame: Vec<i16>,
+    /// Callers that are still in the call.
+    company: Arc<AtomicUsize>,
 }
 
 /// Where a caller is.
@@ -121,7 +124,15 @@ impl Caller {
             previous_over: Tick(0),
             stay: Stay::Coming,
             frame: Vec::with_capacity(rate.frame()),
+            company: Arc::new(AtomicUsize::new(1)),
         }
+    }
+
+    /// One of several callers, who are counted together: the last to leave hangs up.
+    #[must_use]
+    pub fn among(mut self, company: Arc<AtomicUsize>) -> Self {
+        self.company = company;
+        self
     }
 
     fn is_due(&self, when: When, now: Tick) -> bool {
@@ -172,9 +183,13 @@ impl Caller {
         self.frame.resize(len, 0);
         let noise = &self.part.noise;
         if !noise.is_empty() {
-            for sample in &mut self.frame {
-                *sample = noise[self.noise_at % noise.len()];
-                self.noise_at = (self.noise_at + 1) % noise.len();
+            let mut rest = &mut self.frame[..];
+            while !rest.is_empty() {
+                let len = rest.len().min(noise.len() - self.noise_at);
+                let (now, later) = rest.split_at_mut(len);
+                now.copy_from_slice(&noise[self.noise_at..self.noise_at + len]);
+                self.noise_at = (self.noise_at + len) % noise.len();
+                rest = later;
             }
         }
         let Some((clip, at)) = &mut self.playing else { return };
@@ -219,7 +234,10 @@ impl Edge for Caller {
         if done && quiet && !self.agent.speaks {
             self.stay = Stay::Gone;
             input.inbound.push(Inbound::Left { lane: self.lane });
-            input.inbound.push(Inbound::HangUp { reason: format!("{} hung up", self.part.name) });
+            if self.company.fetch_sub(1, Ordering::Relaxed) == 1 {
+                let reason = format!("{} hung up", self.part.name);
+                input.inbound.push(Inbound::HangUp { reason });
+            }
         }
     }
 

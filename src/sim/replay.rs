@@ -4,6 +4,7 @@
 //! After each tick the digests must be equal. The first that is not is where the two timelines part.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::config::Config;
 use crate::id::CallId;
@@ -13,6 +14,7 @@ use crate::session::event::Event;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::session::{Session, digest_pcm};
+use crate::slot::message;
 use crate::tool::{Called, FailureKind, Hands, Outcome, ToolCall};
 
 /// How a replay went.
@@ -89,7 +91,11 @@ pub fn replay(
         }
         let mut input = entry.input.clone();
         let mut hands = Remembering { called: entry.outcomes.called.iter().cloned().collect() };
-        session.step(&plan, &mut input, &mut hands, &mut out);
+        let step = || session.step(&plan, &mut input, &mut hands, &mut out);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            let why = message(&*panic);
+            return Err(NotReplayable(format!("the session panics at tick {expected}: {why}")));
+        }
         each(entry, &out);
         if out.digest != entry.outcomes.digest {
             let mut hash = xxhash_rust::xxh3::Xxh3::new();

@@ -1,7 +1,8 @@
 //! The floor: who holds the turn, and when it changes hands.
 //!
 //! All delays are **time since the last voiced tick**, of any participant. With several participants
-//! the user side is one: its turn goes on while anyone of them speaks.
+//! the user side is one: its turn goes on while anyone of them speaks. Each participant's words in it
+//! are a message of their own, answered in the order of their first words.
 //!
 //! - A turn of the user ends when nobody has spoken for the *minimum* silence and the words are
 //!   complete, or for the *maximum* whatever the words.
@@ -87,15 +88,28 @@ pub struct TurnEnd {
 }
 
 impl TurnEnd {
-    /// All words of the turn.
+    /// The words of the turn, all of a participant's together, in the order of their first words.
     #[must_use]
-    pub fn text(&self) -> String {
-        join(&self.parts)
+    pub fn by_lane(&self) -> Vec<(LaneId, String)> {
+        by_lane(&self.parts)
     }
 }
 
-fn join(parts: &[(LaneId, String)]) -> String {
-    parts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ")
+/// Parts of a turn at most: minutes of speech without a pause that ends it.
+const PARTS_MAX: usize = 64;
+
+fn by_lane(parts: &[(LaneId, String)]) -> Vec<(LaneId, String)> {
+    let mut lanes: Vec<(LaneId, String)> = Vec::new();
+    for (lane, text) in parts {
+        match lanes.iter_mut().find(|(known, _)| known == lane) {
+            Some((_, words)) => {
+                words.push(' ');
+                words.push_str(text);
+            }
+            None => lanes.push((*lane, text.clone())),
+        }
+    }
+    lanes
 }
 
 /// An interruption by voice, just confirmed.
@@ -190,13 +204,14 @@ impl Floor {
         rules.false_interruption.is_some_and(|patience| since >= patience)
     }
 
-    /// Adds words to the user's turn. `complete` judges all its words so far.
+    /// Adds words to the user's turn. `complete` judges all the words of one participant so far; the
+    /// turn is complete when those of each are. Beyond [`PARTS_MAX`] parts the oldest are dropped.
     pub fn words(
         &mut self,
         tick: Tick,
         lane: LaneId,
         text: String,
-        complete: impl FnOnce(&str) -> bool,
+        complete: impl Fn(&str) -> bool,
     ) {
         self.last_heard = self.last_heard.max(tick);
         if matches!(self.turn, Turn::None) {
@@ -205,8 +220,11 @@ impl Floor {
             self.turn = Turn::Open { id, since: tick, parts: Vec::new(), complete: false };
         }
         let Turn::Open { parts, complete: known, .. } = &mut self.turn else { return };
+        if parts.len() == PARTS_MAX {
+            parts.remove(0);
+        }
         parts.push((lane, text));
-        *known = complete(&join(parts));
+        *known = by_lane(parts).iter().all(|(_, text)| complete(text));
     }
 
     /// Ends the turn if it is over. `listening` says that an utterance is open, or that its words
@@ -320,8 +338,19 @@ mod tests {
         let (mut floor, rules) = (Floor::new(), rules());
         floor.words(Tick(1), LaneId(0), "where is".into(), |_| false);
         assert_eq!(floor.end_turn(&rules, Tick(500), true), None, "an utterance is open");
-        floor.words(Tick(501), LaneId(1), "my order".into(), |all| all == "where is my order");
-        assert_eq!(floor.end_turn(&rules, Tick(501), false).unwrap().text(), "where is my order");
+        floor.words(Tick(501), LaneId(0), "my order".into(), |all| all == "where is my order");
+        let turn = floor.end_turn(&rules, Tick(501), false).unwrap();
+        assert_eq!(turn.by_lane(), [(LaneId(0), "where is my order".to_owned())]);
+    }
+
+    #[test]
+    fn two_who_speak_at_once_are_two_messages_of_one_turn() {
+        let mut floor = Floor::new();
+        for (lane, text) in [(1, "a"), (0, "b"), (1, "c")] {
+            floor.words(Tick(1), LaneId(lane), text.into(), |_| true);
+        }
+        let turn = floor.take_turn().unwrap();
+        assert_eq!(turn.by_lane(), [(LaneId(1), "a c".to_owned()), (LaneId(0), "b".to_owned())]);
     }
 
     #[test]

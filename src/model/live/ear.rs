@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{ABANDONED_MAX, LeftBehind};
 use crate::clock::Tick;
@@ -78,7 +78,8 @@ impl EarPool {
 
     fn add(&self) -> Result<(), SpeechError> {
         let engine = (self.shared.new)()?;
-        let (line, work) = bounded(FRAMES_WAITING);
+        // The last two places are for the end, which is never lost.
+        let (line, work) = bounded(FRAMES_WAITING + 2);
         let ear = Ear { line };
         let home = Home { shared: Arc::downgrade(&self.shared), ear: ear.clone() };
         std::thread::Builder::new()
@@ -230,7 +231,8 @@ impl LiveEar {
         });
         let Some(ear) = &line.ear else { return };
         let Ok(frame) = pcm.try_into() else { return };
-        if let Err(TrySendError::Full(_)) = ear.line.try_send(ToEar::Frame(frame)) {
+        if ear.line.len() >= FRAMES_WAITING || ear.line.try_send(ToEar::Frame(frame)).is_err() {
+            drop(ear.line.try_send(ToEar::Drop));
             line.ear = None;
             pool.abandon();
             failed.push(failure(lane, utterance, "the recogniser does not keep up"));
@@ -258,6 +260,17 @@ impl LiveEar {
 
 fn failure(lane: LaneId, utterance: UtteranceId, cause: &str) -> Inbound {
     Inbound::RecogniserFailed { lane, utterance, cause: cause.to_owned() }
+}
+
+/// A session that is gone gives back the engines that it was speaking to.
+impl Drop for LiveEar {
+    fn drop(&mut self) {
+        for line in std::mem::take(&mut self.lines).into_values().filter(|line| !line.ended) {
+            if let Some(ear) = line.ear {
+                drop(ear.line.try_send(ToEar::Drop));
+            }
+        }
+    }
 }
 
 impl Edge for LiveEar {
