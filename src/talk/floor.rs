@@ -205,7 +205,7 @@ impl Floor {
     }
 
     /// Adds words to the user's turn. `complete` judges all the words of one participant so far; the
-    /// turn is complete when those of each are. Beyond [`PARTS_MAX`] parts the oldest are dropped.
+    /// turn is complete when those of each are. Beyond 64 parts the oldest are dropped.
     pub fn words(
         &mut self,
         tick: Tick,
