@@ -2,7 +2,7 @@
 //!
 //! A packet is a value of fixed size, so that a ring of them is all the memory there will ever be.
 //! The two ends of a [`line()`] are the network's [`Trunk`] and the session's
-//! [`OpusLine`](super::codec::OpusLine).
+//! [`OpusLine`].
 //!
 //! **Invariant:** nobody waits for the other side; what finds no room is dropped and counted.
 
