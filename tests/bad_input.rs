@@ -118,6 +118,7 @@ const PLACES: &[Mistake] = &[
     ("--out call --journal no/such/folder/j", &["j: the journal cannot be written", "choose"]),
     ("--out call --journal a-file/j", &["a-file/j: the journal cannot be written"]),
     ("--out new --journal new/deeper/j", &["new/deeper/j: the journal cannot be written"]),
+    ("--out call --journal hours.wav", &["hours.wav: the journal would be written over it"]),
     ("--out call --journal .", &[".: the journal cannot be written"]),
     ("--out new/call --journal /proc/antiphon", &["/proc/antiphon: the journal cannot be"]),
 ];

@@ -177,6 +177,29 @@ fn killed_while_the_agent_speaks(command: &mut Command, from_ms: u64) -> u64 {
 }
 
 #[test]
+fn an_interrupted_run_ends_in_good_order() {
+    let desk = desk();
+    desk.put("talker.yaml", TALKER);
+    desk.put("chatter.yaml", CHATTER);
+    let words = "run talker.yaml --input chatter.yaml --out call --json";
+    let mut command = desk.command(env!("CARGO_BIN_EXE_antiphon"), words);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+    let mut events = lines.by_ref().map(|line| line.expect("text"));
+    assert!(events.any(|line| line.contains("agent.speech_started")), "the agent never spoke");
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signal.expect("there is a kill").success());
+    let summary = lines.map(|line| line.expect("text")).last().expect("there is a summary");
+    assert!(summary.contains(r#""type":"summary""#), "{summary}");
+    assert_eq!(child.wait().expect("it is ours").code(), Some(130));
+    for file in ["transcript.json", "metrics.json", "conversation.wav"] {
+        assert!(desk.dir.path().join("call").join(file).is_file(), "{file}");
+    }
+    desk.run("replay call/journal.antiphon").exits(EQUAL);
+}
+
+#[test]
 fn a_torn_end_is_left_out_and_told() {
     let whole = journal();
     let ran = replay(&whole[..whole.len() - 100]).exits(EQUAL);

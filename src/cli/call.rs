@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -59,11 +60,30 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let view = View::new(call.plan.len, call.json);
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
     let (folder, ink) = call.open()?;
+    stop_on_interrupt();
     if call.fast {
         fast(call, &engines, view, folder, ink)
     } else {
         live(call, &engines, view, folder, ink)
     }
+}
+
+/// Whether the call is to stop at the next tick.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// The exit code of who was interrupted, by convention 128 and the number of the signal.
+const INTERRUPTED: u8 = 130;
+
+/// The first interrupt ends the call in good order, its files complete; the second ends the program.
+fn stop_on_interrupt() {
+    let handler = || {
+        if STOPPED.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "it was asked for twice")]
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    };
+    // Where it cannot be set, an interrupt ends the program at once; the journal is kept all the same.
+    drop(ctrlc::set_handler(handler));
 }
 
 impl Call {
@@ -152,7 +172,7 @@ fn fast(
             ink.flow_waiting(scribe);
         }
         before = clock.now();
-        true
+        !STOPPED.load(Ordering::Relaxed)
     });
     if let Some(scribe) = slot.scribe() {
         ink.flow_waiting(scribe);
@@ -233,7 +253,8 @@ fn finish(
         Status::Panicked(why) => Err(Failure::broken(format!(
             "the session panicked: {why}\nthis is a fault of the program; its journal is kept"
         ))),
-        Status::Ended | Status::Running if troubles.is_empty() => Ok(ExitCode::SUCCESS),
+        Status::Running if troubles.is_empty() => Ok(ExitCode::from(INTERRUPTED)),
+        Status::Ended if troubles.is_empty() => Ok(ExitCode::SUCCESS),
         Status::Ended | Status::Running => Ok(ExitCode::FAILURE),
     }
 }
@@ -286,7 +307,7 @@ impl Watch for LiveWatch {
         if let (Some(ink), Some(scribe)) = (&mut self.ink, slot.scribe()) {
             ink.flow(scribe);
         }
-        true
+        !STOPPED.load(Ordering::Relaxed)
     }
 
     fn ended(&mut self, mut slot: Slot, status: Status) {

@@ -1,5 +1,6 @@
 //! `antiphon run`: a configuration on recorded callers.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::RunArgs;
@@ -11,6 +12,7 @@ use crate::tool::Registry;
 pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let config = load::config(&args.config)?;
     let (plan, tools) = load::plan(config, tools)?;
+    spare_inputs(args)?;
     let mut warn = |text: String| eprintln!("{text}");
     let (mut parts, mut wrong) = (Vec::new(), Vec::new());
     for input in &args.input {
@@ -32,4 +34,19 @@ pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> 
         fast: args.fast,
         json: args.json,
     })
+}
+
+/// A journal that would be written over a caller's recording is a slip of the keyboard.
+fn spare_inputs(args: &RunArgs) -> Result<(), Failure> {
+    let Some(journal) = args.journal.as_ref().and_then(|path| path.canonicalize().ok()) else {
+        return Ok(());
+    };
+    let same = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path == journal);
+    match args.input.iter().chain([&args.config]).find(same) {
+        None => Ok(()),
+        Some(input) => Err(Failure::input(format!(
+            "{}: the journal would be written over it; choose another place for --journal",
+            input.display()
+        ))),
+    }
 }

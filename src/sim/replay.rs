@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::config::Config;
 use crate::id::CallId;
-use crate::journal::{Journal, TickEntry};
+use crate::journal::{CODEC, Header, Journal, TickEntry};
 use crate::session::checkpoint::BUILD;
 use crate::session::event::Event;
 use crate::session::output::Output;
@@ -78,8 +78,12 @@ pub fn replay(
     journal: &Journal,
     mut each: impl FnMut(&TickEntry, &Output),
 ) -> Result<Replayed, NotReplayable> {
-    if journal.header.build != BUILD {
-        return Ok(Replayed::Incompatible { build: journal.header.build.clone() });
+    let Header { build, codec, .. } = &journal.header;
+    if build != BUILD {
+        return Ok(Replayed::Incompatible { build: build.clone() });
+    }
+    if codec != CODEC {
+        return Ok(Replayed::Incompatible { build: format!("{build} with codec {codec}") });
     }
     let plan = plan_of(journal)?;
     let mut session = Session::new(&plan, journal.header.seed);
