@@ -172,6 +172,7 @@ impl Record {
         self.out.played.clone_from(&out.played);
         self.out.calls.clone_from(&out.calls);
         self.out.results.clone_from(&out.results);
+        self.out.levels.clone_from(&out.levels);
         self.out.user_speech = out.user_speech;
         self.out.agent_speech = out.agent_speech;
         self.out.ended = out.ended;

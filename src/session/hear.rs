@@ -3,7 +3,7 @@
 use super::Session;
 use super::event::{CutCause, EventKind};
 use super::lane::{Change, Lane};
-use super::output::{Effect, Output};
+use super::output::{Effect, Level, Output};
 use super::plan::Plan;
 use crate::clock::Tick;
 use crate::id::{LaneId, UtteranceId};
@@ -40,6 +40,12 @@ impl Session {
         }
         self.lanes = lanes;
         self.mix(plan, out);
+        let present = self.lanes.iter().filter(|lane| lane.present);
+        out.levels.extend(present.map(|lane| Level {
+            lane: lane.id,
+            voiced: lane.voiced,
+            peak: mix::peak(&lane.tick),
+        }));
         out.user_speech = self.lanes.iter().any(|lane| lane.voiced);
         // What has not begun is not talked over: it waits, and is said afterwards.
         let busy = self.playout.is_speaking();

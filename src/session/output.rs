@@ -27,6 +27,8 @@ pub struct Output {
     pub calls: Vec<ToolCall>,
     /// The outcomes that became known in this tick.
     pub results: Vec<CallRecord>,
+    /// How loud each participant who is there is in this tick, in the order of the lanes.
+    pub levels: Vec<Level>,
     /// Whether a participant is voiced in this tick.
     pub user_speech: bool,
     /// Whether the agent is heard in this tick.
@@ -39,6 +41,18 @@ pub struct Output {
     pub spent: Vec<Clip>,
     /// Room for mixing several lanes.
     pub(super) mixing: Vec<i32>,
+}
+
+/// How loud a participant is in a tick: for waveforms and meters. It follows from what is heard, so that
+/// the digest leaves it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// The participant's lane.
+    pub lane: LaneId,
+    /// Whether it is voiced.
+    pub voiced: bool,
+    /// The loudest sample, as a magnitude: 0 to 32,768.
+    pub peak: u16,
 }
 
 /// Samples of a frame at the speech rate: 20 ms at 16 kHz.
@@ -55,6 +69,7 @@ impl Output {
         self.played.clear();
         self.calls.clear();
         self.results.clear();
+        self.levels.clear();
         self.user_speech = false;
         self.agent_speech = false;
         self.ended = false;
