@@ -17,7 +17,7 @@ use antiphon::config::{self, RecogniserEngine, SynthesiserEngine};
 use antiphon::host::ink::Ink;
 use antiphon::host::pace::Clock;
 use antiphon::id::{AgentId, ItemId, LaneId};
-use antiphon::journal::{CODEC, Header, Journal, Scribe, Sealed};
+use antiphon::journal::{Header, Journal, Scribe, Sealed};
 use antiphon::model::tone::Tone;
 use antiphon::model::virtual_time::VirtualMouth;
 use antiphon::pcm::mix::{Gain, apply_gain};
@@ -28,7 +28,6 @@ use antiphon::pcm::{Clip, wav};
 use antiphon::record::{Folder, Timing};
 use antiphon::seed::Seed;
 use antiphon::session::Session;
-use antiphon::session::checkpoint::BUILD;
 use antiphon::session::input::{Inbound, Input};
 use antiphon::session::lane::Lane;
 use antiphon::session::output::Output;
@@ -254,7 +253,7 @@ fn conversation(extent: Extent, folder: &Path) -> u64 {
         writes.then(|| Ink::create(&folder.join("journal.antiphon")).expect("a folder of our own"));
     let mut files = (extent == Extent::Files)
         .then(|| Folder::create(folder, Arc::clone(&plan), true).expect("the same"));
-    let scribe = writes.then(|| Scribe::new(&header(&plan)));
+    let scribe = writes.then(|| Scribe::new(&Header::new(&plan, 1)));
     let hands = VirtualTools::new(tools, Latency::Declared, plan.len, "bench".to_owned());
     let session = Session::new(&plan, 1);
     let mut slot = Slot::new(plan, session, edges, Box::new(hands), scribe);
@@ -278,17 +277,6 @@ fn conversation(extent: Extent, folder: &Path) -> u64 {
         assert!(files.finish("stopped").1.is_empty());
     }
     ran.ticks
-}
-
-fn header(plan: &Plan) -> Header {
-    Header {
-        build: BUILD.to_owned(),
-        codec: CODEC.to_owned(),
-        config: serde_json::to_string(&plan.config).expect("a configuration is plain data"),
-        seed: 1,
-        virtual_time: true,
-        started_ms: None,
-    }
 }
 
 fn virtual_time() -> Table {
@@ -523,7 +511,7 @@ fn tick() -> Table {
         median_us(clock, |n| step(n, &mut input, &mut output)),
     );
 
-    let mut scribe = Scribe::new(&header(&plan));
+    let mut scribe = Scribe::new(&Header::new(&plan, 1));
     let mut block = Vec::with_capacity(1 << 20);
     row(
         "the journal's entry of that",

@@ -20,12 +20,11 @@ use antiphon::host::ink::Ink;
 use antiphon::host::packets::{Trunk, line};
 use antiphon::host::tools::{LiveTools, Workers};
 use antiphon::id::LaneId;
-use antiphon::journal::{CODEC, Header, Scribe};
+use antiphon::journal::{Header, Scribe};
 use antiphon::model::live::{EarPool, LiveEar, LiveMouth, MouthPool};
 use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser};
 use antiphon::pcm::{resample, wav};
 use antiphon::session::Session;
-use antiphon::session::checkpoint::BUILD;
 use antiphon::session::input::Input;
 use antiphon::session::output::Output;
 use antiphon::session::plan::Plan;
@@ -189,8 +188,6 @@ struct Call {
     caller: OpusOutlet,
     seq: u16,
     ink: Ink,
-    journal: std::path::PathBuf,
-    handed: u64,
 }
 
 const LANE: LaneId = LaneId(0);
@@ -198,16 +195,7 @@ const LANE: LaneId = LaneId(0);
 impl Call {
     fn new(agent: &str, folder: &std::path::Path) -> Self {
         let plan = plan(agent);
-        let config = serde_json::to_string(&plan.config).unwrap();
-        let (build, codec) = (BUILD.to_owned(), CODEC.to_owned());
-        let scribe = Scribe::new(&Header {
-            build,
-            codec,
-            config,
-            seed: 1,
-            virtual_time: false,
-            started_ms: None,
-        });
+        let scribe = Scribe::new(&Header::new(&plan, 1));
         let options = OutletOptions { dtx: false, ..OutletOptions::default() };
         let outlet = || OpusOutlet::new(plan.rate, options).unwrap();
         let (mut trunk, opus) = line(outlet(), plan.len);
@@ -227,12 +215,11 @@ impl Call {
         let (overruns, _) = crossbeam_channel::bounded(1);
         let workers = Workers::start(Registry::default(), 1);
         let tools = LiveTools::new(workers, "call".to_owned(), overruns);
-        let journal = folder.join("journal");
-        let ink = Ink::create(&journal).unwrap();
+        let ink = Ink::create(&folder.join("journal")).unwrap();
         let session = Session::new(&plan, 1);
         let caller = outlet();
         let slot = Slot::new(plan, session, edges, Box::new(tools), Some(scribe));
-        Self { slot, trunk, caller, seq: 0, ink, journal, handed: 0 }
+        Self { slot, trunk, caller, seq: 0, ink }
     }
 
     /// A tick in which the caller sends this frame.
@@ -242,20 +229,18 @@ impl Call {
         }
         self.seq = self.seq.wrapping_add(1);
         let Self { slot, ink, .. } = self;
-        let (mut waiting, mut runs) = (0, false);
+        let mut runs = false;
         watched(|| {
             runs = *slot.tick(0) == Status::Running;
             if let Some(scribe) = slot.scribe() {
-                waiting = scribe.waiting();
-                ink.flow(scribe);
-                waiting -= scribe.waiting();
+                let lost = ink.flow(scribe);
+                runs &= lost.is_none();
             }
         });
         assert!(runs, "the session has ended");
         while self.trunk.receive().is_some() {}
         // Ticks come faster here than in life; the disk is given the time that it has there.
-        self.handed += waiting as u64;
-        while std::fs::metadata(&self.journal).unwrap().len() < self.handed {
+        while ink.waiting() > 0 {
             std::thread::yield_now();
         }
     }

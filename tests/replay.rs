@@ -4,7 +4,7 @@
 mod stage;
 
 use antiphon::id::{CallId, ItemId};
-use antiphon::journal::{CODEC, Header, Journal, NotAJournal, Scribe, Sealed, Tail};
+use antiphon::journal::{Header, Journal, NotAJournal, Scribe, Sealed, Tail};
 use antiphon::pcm::Clip;
 use antiphon::session::checkpoint::BUILD;
 use antiphon::session::input::{Inbound, Input};
@@ -230,16 +230,9 @@ fn a_phrase_is_stored_once() {
 }
 
 fn empty_scribe() -> Scribe {
-    let config = String::new();
-    let build = BUILD.to_owned();
-    Scribe::new(&Header {
-        build,
-        codec: CODEC.into(),
-        config,
-        seed: 0,
-        virtual_time: true,
-        started_ms: None,
-    })
+    let config = antiphon::config::parse(SHOP.as_bytes(), "shop").unwrap();
+    let plan = antiphon::session::plan::Plan::new(config).unwrap();
+    Scribe::new(&Header::new(&plan, 0))
 }
 
 #[test]

@@ -240,8 +240,8 @@ fn what_is_no_journal_is_not_replayed() {
         ("text", b"a letter, not a journal", "this is not a journal"),
         ("random bytes", &random, "this is not a journal"),
         ("nothing", b"", "this is not a journal"),
-        ("a head alone", b"ANTIPHON\x01\x00", "it has no header"),
-        ("another format", &later, "has format 9, this program reads format 1"),
+        ("a head alone", b"ANTIPHON\x02\x00", "it has no header"),
+        ("another format", &later, "has format 9, this program reads format 2"),
         ("a flipped byte", &flipped, "the checksum does not fit"),
     ];
     for (what, bytes, words) in table {

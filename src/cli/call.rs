@@ -1,6 +1,6 @@
 //! Holding a call: in virtual time as fast as it goes, or in real time on a shard.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -10,18 +10,17 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::engines::Engines;
 use super::failure::Failure;
+use super::journalled::{self, Journalled};
 use super::summary::summary;
 use super::view::{View, line};
-use crate::host::ink::Ink;
-use crate::host::pace::{Class, Clock, wall_ms};
+use crate::host::ink::Loss;
+use crate::host::pace::{Class, Clock};
 use crate::host::shard::{Measured, Shard, Watch};
 use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
 use crate::id::LaneId;
-use crate::journal::{CODEC, Header, Scribe};
 use crate::record::{Folder, FolderThread, Timing};
 use crate::seed::Seed;
 use crate::session::Session;
-use crate::session::checkpoint::BUILD;
 use crate::session::event::Event;
 use crate::session::plan::Plan;
 use crate::sim::caller::{Caller, Part};
@@ -59,12 +58,12 @@ const STATUS_TICKS: u64 = 10;
 pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let view = View::new(call.plan.len, call.json);
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
-    let (folder, ink) = call.open()?;
+    let (folder, journal) = call.open()?;
     stop_on_interrupt();
     if call.fast {
-        fast(call, &engines, view, folder, ink)
+        fast(call, &engines, view, folder, journal)
     } else {
-        live(call, &engines, view, folder, ink)
+        live(call, &engines, view, folder, journal)
     }
 }
 
@@ -88,33 +87,18 @@ fn stop_on_interrupt() {
 
 impl Call {
     /// Opens everything that is written to. If something cannot be, all is left as it was.
-    fn open(&self) -> Result<(Folder, Ink), Failure> {
-        let journal = self.journal.clone().unwrap_or_else(|| self.out.join("journal.antiphon"));
-        // What may be refused comes first, but for a new file in a folder that may have to be made.
-        let is_new = !journal.exists();
-        let early = !(is_new && journal.parent() == Some(&self.out));
-        let early = early.then(|| ink(&journal)).transpose()?;
-        let folder = Folder::create(&self.out, Arc::clone(&self.plan), self.fast);
-        let folder = folder.map_err(|error| {
-            if early.is_some() && is_new {
-                // It is empty, and what is told is why.
-                std::fs::remove_file(&journal).ok();
-            }
-            Failure::input(error.to_string())
-        })?;
-        Ok((folder, early.map_or_else(|| ink(&journal), Ok)?))
-    }
-
-    fn scribe(&self) -> Result<Scribe, Failure> {
-        let config = serde_json::to_string(&self.plan.config);
-        Ok(Scribe::new(&Header {
-            build: BUILD.to_owned(),
-            codec: CODEC.to_owned(),
-            config: config.map_err(|error| Failure::broken(error.to_string()))?,
+    fn open(&self) -> Result<(Folder, Journalled), Failure> {
+        let about = journalled::About {
+            plan: &self.plan,
+            out: &self.out,
+            named: self.journal.as_deref(),
             seed: self.seed,
             virtual_time: self.fast,
-            started_ms: (!self.fast).then(wall_ms),
-        }))
+        };
+        journalled::open(&about, || {
+            Folder::create(&self.out, Arc::clone(&self.plan), self.fast)
+                .map_err(|error| Failure::input(error.to_string()))
+        })
     }
 
     /// The edges of participants, each on its lane.
@@ -132,29 +116,21 @@ impl Call {
     }
 }
 
-fn ink(journal: &Path) -> Result<Ink, Failure> {
-    Ink::create(journal).map_err(|error| {
-        let shown = journal.display();
-        Failure::input(format!(
-            "{shown}: the journal cannot be written: {error}; choose another place"
-        ))
-    })
-}
-
 fn fast(
     call: Call,
     engines: &Engines,
     mut view: View,
     mut folder: Folder,
-    mut ink: Ink,
+    mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
     let mut edges = call.callers();
     edges.extend(engines.virtual_edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let len = call.plan.len;
     let tools = VirtualTools::new(call.tools.clone(), Latency::Declared, len, SESSION.to_owned());
-    let scribe = Some(call.scribe()?);
+    let scribe = journal.scribe.take();
     let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
+    journal.announce(&mut slot);
     let clock = Clock::default();
     let mut before = clock.now();
     let ran = world::run(&mut slot, TICKS_MAX, |slot| {
@@ -168,17 +144,13 @@ fn fast(
         if now.is_multiple_of(STATUS_TICKS * 50) {
             view.status(now, "");
         }
-        if let Some(scribe) = slot.scribe().filter(|scribe| scribe.waiting() > 1 << 16) {
-            ink.flow_waiting(scribe);
-        }
+        journal.flow_waiting(slot, 1 << 16);
         before = clock.now();
         !STOPPED.load(Ordering::Relaxed)
     });
-    if let Some(scribe) = slot.scribe() {
-        ink.flow_waiting(scribe);
-    }
-    let trouble = ink.finish();
-    finish(&call, &view, &ran.status, |end| folder.finish(end), trouble)
+    journal.flow_waiting(&mut slot, 0);
+    let (place, loss) = journal.finish();
+    finish(&call, &view, &ran.status, |end| folder.finish(end), place, loss)
 }
 
 fn live(
@@ -186,7 +158,7 @@ fn live(
     engines: &Engines,
     mut view: View,
     folder: Folder,
-    ink: Ink,
+    mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
     let mut edges = call.callers();
     edges.extend(engines.live_edges(&call.plan)?);
@@ -194,8 +166,9 @@ fn live(
     let (overruns, overran) = bounded(64);
     let workers = Workers::start(call.tools.clone(), WORKERS);
     let tools = LiveTools::new(workers, SESSION.to_owned(), overruns);
-    let scribe = Some(call.scribe()?);
-    let slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
+    let scribe = journal.scribe.take();
+    let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
+    journal.announce(&mut slot);
     let shard = Shard::start(Class::RealTime)
         .map_err(|error| Failure::broken(format!("no thread for the session: {error}")))?;
     if shard.class() == Class::Normal {
@@ -206,7 +179,7 @@ fn live(
     let (shown, showing) = bounded(EVENTS_WAITING);
     let (done, finished) = bounded(1);
     let folder = FolderThread::spawn(folder);
-    let watch = LiveWatch { folder: Some(folder), ink: Some(ink), overran, shown, done };
+    let watch = LiveWatch { folder: Some(folder), journal: Some(journal), overran, shown, done };
     if !shard.admit(slot, Box::new(watch)) {
         return Err(Failure::broken("the session's thread is gone"));
     }
@@ -216,11 +189,12 @@ fn live(
             Glimpse::Status(tick, state) => view.status(tick, state),
         }
     }
-    let Ok(Ended { folder, ink, status }) = finished.recv() else {
+    let Ok(Ended { folder, journal, status }) = finished.recv() else {
         return Err(Failure::broken("the session's thread is gone"));
     };
     shard.stop();
-    finish(&call, &view, &status, |end| folder.finish(end), ink.finish())
+    let (place, loss) = journal.finish();
+    finish(&call, &view, &status, |end| folder.finish(end), place, loss)
 }
 
 /// Says how a call went, and where everything is.
@@ -229,7 +203,8 @@ fn finish(
     view: &View,
     status: &Status,
     close: impl FnOnce(&str) -> (crate::record::Metrics, Vec<String>),
-    journal_trouble: Option<String>,
+    journal: Option<PathBuf>,
+    loss: Option<Loss>,
 ) -> Result<ExitCode, Failure> {
     let end = match status {
         Status::Ended => "ended",
@@ -237,7 +212,7 @@ fn finish(
         Status::Panicked(_) => "panicked",
     };
     let (metrics, mut troubles) = close(end);
-    troubles.extend(journal_trouble.map(|trouble| format!("journal: {trouble}")));
+    troubles.extend(loss.map(|loss| format!("journal: {loss}")));
     view.finish();
     if call.json {
         let summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
@@ -245,6 +220,9 @@ fn finish(
     } else {
         line(summary(&metrics));
         line(format_args!("written to {}", call.out.display()));
+        if let Some(journal) = journal.filter(|path| path.parent() != Some(&call.out)) {
+            line(format_args!("journal: {}", journal.display()));
+        }
     }
     for trouble in &troubles {
         eprintln!("{trouble}");
@@ -266,14 +244,14 @@ enum Glimpse {
 
 struct Ended {
     folder: FolderThread,
-    ink: Ink,
+    journal: Journalled,
     status: Status,
 }
 
 /// Looks on from the shard's thread, and hands everything slow to others.
 struct LiveWatch {
     folder: Option<FolderThread>,
-    ink: Option<Ink>,
+    journal: Option<Journalled>,
     overran: Receiver<Overrun>,
     shown: Sender<Glimpse>,
     done: Sender<Ended>,
@@ -304,18 +282,18 @@ impl Watch for LiveWatch {
             };
             drop(self.shown.try_send(Glimpse::Status(now.0, state)));
         }
-        if let (Some(ink), Some(scribe)) = (&mut self.ink, slot.scribe()) {
-            ink.flow(scribe);
+        if let Some(journal) = &mut self.journal {
+            journal.flow(slot);
         }
         !STOPPED.load(Ordering::Relaxed)
     }
 
     fn ended(&mut self, mut slot: Slot, status: Status) {
-        if let (Some(ink), Some(scribe)) = (&mut self.ink, slot.scribe()) {
-            ink.flow(scribe);
+        if let Some(journal) = &mut self.journal {
+            journal.flow(&mut slot);
         }
-        if let (Some(folder), Some(ink)) = (self.folder.take(), self.ink.take()) {
-            drop(self.done.try_send(Ended { folder, ink, status }));
+        if let (Some(folder), Some(journal)) = (self.folder.take(), self.journal.take()) {
+            drop(self.done.try_send(Ended { folder, journal, status }));
         }
     }
 }

@@ -12,6 +12,7 @@ mod check;
 mod demo;
 mod engines;
 mod failure;
+mod journalled;
 mod load;
 mod replay;
 mod run;

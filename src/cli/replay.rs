@@ -9,10 +9,11 @@ use super::failure::Failure;
 use super::load;
 use super::view::line;
 use crate::clock::TickLen;
-use crate::journal::{Journal, Tail};
+use crate::host::transcoder::transcoder;
+use crate::journal::{Header, Journal, Tail};
 use crate::session::checkpoint::BUILD;
 use crate::session::event::Event;
-use crate::sim::replay::{self, Divergence, Replayed};
+use crate::sim::replay::{self, Divergence, NotReplayable, Replayed};
 
 /// The exit codes.
 const DIVERGED: u8 = 1;
@@ -25,8 +26,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     if let Tail::Torn { at } = journal.tail {
         eprintln!("{shown}: the last entry is incomplete (from byte {at}); it is left out");
     }
-    let replayed = replay::replay(&journal, |_, _| {})
-        .map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+    let replayed =
+        replayed(&journal).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
     let (code, text, object) = match &replayed {
         Replayed::Equal { ticks } => (
             0,
@@ -46,6 +47,17 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     };
     line(if args.json { object.to_string() } else { text });
     Ok(ExitCode::from(code))
+}
+
+fn replayed(journal: &Journal) -> Result<Replayed, NotReplayable> {
+    let Header { build, codec, .. } = &journal.header;
+    if build != BUILD {
+        return Ok(Replayed::Incompatible { build: build.clone() });
+    }
+    match transcoder(codec, &replay::plan_of(journal)?) {
+        Ok(transcode) => replay::replay_coded(journal, transcode, |_, _| {}),
+        Err(codec) => Ok(Replayed::Incompatible { build: format!("{build} with codec {codec}") }),
+    }
 }
 
 fn told(shown: &str, divergence: &Divergence, len: TickLen) -> String {

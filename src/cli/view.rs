@@ -145,6 +145,7 @@ impl View {
             EventKind::RecogniserFailed { cause, .. } => warn(&format!("recogniser: {cause}")),
             EventKind::SynthesiserFailed { cause, .. } => warn(&format!("synthesiser: {cause}")),
             EventKind::TickSkipped { count } => warn(&format!("{count} ticks skipped")),
+            EventKind::JournalLost { cause } => warn(&format!("the journal is lost: {cause}")),
             EventKind::LimitReached { limit } => warn(&format!("limit reached: {limit}")),
             EventKind::SessionEnded { reason } => dim(&format!("ended: {reason}")),
             EventKind::SessionCreated { .. }

@@ -33,6 +33,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
         return report.complaints;
     }
     turn(config, &mut report);
+    journals(config, &mut report);
     start(config, &mut report);
     for (name, tool) in &config.tools {
         self::tool(name, tool, &mut report);
@@ -132,6 +133,17 @@ fn turn(config: &Config, report: &mut Report<'_>) {
             what,
             "a pause that ends a turn must also break a run of voice",
         );
+    }
+}
+
+fn journals(config: &Config, report: &mut Report<'_>) {
+    let journals = &config.journals;
+    let bounds = [("max_age_days", journals.max_age_days), ("max_size_mb", journals.max_size_mb)];
+    for (name, bound) in bounds {
+        if bound > 0 && journals.folder.is_none() {
+            let what = format!("`{name}` without a folder: nothing would be removed");
+            report.tell(&["journals", name], what, "name one, as in `folder: journals`");
+        }
     }
 }
 

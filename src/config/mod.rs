@@ -27,6 +27,7 @@ pub mod cues;
 mod document;
 mod epoch;
 mod growth;
+mod journals;
 mod schema;
 mod script;
 mod speech;
@@ -50,6 +51,7 @@ pub use self::agents::{
 pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::epoch::{Epoch, EpochError};
+pub use self::journals::{JournalMode, Journals};
 pub use self::schema::schema;
 pub use self::script::PATTERN_SIZE_MAX;
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
@@ -95,6 +97,12 @@ pub struct Config {
     /// Bounds of a call.
     #[serde(default)]
     pub call: Call,
+    /// What is written down of a call, so that it can be read and replayed. Default full.
+    #[serde(default)]
+    pub journal: JournalMode,
+    /// Where journals are kept, and how long.
+    #[serde(default)]
+    pub journals: Journals,
     /// The tools by name. Default none.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
@@ -113,6 +121,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// The configuration as JSON, as a journal holds it.
+    ///
+    /// # Panics
+    /// Never: a configuration is plain data.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a configuration is plain data")
+    }
+
     /// The name of the agent that a call starts with: `start`, or the only one.
     #[must_use]
     pub fn start_agent(&self) -> &str {

@@ -11,16 +11,17 @@ use std::sync::Arc;
 
 use opus::{Application, Bitrate, Channels, Decoder, Encoder, Signal};
 
+pub use super::inlets::Inlets;
 use super::packets::{Arrival, LineCounts, PACKET_MAX, Packet, RingPacket};
 use crate::clock::{Rate, Tick, TickLen};
 use crate::id::LaneId;
 use crate::pcm::reorder::{Pulled, Reorder, ReorderCounts};
-use crate::session::input::{Inbound, Input};
+use crate::session::input::{Coded, Inbound, Input};
 use crate::session::output::Output;
 use crate::slot::Edge;
 
 /// Packets that an inlet holds at most: 640 ms.
-const PACKETS_HELD: u16 = 32;
+pub(super) const PACKETS_HELD: u16 = 32;
 
 /// Packets queued beyond the depth for a second are trimmed, one a second: 60 ms of jitter are normal.
 const PACKETS_QUEUED_TARGET: u16 = 3;
@@ -353,14 +354,10 @@ pub struct OpusLine {
     leaving: rtrb::Producer<RingPacket>,
     /// Inlets on their way to be freed elsewhere.
     retiring: rtrb::Producer<Box<OpusInlet>>,
-    inlets: Vec<(LaneId, Box<OpusInlet>)>,
+    inlets: Inlets,
     outlet: OpusOutlet,
-    frames_a_tick: u32,
     counts: Arc<LineCounts>,
 }
-
-/// Inlets of a line at most, as many as a session has lanes.
-const INLETS_MAX: usize = 16;
 
 impl std::fmt::Debug for OpusLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -377,39 +374,31 @@ impl OpusLine {
         len: TickLen,
         counts: Arc<LineCounts>,
     ) -> Self {
-        let inlets = Vec::with_capacity(INLETS_MAX);
-        Self { arriving, leaving, retiring, inlets, outlet, frames_a_tick: len.frames(), counts }
+        Self { arriving, leaving, retiring, inlets: Inlets::new(len), outlet, counts }
     }
 
     fn admit(&mut self, arrival: Arrival, input: &mut Input) {
         match arrival {
             Arrival::Joined { lane, name, inlet } => {
-                self.retire(lane);
-                if self.inlets.len() == INLETS_MAX {
-                    // The session refuses the participant by its own limit, and says so.
-                    self.free(inlet);
-                } else {
-                    self.inlets.push((lane, inlet));
+                input.coded.push(Coded::Joined { lane });
+                if let Some(other) = self.inlets.join(lane, inlet) {
+                    self.free(other);
                 }
                 input.inbound.push(Inbound::Joined { lane, name });
             }
             Arrival::Left { lane } => {
-                self.retire(lane);
+                input.coded.push(Coded::Left { lane });
+                if let Some(inlet) = self.inlets.leave(lane) {
+                    self.free(inlet);
+                }
                 input.inbound.push(Inbound::Left { lane });
             }
             Arrival::Packet(RingPacket { lane, seq, packet, .. }) => {
-                match self.inlets.iter_mut().find(|(known, _)| *known == lane) {
-                    Some((_, inlet)) => inlet.push(seq, packet),
-                    None => LineCounts::add(&self.counts.strangers, 1),
+                input.packet(lane, seq, packet.bytes());
+                if !self.inlets.push(lane, seq, packet) {
+                    LineCounts::add(&self.counts.strangers, 1);
                 }
             }
-        }
-    }
-
-    fn retire(&mut self, lane: LaneId) {
-        if let Some(at) = self.inlets.iter().position(|(known, _)| *known == lane) {
-            let (_, inlet) = self.inlets.remove(at);
-            self.free(inlet);
         }
     }
 
@@ -425,20 +414,10 @@ impl Edge for OpusLine {
             let Ok(arrival) = self.arriving.pop() else { break };
             self.admit(arrival, input);
         }
-        // Ticks that were jumped over had their frames, too; more than an inlet holds there are not.
-        let ticks = (1 + input.skipped).min(u32::from(PACKETS_HELD));
-        let frames = ticks * self.frames_a_tick;
-        for (lane, inlet) in &mut self.inlets {
-            let before = inlet.counts();
-            for _ in 0..frames {
-                let Some(Frame { seq, pcm }) = inlet.pull() else { break };
-                input.audio(*lane, seq, pcm);
-            }
-            let after = inlet.counts();
-            LineCounts::add(&self.counts.malformed, after.malformed - before.malformed);
-            LineCounts::add(&self.counts.recovered, after.recovered - before.recovered);
-            LineCounts::add(&self.counts.concealed, after.concealed - before.concealed);
-        }
+        let happened = self.inlets.pull(input);
+        LineCounts::add(&self.counts.malformed, happened.malformed);
+        LineCounts::add(&self.counts.recovered, happened.recovered);
+        LineCounts::add(&self.counts.concealed, happened.concealed);
     }
 
     fn take(&mut self, _now: Tick, out: &Output) {

@@ -1,17 +1,22 @@
 //! Journals on disk.
 //!
 //! Blocks of whole entries are written as they come, at least once a second, so that a process that
-//! is killed leaves all but the last second. A disk that fails loses journal, never the call: the
-//! loss is counted and told at the end.
+//! is killed leaves all but the last second. The agents' audio is packed on the way. A disk that fails
+//! loses journal, never the call: the loss is told to the session as soon as it is known, and counted
+//! in ticks.
+//!
+//! **Invariant:** a file holds whole entries from its beginning: after a loss nothing more is written,
+//! since a hole is worse than an early end.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::journal::Scribe;
+use crate::journal::pack::shrink;
 
 /// Blocks on their way to the disk at most: at one a tick of 20 ms, five seconds of a stuck disk.
 const BLOCKS_WAITING: usize = 256;
@@ -27,66 +32,126 @@ const BLOCK_LEN: usize = 4_096;
 pub struct Ink {
     blocks: Option<Sender<Vec<u8>>>,
     empties: Receiver<Vec<u8>>,
-    writer: Option<JoinHandle<Option<String>>>,
+    troubles: Receiver<String>,
+    writer: Option<JoinHandle<Written>>,
+    /// Ticks that did not get as far as the writer, and whether it was told that there are some.
     lost: u64,
+    trouble: Option<String>,
+}
+
+/// What could not be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Ticks that are not in the file.
+    pub ticks: u64,
+    /// Why, for a person to read.
+    pub cause: String,
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ticks are not in it: {}", self.ticks, self.cause)
+    }
+}
+
+/// What the writer's thread came to.
+#[derive(Debug, Default)]
+struct Written {
+    lost: u64,
+    failed: Option<String>,
 }
 
 impl Ink {
     /// Opens a file and starts a thread that writes to it. What was in it before goes with the first
-    /// block.
+    /// block. The file is locked while it is written, so that nobody removes it meanwhile.
     ///
     /// # Errors
-    /// The file cannot be made, or the thread not started.
+    /// The file cannot be made, another call writes to it, or the thread cannot be started.
     pub fn create(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(std::io::Error::other("another call is writing to it"));
+            }
+            // Some file systems have no locks; then retention has to trust the age.
+            Err(std::fs::TryLockError::Error(_)) => {}
+        }
         let (blocks, incoming) = bounded::<Vec<u8>>(BLOCKS_WAITING);
         let (give_back, empties) = bounded(BLOCKS_WAITING);
         for _ in 0..BLOCKS_MADE {
             drop(give_back.try_send(Vec::with_capacity(BLOCK_LEN)));
         }
+        let (tell, troubles) = bounded(1);
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(file, &incoming, &give_back))?;
-        Ok(Self { blocks: Some(blocks), empties, writer: Some(writer), lost: 0 })
+            .spawn(move || write(file, &incoming, &give_back, &tell))?;
+        Ok(Self {
+            blocks: Some(blocks),
+            empties,
+            troubles,
+            writer: Some(writer),
+            lost: 0,
+            trouble: None,
+        })
     }
 
-    /// Hands over what the scribe has written; never waits. Where the disk does not keep up, the
-    /// block is lost, and with it the journal from there on.
-    pub fn flow(&mut self, scribe: &mut Scribe) {
-        if scribe.waiting() == 0 {
-            return;
+    /// Hands over what the scribe has written in a tick; never waits. Where the disk does not keep up,
+    /// the tick is lost, and with it the journal from there on. Says why, once, when the journal is
+    /// lost.
+    pub fn flow(&mut self, scribe: &mut Scribe) -> Option<String> {
+        if scribe.waiting() > 0 {
+            let mut block = self.empties.try_recv().unwrap_or_default();
+            block.clear();
+            scribe.take(&mut block);
+            let taken = self.lost == 0
+                && self.blocks.as_ref().is_some_and(|blocks| blocks.try_send(block).is_ok());
+            if !taken {
+                self.lost += 1;
+            }
         }
-        let mut block = self.empties.try_recv().unwrap_or_default();
-        block.clear();
-        scribe.take(&mut block);
-        if self.lost == 0 {
-            self.lost += u64::from(
-                self.blocks.as_ref().is_none_or(|blocks| blocks.try_send(block).is_err()),
-            );
-        } else {
-            // A hole in a journal is worse than an early end.
-            self.lost += 1;
+        let cause = match self.troubles.try_recv() {
+            Ok(cause) => cause,
+            Err(_) if self.lost > 0 => "the disk is too slow".to_owned(),
+            Err(_) => return None,
+        };
+        if self.trouble.is_some() {
+            return None;
         }
+        self.trouble = Some(cause.clone());
+        Some(cause)
     }
 
     /// Waits like a file would: for virtual time, where the disk may set the pace.
-    pub fn flow_waiting(&mut self, scribe: &mut Scribe) {
-        let mut block = self.empties.try_recv().unwrap_or_default();
-        block.clear();
-        scribe.take(&mut block);
-        if let Some(blocks) = &self.blocks {
-            self.lost += u64::from(blocks.send(block).is_err());
+    pub fn flow_waiting(&mut self, scribe: &mut Scribe) -> Option<String> {
+        if scribe.waiting() > 0
+            && let Some(blocks) = &self.blocks
+        {
+            let mut block = self.empties.try_recv().unwrap_or_default();
+            block.clear();
+            scribe.take(&mut block);
+            // The writer takes blocks until the end, whether it can write them or not.
+            drop(blocks.send(block));
         }
+        let cause = self.troubles.try_recv().ok()?;
+        self.trouble = Some(cause.clone());
+        Some(cause)
     }
 
-    /// Writes what is left and closes the file; what went wrong, if anything.
-    pub fn finish(mut self) -> Option<String> {
+    /// Blocks that the writer has not begun with.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.blocks.as_ref().map_or(0, Sender::len)
+    }
+
+    /// Writes what is left and closes the file; what is missing in it, if anything.
+    pub fn finish(mut self) -> Option<Loss> {
         drop(self.blocks.take());
-        let writer = self.writer.take()?;
-        let failed = writer.join().unwrap_or_else(|_| Some("its writer panicked".to_owned()));
-        let lost = (self.lost > 0)
-            .then(|| format!("{} blocks were lost: the disk is too slow", self.lost));
-        failed.or(lost)
+        let panicked = || Written { lost: 0, failed: Some("its writer panicked".to_owned()) };
+        let written = self.writer.take()?.join().unwrap_or_else(|_| panicked());
+        let ticks = written.lost + self.lost;
+        let cause = written.failed.or(self.trouble)?;
+        Some(Loss { ticks, cause })
     }
 }
 
@@ -94,21 +159,37 @@ fn write(
     mut file: File,
     blocks: &Receiver<Vec<u8>>,
     give_back: &Sender<Vec<u8>>,
-) -> Option<String> {
-    let mut failed = None;
+    tell: &Sender<String>,
+) -> Written {
+    let mut written = Written::default();
     let mut is_begun = false;
+    let mut shrunk = Vec::new();
     for block in blocks {
-        if !std::mem::replace(&mut is_begun, true) {
-            failed = file.set_len(0).err().map(|error| error.to_string());
-        }
-        if failed.is_none() {
-            failed = file.write_all(&block).err().map(|error| error.to_string());
-        }
+        shrunk.clear();
+        let ticks = shrink(&block, &mut shrunk).ticks;
         // Room for a block to be reused; if there is none, it is freed here.
         drop(give_back.try_send(block));
+        if written.failed.is_none() {
+            let begin = if is_begun { Ok(()) } else { file.set_len(0) };
+            is_begun = true;
+            if let Err(error) = begin.and_then(|()| append(&mut file, &shrunk)) {
+                // Who waits for it hears of it at once; there is room for one.
+                drop(tell.try_send(error.to_string()));
+                written.failed = Some(error.to_string());
+            }
+        }
+        if written.failed.is_some() {
+            written.lost += ticks;
+        }
     }
-    if failed.is_none() {
-        failed = file.sync_all().err().map(|error| error.to_string());
+    if written.failed.is_none() {
+        written.failed = file.sync_all().err().map(|error| error.to_string());
     }
-    failed
+    written
+}
+
+/// Writes a block whole or not at all, as far as the disk lets one take back what it took.
+fn append(file: &mut File, block: &[u8]) -> std::io::Result<()> {
+    let before = file.stream_position()?;
+    file.write_all(block).inspect_err(|_| drop(file.set_len(before)))
 }

@@ -2,16 +2,24 @@
 //!
 //! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps;
 //! [`tools`] are the hands of a live session, with workers for everything that may wait;
-//! [`ink`] brings journals to disk; `codec` and `packets`, where Opus is built in, carry audio to and
+//! [`ink`] brings journals to disk, and an [`archive`] keeps them for as long as it is told; `codec` and `packets`, where Opus is built in, carry audio to and
 //! from a network.
 //!
 //! **Invariant:** the thread of a tick never waits for anything but the next tick.
 
+pub mod archive;
 #[cfg(feature = "opus")]
 pub mod codec;
 pub mod ink;
+#[cfg(feature = "opus")]
+pub mod inlets;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;
 pub mod shard;
 pub mod tools;
+#[cfg(feature = "opus")]
+pub mod transcoder;
+#[cfg(not(feature = "opus"))]
+#[path = "no_transcoder.rs"]
+pub mod transcoder;

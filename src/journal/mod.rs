@@ -1,33 +1,44 @@
 //! The journal: everything that came from outside, tick by tick, with the digest of each tick.
 //!
 //! A file is a magic number, a format version, and entries: a length, a CRC-32, and that many bytes.
-//! The first entry says what the run depended on; then each tick has one with its inputs, the
-//! outcomes of its tool calls, its events and its digests. Agent audio is written once and referred
-//! to by number: a phrase that is said ten times is in the file once.
+//! The first entry is the [`Header`]: what the run depended on, and the [`Mode`]. Then, in a *full*
+//! journal, each tick has an entry with its inputs, the outcomes of its tool calls, its events and its
+//! digests; one of *events* has the events and digests alone, and so has a *redacted* one, without
+//! texts. Agent audio is written once and referred to by number: a phrase that is said ten times is in
+//! the file once. Lanes whose audio comes in packets of a codec are written as packets.
 //!
 //! A file that ends in the middle of an entry is whole up to there: that is what a killed process
 //! leaves. A checksum that does not fit in the middle is damage, and is said to be.
 //!
 //! **Invariant:** what is read back makes a session step alike; no clock, no file, only bytes.
 
+pub mod pack;
 mod read;
+mod redact;
 mod write;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
-pub use read::{Journal, NotAJournal, Tail, TickEntry};
+pub use crate::config::JournalMode;
+pub use read::{Change, Journal, NotAJournal, Sizes, Tail, TickEntry};
+pub use redact::redact;
 pub use write::{Scribe, Sealed};
 
-use crate::id::{CallId, ItemId};
+use crate::clock::Tick;
+use crate::id::{CallId, ItemId, LaneId};
+use crate::session::checkpoint::BUILD;
+use crate::session::digest_pcm;
 use crate::session::event::Event;
-use crate::session::input::Inbound;
+use crate::session::input::{Inbound, Input};
+use crate::session::plan::Plan;
 use crate::tool::Called;
 
 /// What a file begins with.
 pub const MAGIC: &[u8; 8] = b"ANTIPHON";
 
 /// The version of the format. Readers know exactly their own.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The longest entry that is believed: a minute of audio at 48 kHz is 6 MB.
 const ENTRY_MAX: usize = 32 << 20;
@@ -47,7 +58,7 @@ const fn checked_len(len: u32) -> u32 {
 /// The bits of an entry's length: far more than [`ENTRY_MAX`].
 const LEN_MASK: u32 = (1 << 28) - 1;
 
-/// The codec of the audio in a journal: PCM as it was heard.
+/// The codec of a journal without packets: PCM as it was heard.
 pub const CODEC: &str = "pcm16";
 
 /// What a run depended on.
@@ -55,7 +66,7 @@ pub const CODEC: &str = "pcm16";
 pub struct Header {
     /// The build that wrote it; another one may step otherwise.
     pub build: String,
-    /// The codec and its build.
+    /// The codec of its packets and that codec's build, or [`CODEC`].
     pub codec: String,
     /// The configuration as JSON. It holds no secrets: those are only in the environment.
     pub config: String,
@@ -65,6 +76,64 @@ pub struct Header {
     pub virtual_time: bool,
     /// When the run started, in milliseconds since 1970, or nothing in virtual time.
     pub started_ms: Option<u64>,
+    /// What is in it.
+    pub mode: Mode,
+    /// The recording that it was forked from, if it was.
+    pub fork: Option<Origin>,
+}
+
+impl Header {
+    /// The head of a full journal of PCM, of a session of this plan in virtual time.
+    #[must_use]
+    pub fn new(plan: &Plan, seed: u64) -> Self {
+        Self {
+            build: BUILD.to_owned(),
+            codec: CODEC.to_owned(),
+            config: plan.config.to_json(),
+            seed,
+            virtual_time: true,
+            started_ms: None,
+            mode: Mode::Full,
+            fork: None,
+        }
+    }
+}
+
+/// What is in a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Everything: the call can be replayed.
+    Full,
+    /// What happened, without what it came from.
+    Events,
+    /// When what happened and what was decided, without audio and text.
+    Redacted,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Events => "events",
+            Self::Redacted => "redacted",
+        })
+    }
+}
+
+/// The recording that a call was forked from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file, by its name alone.
+    pub of: String,
+    /// The first tick that ran on other settings.
+    pub at: Tick,
+}
+
+/// Turns the packets of a tick into the frames that were heard, as the edge did that heard them.
+pub trait Transcode: Send {
+    /// Fills in the frames of [`Input::coded`] lanes that are still to be decoded.
+    fn fill(&mut self, input: &mut Input);
 }
 
 /// The kinds of entry, by their first byte.
@@ -74,6 +143,14 @@ enum Kind {
     Header = 0,
     Clip = 1,
     Tick = 2,
+    /// A clip, packed.
+    Packed = 3,
+    /// What happened in a tick, in a journal of events.
+    Events = 4,
+    /// Another configuration from the next tick on.
+    Change = 5,
+    /// The call goes another way than the recording that it was forked from, from the last tick on.
+    Diverged = 6,
 }
 
 impl Kind {
@@ -82,15 +159,20 @@ impl Kind {
             0 => Some(Self::Header),
             1 => Some(Self::Clip),
             2 => Some(Self::Tick),
+            3 => Some(Self::Packed),
+            4 => Some(Self::Events),
+            5 => Some(Self::Change),
+            6 => Some(Self::Diverged),
             _ => None,
         }
     }
 }
 
-/// An inbound value as it is written: audio of the agent by number.
+/// An inbound value as it is written: audio of the agent by number, and none of coded lanes.
 #[derive(Debug, Deserialize)]
 enum Logged {
     Speech { item: ItemId, clip: u32, last: bool },
+    Frame { lane: LaneId, seq: u16 },
     Other(Inbound),
 }
 
@@ -98,7 +180,21 @@ enum Logged {
 #[derive(Serialize)]
 enum LoggedRef<'a> {
     Speech { item: ItemId, clip: u32, last: bool },
+    Frame { lane: LaneId, seq: u16 },
     Other(&'a Inbound),
+}
+
+/// The digest of the audio that was heard in a tick, in order of arrival.
+#[must_use]
+pub fn heard(input: &Input) -> u64 {
+    let mut hash = Xxh3::new();
+    for value in &input.inbound {
+        if let Inbound::Audio { from, len, .. } = *value {
+            let frame = input.pcm.get(from as usize..from as usize + usize::from(len));
+            digest_pcm(&mut hash, frame.unwrap_or_default());
+        }
+    }
+    hash.digest()
 }
 
 /// What came of a tick, as it is written after it.
@@ -121,4 +217,20 @@ struct OutcomesRef<'a> {
     events: &'a [Event],
     digest: u64,
     heard: u64,
+}
+
+/// What happened in a tick, where inputs are not written.
+#[derive(Debug, Deserialize)]
+struct Happened {
+    tick: Tick,
+    events: Vec<Event>,
+    digest: u64,
+}
+
+/// The same, to be written.
+#[derive(Serialize)]
+struct HappenedRef<'a> {
+    tick: Tick,
+    events: &'a [Event],
+    digest: u64,
 }

@@ -2,26 +2,65 @@
 
 use serde::Deserialize;
 
-use super::{ENTRY_MAX, Header, Kind, LEN_MASK, Logged, MAGIC, Outcomes, VERSION, checked_len};
+use super::{
+    ENTRY_MAX, Happened, Header, Kind, LEN_MASK, Logged, MAGIC, Outcomes, VERSION, checked_len,
+    pack,
+};
 use crate::clock::Tick;
 use crate::pcm::{Clip, pcm_bytes};
-use crate::session::input::{Inbound, Input};
+use crate::session::input::{Coded, Inbound, Input, UNDECODED};
+
+/// Samples of clips for each byte of a file at most: silence packs to a 164th, and a file that unfolds
+/// further is not believed.
+const UNFOLDS_MAX: usize = 200;
 
 /// A journal in memory.
 #[derive(Debug, Clone)]
 pub struct Journal {
     /// What the run depended on.
     pub header: Header,
-    /// The ticks, in order.
+    /// The ticks, in order. One that is not full has those in which something happened.
     pub ticks: Vec<TickEntry>,
+    /// The other configurations that the session ran on, in order.
+    pub changes: Vec<Change>,
+    /// The first tick in which a fork went another way than its recording.
+    pub diverged: Option<Tick>,
     /// How the file ends.
     pub tail: Tail,
+    /// What takes how much room.
+    pub sizes: Sizes,
+}
+
+/// Another configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The position in [`Journal::ticks`] of the first tick on it.
+    pub before: usize,
+    /// The configuration as JSON.
+    pub config: String,
+}
+
+/// What takes how much of a journal, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// The agents' audio, as it is in the file.
+    pub speech: usize,
+    /// The agents' audio, unpacked.
+    pub speech_unpacked: usize,
+    /// Packets of participants.
+    pub packets: usize,
+    /// Samples of participants.
+    pub samples: usize,
+    /// The whole entries of ticks: packets and samples are part of it.
+    pub ticks: usize,
+    /// All of it.
+    pub file: usize,
 }
 
 /// A tick of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TickEntry {
-    /// What arrived.
+    /// What arrived. The frames of coded lanes are still to be [decoded](super::Transcode).
     pub input: Input,
     /// What it came to.
     pub outcomes: Outcomes,
@@ -74,6 +113,8 @@ struct Arrived {
     tick: Tick,
     skipped: u32,
     inbound: Vec<Logged>,
+    coded: Vec<Coded>,
+    packets: Vec<u8>,
     #[serde(with = "pcm_bytes")]
     pcm: Vec<i16>,
 }
@@ -102,29 +143,77 @@ impl Journal {
             }
         };
         let header = decode::<Header>(MAGIC.len() + 2, header)?.0;
-        let (mut clips, mut ticks) = (Vec::<Clip>::new(), Vec::new());
+        let mut journal = Self {
+            header,
+            ticks: Vec::new(),
+            changes: Vec::new(),
+            diverged: None,
+            tail: Tail::Whole,
+            sizes: Sizes { file: bytes.len(), ..Sizes::default() },
+        };
+        let mut clips = Vec::new();
         while let Some(entry) = entries.next() {
             let (at, kind, payload) = entry?;
-            match kind {
-                Kind::Header => {
-                    return Err(NotAJournal::Damaged { at, why: "a second header".into() });
-                }
-                Kind::Clip => clips.push(decode(at, payload)?.0),
-                Kind::Tick => ticks.push(tick(at, payload, &clips)?),
-            }
+            journal.take(at, kind, payload, &mut clips)?;
         }
-        Ok(Self { header, ticks, tail: entries.tail })
+        journal.tail = entries.tail;
+        Ok(journal)
+    }
+
+    fn take(
+        &mut self,
+        at: usize,
+        kind: Kind,
+        payload: &[u8],
+        clips: &mut Vec<Clip>,
+    ) -> Result<(), NotAJournal> {
+        let damaged = |why: String| NotAJournal::Damaged { at, why };
+        match kind {
+            Kind::Header => return Err(damaged("a second header".into())),
+            Kind::Clip | Kind::Packed => {
+                let clip = if kind == Kind::Clip {
+                    decode::<Clip>(at, payload)?.0
+                } else {
+                    let unpacked = self.sizes.speech_unpacked / 2;
+                    let bound = (self.sizes.file * UNFOLDS_MAX).saturating_sub(unpacked);
+                    pack::unpack(payload, bound).map_err(damaged)?
+                };
+                self.sizes.speech += payload.len();
+                self.sizes.speech_unpacked += clip.0.len() * 2;
+                clips.push(clip);
+            }
+            Kind::Tick => {
+                let entry = tick(at, payload, clips)?;
+                self.sizes.ticks += payload.len();
+                self.sizes.packets += entry.input.packets.len();
+                self.sizes.samples += entry.input.pcm.len() * 2;
+                self.ticks.push(entry);
+            }
+            Kind::Events => {
+                let Happened { tick, events, digest } = decode(at, payload)?.0;
+                self.sizes.ticks += payload.len();
+                let outcomes = Outcomes { events, digest, ..Outcomes::default() };
+                self.ticks.push(TickEntry { input: Input { tick, ..Input::default() }, outcomes });
+            }
+            Kind::Change => {
+                let config = decode(at, payload)?.0;
+                self.changes.push(Change { before: self.ticks.len(), config });
+            }
+            Kind::Diverged => self.diverged = Some(decode(at, payload)?.0),
+        }
+        Ok(())
     }
 }
 
 fn tick(at: usize, payload: &[u8], clips: &[Clip]) -> Result<TickEntry, NotAJournal> {
     let (arrived, rest) = decode::<Arrived>(at, payload)?;
     let (outcomes, _) = decode::<Outcomes>(at, rest)?;
-    let Arrived { tick, skipped, inbound: logged, pcm } = arrived;
+    let Arrived { tick, skipped, inbound: logged, coded, packets, pcm } = arrived;
     let mut inbound = Vec::with_capacity(logged.len());
     for value in logged {
         inbound.push(match value {
             Logged::Other(value) => value,
+            Logged::Frame { lane, seq } => Inbound::Audio { lane, seq, from: UNDECODED, len: 0 },
             Logged::Speech { item, clip, last } => {
                 let pcm =
                     clips.get(clip as usize).cloned().ok_or_else(|| NotAJournal::Damaged {
@@ -135,7 +224,8 @@ fn tick(at: usize, payload: &[u8], clips: &[Clip]) -> Result<TickEntry, NotAJour
             }
         });
     }
-    Ok(TickEntry { input: Input { tick, skipped, inbound, pcm }, outcomes })
+    let input = Input { tick, skipped, inbound, pcm, coded, packets };
+    Ok(TickEntry { input, outcomes })
 }
 
 fn decode<'b, T: Deserialize<'b>>(

@@ -6,30 +6,42 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Header, Kind, LoggedRef, MAGIC, OutcomesRef, VERSION, checked_len};
+use super::{
+    HappenedRef, Header, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, VERSION, checked_len, heard,
+};
 use crate::clock::Tick;
-use crate::id::CallId;
+use crate::id::{CallId, LaneId};
 use crate::pcm::Clip;
 use crate::session::digest_pcm;
 use crate::session::event::Event;
-use crate::session::input::{Inbound, Input};
+use crate::session::input::{Coded, Inbound, Input};
 use crate::tool::Called;
 
 /// Clips remembered for reference; beyond, audio is written again. 4,096 phrases are hours of talk.
 const CLIPS_MAX: usize = 4_096;
 
+/// In a journal of events, ticks between two entries at most: a second of 20 ms.
+const EVENTS_APART_MAX: u64 = 50;
+
 /// Writes a journal.
 #[derive(Debug)]
 pub struct Scribe {
+    mode: Mode,
     /// Bytes not yet taken by the driver.
     bytes: Vec<u8>,
     /// Where the open entry's payload begins.
     open: Option<usize>,
+    /// The tick that arrived last.
+    now: Tick,
+    /// The last tick with an entry, in a journal of events.
+    told: Option<Tick>,
     clips: BTreeMap<(u128, usize), u32>,
     next_clip: u32,
     heard: u64,
     /// The clips of the open tick's speech, in order.
     spoken: Vec<u32>,
+    /// Lanes whose audio comes in packets.
+    coded: Vec<LaneId>,
 }
 
 /// What a tick came to, for its entry.
@@ -48,24 +60,30 @@ impl Scribe {
     #[must_use]
     pub fn new(header: &Header) -> Self {
         let mut scribe = Self {
+            mode: header.mode,
             bytes: Vec::with_capacity(1 << 12),
             open: None,
+            now: Tick(0),
+            told: None,
             clips: BTreeMap::new(),
             next_clip: 0,
             heard: 0,
             spoken: Vec::new(),
+            coded: Vec::new(),
         };
         scribe.bytes.extend_from_slice(MAGIC);
         scribe.bytes.extend_from_slice(&VERSION.to_le_bytes());
-        scribe.begin(Kind::Header);
-        scribe.put(header);
-        scribe.end();
+        scribe.entry(Kind::Header, header);
         scribe
     }
 
     /// Notes what arrived for a tick, before the session takes it.
     pub fn arrived(&mut self, input: &Input) {
         debug_assert!(self.open.is_none(), "the last tick was not sealed");
+        self.now = input.tick;
+        if self.mode != Mode::Full {
+            return;
+        }
         // Here and not later: a tick's entry refers to all of its clips.
         if self.clips.len() + input.inbound.len() > CLIPS_MAX {
             self.clips.clear();
@@ -77,27 +95,52 @@ impl Scribe {
                 self.spoken.push(clip);
             }
         }
-        let mut hash = Xxh3::new();
-        digest_pcm(&mut hash, &input.pcm);
-        self.heard = hash.digest();
-        self.begin(Kind::Tick);
+        self.heard = heard(input);
+        for coded in &input.coded {
+            match *coded {
+                Coded::Joined { lane } if !self.coded.contains(&lane) => self.coded.push(lane),
+                Coded::Left { lane } => self.coded.retain(|known| *known != lane),
+                Coded::Joined { .. } | Coded::Packet { .. } => {}
+            }
+        }
+        self.open = Some(begin_entry(&mut self.bytes, Kind::Tick));
         let arrived = Arrived {
             tick: input.tick,
             skipped: input.skipped,
-            inbound: Inbounds { values: &input.inbound, spoken: &self.spoken },
-            pcm: Pcm(&input.pcm),
+            inbound: Inbounds { values: &input.inbound, spoken: &self.spoken, coded: &self.coded },
+            coded: &input.coded,
+            packets: Bytes(&input.packets),
+            pcm: Pcm { input, coded: &self.coded },
         };
         put(&mut self.bytes, &arrived);
     }
 
     /// Closes the tick's entry with what it came to; nothing if none is open.
     pub fn sealed(&mut self, sealed: Sealed<'_>) {
-        if self.open.is_none() {
+        let Sealed { called, events, digest } = sealed;
+        let tick = self.now;
+        if self.mode != Mode::Full {
+            let due = self.told.is_none_or(|told| tick.since(told) >= EVENTS_APART_MAX);
+            if due || !events.is_empty() {
+                self.told = Some(tick);
+                self.entry(Kind::Events, &HappenedRef { tick, events, digest });
+            }
             return;
         }
-        let Sealed { called, events, digest } = sealed;
-        self.put(&OutcomesRef { called, events, digest, heard: self.heard });
-        self.end();
+        let Some(from) = self.open.take() else { return };
+        put(&mut self.bytes, &OutcomesRef { called, events, digest, heard: self.heard });
+        end_entry(&mut self.bytes, from);
+    }
+
+    /// Notes that the session runs on another configuration, as JSON, from the next tick on.
+    pub fn changed(&mut self, config: &str) {
+        self.entry(Kind::Change, &config);
+    }
+
+    /// Notes that the call goes another way than the recording that it was forked from, from the last
+    /// tick on.
+    pub fn diverged(&mut self) {
+        self.entry(Kind::Diverged, &self.now.clone());
     }
 
     /// The bytes written since they were last taken; only whole entries.
@@ -121,29 +164,31 @@ impl Scribe {
         let number = self.next_clip;
         self.clips.insert(key, number);
         self.next_clip += 1;
-        self.begin(Kind::Clip);
-        self.put(pcm);
-        self.end();
+        self.entry(Kind::Clip, pcm);
         number
     }
 
-    fn begin(&mut self, kind: Kind) {
-        self.bytes.extend_from_slice(&[0; 8]);
-        self.open = Some(self.bytes.len());
-        self.bytes.push(kind as u8);
-    }
-
-    fn put(&mut self, value: &impl Serialize) {
+    fn entry(&mut self, kind: Kind, value: &impl Serialize) {
+        let from = begin_entry(&mut self.bytes, kind);
         put(&mut self.bytes, value);
+        end_entry(&mut self.bytes, from);
     }
+}
 
-    fn end(&mut self) {
-        let Some(from) = self.open.take() else { return };
-        let (head, payload) = self.bytes.split_at_mut(from);
-        let head = &mut head[from - 8..];
-        head[..4].copy_from_slice(&checked_len(payload.len() as u32).to_le_bytes());
-        head[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
-    }
+/// Begins an entry; where its payload begins.
+pub(super) fn begin_entry(bytes: &mut Vec<u8>, kind: Kind) -> usize {
+    bytes.extend_from_slice(&[0; 8]);
+    let from = bytes.len();
+    bytes.push(kind as u8);
+    from
+}
+
+/// Ends the entry whose payload begins at `from`: its length and checksum are known now.
+pub(super) fn end_entry(bytes: &mut [u8], from: usize) {
+    let (head, payload) = bytes.split_at_mut(from);
+    let head = &mut head[from - 8..];
+    head[..4].copy_from_slice(&checked_len(payload.len() as u32).to_le_bytes());
+    head[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
 }
 
 fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
@@ -165,20 +210,40 @@ struct Arrived<'a> {
     tick: Tick,
     skipped: u32,
     inbound: Inbounds<'a>,
+    coded: &'a [Coded],
+    packets: Bytes<'a>,
     pcm: Pcm<'a>,
 }
 
-struct Pcm<'a>(&'a [i16]);
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+/// The samples of a tick; none if all of them can be decoded again.
+struct Pcm<'a> {
+    input: &'a Input,
+    coded: &'a [LaneId],
+}
 
 impl Serialize for Pcm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        crate::pcm::pcm_bytes::serialize(self.0, serializer)
+        let decoded = |value: &Inbound| match value {
+            Inbound::Audio { lane, .. } => self.coded.contains(lane),
+            _ => true,
+        };
+        let pcm = if self.input.inbound.iter().all(decoded) { &[] } else { &self.input.pcm[..] };
+        crate::pcm::pcm_bytes::serialize(pcm, serializer)
     }
 }
 
 struct Inbounds<'a> {
     values: &'a [Inbound],
     spoken: &'a [u32],
+    coded: &'a [LaneId],
 }
 
 impl Serialize for Inbounds<'_> {
@@ -190,6 +255,9 @@ impl Serialize for Inbounds<'_> {
                 (Inbound::Speech { item, last, .. }, [clip, ..]) => {
                     spoken.next();
                     LoggedRef::Speech { item: *item, clip: *clip, last: *last }
+                }
+                (Inbound::Audio { lane, seq, .. }, _) if self.coded.contains(lane) => {
+                    LoggedRef::Frame { lane: *lane, seq: *seq }
                 }
                 (other, _) => LoggedRef::Other(other),
             };

@@ -305,6 +305,7 @@ impl Tally {
             | EventKind::AgentSpeechFinished { .. }
             | EventKind::ToolUnexpected { .. }
             | EventKind::TransitionRefused { .. }
+            | EventKind::JournalLost { .. }
             | EventKind::LimitReached { .. } => {}
         }
     }

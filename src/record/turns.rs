@@ -231,6 +231,7 @@ impl Turns {
             | EventKind::TransitionExecuted { .. }
             | EventKind::TransitionRefused { .. }
             | EventKind::TickSkipped { .. }
+            | EventKind::JournalLost { .. }
             | EventKind::LimitReached { .. } => {}
         }
     }

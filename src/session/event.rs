@@ -158,12 +158,32 @@ pub enum EventKind {
     /// The pacer was so late that it jumped over ticks.
     #[serde(rename = "tick.skipped")]
     TickSkipped { count: u32 },
+    /// The journal could not be written from here on: the call cannot be replayed beyond.
+    #[serde(rename = "journal.lost")]
+    JournalLost { cause: String },
     /// Something was refused because its bound was reached.
     #[serde(rename = "limit.reached")]
     LimitReached { limit: String },
 }
 
 impl Event {
+    /// The event that [`Event::to_json`] has written; none if it is not one.
+    #[must_use]
+    pub fn from_json(json: &Value) -> Option<Self> {
+        let mut fields = json.as_object()?.clone();
+        let (seq, tick) = (fields.remove("seq")?.as_u64()?, fields.remove("tick")?.as_u64()?);
+        let Value::String(name) = fields.remove("type")? else { return None };
+        fields.remove("ms");
+        // Not part of the event: the record of a fork says so of its ticks.
+        fields.remove("counterfactual");
+        let kind = if fields.is_empty() {
+            Value::String(name)
+        } else {
+            Value::Object(Map::from_iter([(name, Value::Object(fields))]))
+        };
+        Some(Self { seq, tick: Tick(tick), kind: serde_json::from_value(kind).ok()? })
+    }
+
     /// The event as one flat JSON object: `seq`, `tick`, `ms`, `type` and the fields of its kind.
     #[must_use]
     pub fn to_json(&self, len: TickLen) -> Value {
@@ -204,5 +224,28 @@ mod tests {
         );
         let json = Event { seq: 0, tick: Tick(0), kind: EventKind::UserAway }.to_json(len);
         assert_eq!(json["type"], "user.away");
+    }
+
+    #[test]
+    fn json_is_read_as_the_event_that_it_was() {
+        let kinds = [
+            EventKind::UserAway,
+            EventKind::UserLeft { lane: LaneId(2) },
+            EventKind::SessionEnded { reason: EndReason::HungUp("ann hung up".into()) },
+            EventKind::ToolResult {
+                call: CallId(1),
+                name: "look".into(),
+                outcome: Outcome::Done(Json(json!({ "type": "a", "seq": [1.5] }))),
+                after_ticks: 3,
+            },
+        ];
+        for kind in kinds {
+            let event = Event { seq: 7, tick: Tick(9), kind };
+            let mut json = event.to_json(TickLen::from_ms(20).unwrap());
+            assert_eq!(Event::from_json(&json), Some(event.clone()));
+            json["counterfactual"] = true.into();
+            assert_eq!(Event::from_json(&json), Some(event));
+        }
+        assert_eq!(Event::from_json(&json!({ "seq": 1, "tick": 2, "type": "no.such" })), None);
     }
 }

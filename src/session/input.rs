@@ -19,6 +19,11 @@ pub struct Input {
     /// The samples of this tick's [`Inbound::Audio`] frames, one after the other.
     #[serde(with = "pcm_bytes")]
     pub pcm: Vec<i16>,
+    /// What frames of coded lanes were decoded from, in order of arrival: for the journal, which keeps
+    /// the packets instead of the samples. The session does not look at it.
+    pub coded: Vec<Coded>,
+    /// The bytes of its packets, one after the other.
+    pub packets: Vec<u8>,
 }
 
 impl Input {
@@ -28,6 +33,15 @@ impl Input {
         self.skipped = skipped;
         self.inbound.clear();
         self.pcm.clear();
+        self.coded.clear();
+        self.packets.clear();
+    }
+
+    /// Notes a packet of a coded lane.
+    pub fn packet(&mut self, lane: LaneId, seq: u16, bytes: &[u8]) {
+        let from = self.packets.len() as u32;
+        self.packets.extend_from_slice(bytes);
+        self.coded.push(Coded::Packet { lane, seq, from, len: bytes.len() as u16 });
     }
 
     /// Adds a 20 ms frame of a participant's audio, at the session's rate.
@@ -36,6 +50,35 @@ impl Input {
         self.pcm.extend_from_slice(frame);
         self.inbound.push(Inbound::Audio { lane, seq, from, len: frame.len() as u16 });
     }
+}
+
+/// Where a frame's samples begin that are still to be decoded: nowhere.
+pub const UNDECODED: u32 = u32::MAX;
+
+/// What happened on a lane whose audio comes in packets of a codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Coded {
+    /// A decoder begins.
+    Joined {
+        /// The lane.
+        lane: LaneId,
+    },
+    /// The decoder ends.
+    Left {
+        /// The lane.
+        lane: LaneId,
+    },
+    /// A packet came.
+    Packet {
+        /// The lane.
+        lane: LaneId,
+        /// Its sequence number, which wraps: RTP's.
+        seq: u16,
+        /// Where it begins in [`Input::packets`].
+        from: u32,
+        /// How many bytes it has.
+        len: u16,
+    },
 }
 
 /// A value from outside.
@@ -115,6 +158,11 @@ pub enum Inbound {
         call: CallId,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// The journal of this call cannot be written any more; the call goes on.
+    JournalLost {
+        /// Why, for a person to read.
+        cause: String,
     },
     /// End the call, for the reason given.
     HangUp {

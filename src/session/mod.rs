@@ -252,6 +252,10 @@ impl Session {
                 self.synthesiser_failed(plan, now, item, cause, out);
             }
             Inbound::ToolResult { call, outcome } => self.tool_result(now, call, outcome, out),
+            Inbound::JournalLost { cause } => {
+                let cause = hear::clip(cause, plan.limits.text);
+                self.event(now, EventKind::JournalLost { cause }, out);
+            }
             Inbound::HangUp { reason } => {
                 self.close(EndReason::HungUp(hear::clip(reason, plan.limits.text)));
             }
@@ -274,6 +278,16 @@ impl Session {
 
     fn limit(&mut self, now: Tick, limit: &str, out: &mut Output) {
         self.event(now, EventKind::LimitReached { limit: limit.to_owned() }, out);
+    }
+
+    /// Goes on with a plan that [succeeds](Plan::succeeding) the one it has run on. Delays that are
+    /// under way and lanes that are open keep what they began with.
+    pub fn replan(&mut self, plan: &Plan) {
+        self.echo = match (&plan.agent(self.agent).kind, self.echo.take()) {
+            (AgentKind::Echo { delay }, None) => Some(Echo::new(*delay, plan.samples())),
+            (AgentKind::Echo { .. }, echo) => echo,
+            (AgentKind::Scripted(_), _) => None,
+        };
     }
 
     /// The next tick.
@@ -310,6 +324,12 @@ impl Session {
     #[must_use]
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The agent that takes over at the next tick.
+    #[must_use]
+    pub const fn next_agent(&self) -> Option<AgentId> {
+        self.next_agent
     }
 
     /// The participants' lanes, in the order in which they joined.

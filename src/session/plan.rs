@@ -63,7 +63,7 @@ pub struct Plan {
 }
 
 /// An agent, prepared.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AgentPlan {
     /// Its name.
     pub name: String,
@@ -74,7 +74,7 @@ pub struct AgentPlan {
 }
 
 /// The kinds of agent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum AgentKind {
     /// Says back what it hears, so many samples after the next tick.
     Echo {
@@ -142,6 +142,36 @@ impl Plan {
     /// # Errors
     /// What the check would have found, had it been made.
     pub fn new(config: Config) -> Result<Self, Unplanned> {
+        Self::after(config, Vec::new())
+    }
+
+    /// Prepares a configuration for sessions that have run on this plan so far. Agents keep their ids;
+    /// one that is no longer configured stays as it was, so that what it has asked for is answered, and
+    /// nobody hands over to it any more.
+    ///
+    /// # Errors
+    /// What the check would have found; or what cannot change under a running session: the tick, the
+    /// rate, and whether there is a recogniser and a synthesiser.
+    pub fn succeeding(&self, config: Config) -> Result<Self, Unplanned> {
+        let next = Self::after(config, self.agents.clone())?;
+        let fixed = [
+            (next.len == self.len, "audio.tick_ms"),
+            (next.rate == self.rate, "audio.rate_hz"),
+            (next.recogniser.is_some() == self.recogniser.is_some(), "speech.recogniser.engine"),
+            (next.synthesiser.is_some() == self.synthesiser.is_some(), "speech.synthesiser.engine"),
+        ];
+        let changed: Vec<&str> =
+            fixed.into_iter().filter(|(kept, _)| !kept).map(|(_, name)| name).collect();
+        if changed.is_empty() {
+            return Ok(next);
+        }
+        Err(Unplanned(format!(
+            "a call that is under way cannot change {}; leave it as it was",
+            changed.join(", ")
+        )))
+    }
+
+    fn after(config: Config, former: Vec<AgentPlan>) -> Result<Self, Unplanned> {
         let wrong = |what: &str| Unplanned(what.to_owned());
         let len = TickLen::from_ms(config.audio.tick_ms).ok_or_else(|| wrong("audio.tick_ms"))?;
         let rate = Rate::from_hz(config.audio.rate_hz).ok_or_else(|| wrong("audio.rate_hz"))?;
@@ -156,21 +186,24 @@ impl Plan {
         {
             return Err(wrong("delay_ms"));
         }
-        let names: Vec<&String> = config.agents.keys().collect();
+        let mut agents = former;
+        for (name, agent) in &config.agents {
+            let planned = agent_plan(name, agent, &config, rate)?;
+            match agents.iter_mut().find(|known| known.name == *name) {
+                Some(known) => *known = planned,
+                None => agents.push(planned),
+            }
+        }
         let agent = |name: &str| {
-            let at = names.iter().position(|known| known.as_str() == name);
+            let configured = config.agents.contains_key(name);
+            let at = agents.iter().position(|known| configured && known.name == name);
             at.map(|at| AgentId(at as u16)).ok_or_else(|| Unplanned(format!("no agent `{name}`")))
         };
-        let start = match &config.start {
-            Some(name) => agent(name)?,
-            None => AgentId(0),
-        };
+        let start = agent(config.start_agent())?;
         let transitions =
             config.transitions.iter().enumerate().map(|(id, t)| transition(id, t, &agent));
-        let graph = AgentGraph::new(names.len(), transitions.collect::<Result<_, _>>()?)
+        let graph = AgentGraph::new(agents.len(), transitions.collect::<Result<_, _>>()?)
             .map_err(|bad| Unplanned(format!("transition {} leads nowhere", bad.transition)))?;
-        let agents =
-            config.agents.iter().map(|(name, agent)| agent_plan(name, agent, &config, rate));
         let limits = Limits::default();
         let speech = &config.speech;
         Ok(Self {
@@ -188,7 +221,7 @@ impl Plan {
             apology: Template::parse(&speech.apology)
                 .map_err(|error| Unplanned(format!("speech.apology: {error}")))?,
             backchannels: config.turn.backchannels.clone(),
-            agents: agents.collect::<Result<_, _>>()?,
+            agents,
             start,
             graph,
             tools: config

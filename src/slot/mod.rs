@@ -13,7 +13,7 @@ use crate::clock::Tick;
 use crate::id::CallId;
 use crate::journal::{Scribe, Sealed};
 use crate::session::Session;
-use crate::session::input::Input;
+use crate::session::input::{Inbound, Input};
 use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::tool::{Called, Hands, ToolCall};
@@ -53,6 +53,8 @@ pub struct Slot {
     input: Input,
     output: Output,
     called: Vec<(CallId, Called)>,
+    /// What the driver itself has to say, for the next tick.
+    announced: Vec<Inbound>,
     status: Status,
 }
 
@@ -82,6 +84,7 @@ impl Slot {
             input: Input::default(),
             output: Output::default(),
             called: Vec::new(),
+            announced: Vec::new(),
             status: Status::Running,
         }
     }
@@ -107,6 +110,7 @@ impl Slot {
             edge.give(now, &mut self.input);
         }
         self.tools.give(now, &mut self.input);
+        self.input.inbound.append(&mut self.announced);
         if let Some(scribe) = &mut self.scribe {
             scribe.arrived(&self.input);
         }
@@ -129,6 +133,26 @@ impl Slot {
         let Some(scribe) = &mut self.scribe else { return };
         let Output { events, digest, .. } = &self.output;
         scribe.sealed(Sealed { called: &self.called, events, digest: *digest });
+    }
+
+    /// Gives the session a value of the driver's own at its next tick, after those of the edges.
+    pub fn announce(&mut self, value: Inbound) {
+        self.announced.push(value);
+    }
+
+    /// Goes on with a plan that [succeeds](Plan::succeeding) the present one, from the next tick on.
+    pub fn replan(&mut self, plan: Arc<Plan>) {
+        self.session.replan(&plan);
+        if let Some(scribe) = &mut self.scribe {
+            scribe.changed(&plan.config.to_json());
+        }
+        self.plan = plan;
+    }
+
+    /// How the session is.
+    #[must_use]
+    pub const fn status(&self) -> &Status {
+        &self.status
     }
 
     /// What came of the last tick.

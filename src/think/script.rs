@@ -65,7 +65,8 @@ pub struct Understood {
 pub struct Asked {
     /// Whose script it is.
     pub agent: AgentId,
-    intent: u16,
+    /// By name, since another configuration may have it at another place.
+    intent: String,
     slots: BTreeMap<String, String>,
 }
 
@@ -149,11 +150,7 @@ impl Script {
                 thoughts.push(Thought::Call {
                     tool: tool.clone(),
                     arguments: Json(Value::Object(arguments.collect())),
-                    asked: Asked {
-                        agent: me,
-                        intent: understood.intent as u16,
-                        slots: slots.clone(),
-                    },
+                    asked: Asked { agent: me, intent: intent.name.clone(), slots: slots.clone() },
                 });
             }
             None if intent.end_call => thoughts.push(Thought::EndCall),
@@ -165,7 +162,9 @@ impl Script {
     /// What to do when a tool has answered.
     #[must_use]
     pub fn answer(&self, asked: &Asked, outcome: &Outcome, facts: &Facts) -> Vec<Thought> {
-        let Some(intent) = self.intents.get(usize::from(asked.intent)) else { return Vec::new() };
+        let Some(intent) = self.intents.iter().find(|intent| intent.name == asked.intent) else {
+            return Vec::new();
+        };
         let mut thoughts = Vec::new();
         let say = match outcome {
             Outcome::Done(_) => {

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex};
 use antiphon::clock::{Rate, Tick};
 use antiphon::config;
 use antiphon::id::{ItemId, LaneId};
-use antiphon::journal::{CODEC, Header, Journal, Scribe};
+use antiphon::journal::{Header, Journal, Scribe};
 use antiphon::model::tone::Tone;
 use antiphon::model::virtual_time::{VirtualEar, VirtualMouth};
 use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser, render};
 use antiphon::pcm::{resample, wav};
 use antiphon::seed::Seed;
 use antiphon::session::Session;
-use antiphon::session::checkpoint::{BUILD, Checkpoint};
+use antiphon::session::checkpoint::Checkpoint;
 use antiphon::session::event::Event;
 use antiphon::session::input::{Inbound, Input};
 use antiphon::session::output::{Effect, Output};
@@ -315,14 +315,7 @@ impl Stage {
         edges.push(Box::new(Hanging { edge: mouth, voice, mute: BTreeSet::new() }));
         let session = Session::new(&plan, seed);
         let tools = VirtualTools::new(tools, Latency::Declared, len, "scene".to_owned());
-        let scribe = Scribe::new(&Header {
-            build: BUILD.to_owned(),
-            codec: CODEC.to_owned(),
-            config: serde_json::to_string(&plan.config).unwrap(),
-            seed,
-            virtual_time: true,
-            started_ms: None,
-        });
+        let scribe = Scribe::new(&Header::new(&plan, seed));
         Slot::new(plan, session, edges, Box::new(tools), Some(scribe))
     }
 }

@@ -1,0 +1,174 @@
+//! The journal of a call that is held: whether there is one, where it lies, and what is missing in it.
+//!
+//! A place that somebody names on the command line must be writable, or the call does not begin. In a
+//! folder of the configuration's, the call is held whatever happens there: the session is told.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use crate::config::JournalMode;
+use crate::host::archive;
+use crate::host::ink::{Ink, Loss};
+use crate::host::pace::wall_ms;
+use crate::journal::{Header, Mode, Scribe};
+use crate::record::Folder;
+use crate::record::stamp::rfc3339;
+use crate::session::input::Inbound;
+use crate::session::plan::Plan;
+use crate::slot::Slot;
+
+/// The name of a journal beside the other files of a call.
+pub(super) const BESIDE: &str = "journal.antiphon";
+
+/// What a journal is to be of.
+pub(super) struct About<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) out: &'a Path,
+    /// The file named on the command line.
+    pub(super) named: Option<&'a Path>,
+    pub(super) seed: u64,
+    pub(super) virtual_time: bool,
+}
+
+/// A journal under way.
+pub(super) struct Journalled {
+    /// For the slot.
+    pub(super) scribe: Option<Scribe>,
+    ink: Option<(PathBuf, Ink)>,
+    /// Why there is none although there should be, before the session knows.
+    trouble: Option<String>,
+    /// Ticks of a journal that could not even begin.
+    missing: Option<Loss>,
+}
+
+/// Opens a journal and the folder of a call's other files. If something cannot be opened that was
+/// asked for by name, all is left as it was.
+pub(super) fn open(
+    about: &About<'_>,
+    folder: impl FnOnce() -> Result<Folder, Failure>,
+) -> Result<(Folder, Journalled), Failure> {
+    let config = &about.plan.config;
+    let mode = match config.journal {
+        JournalMode::Off if about.named.is_none() => None,
+        JournalMode::Off | JournalMode::Full => Some(Mode::Full),
+        JournalMode::Events => Some(Mode::Events),
+    };
+    let beside = about.out.join(BESIDE);
+    let archive = config.journals.folder.as_ref().filter(|_| about.named.is_none());
+    let Some(mode) = mode else {
+        let folder = folder()?;
+        forget(&beside)?;
+        return Ok((folder, Journalled::none()));
+    };
+    let started_ms = wall_ms();
+    let scribe = Some(Scribe::new(&Header {
+        virtual_time: about.virtual_time,
+        started_ms: (!about.virtual_time).then_some(started_ms),
+        mode,
+        ..Header::new(about.plan, about.seed)
+    }));
+    if let Some(archive) = archive {
+        let folder = folder()?;
+        forget(&beside)?;
+        let journalled = archived(Path::new(archive), about.plan, started_ms, scribe);
+        return Ok((folder, journalled));
+    }
+    let path = about.named.map_or(beside, Path::to_owned);
+    // What may be refused comes first, but for a new file in a folder that may have to be made.
+    let is_new = !path.exists();
+    let early = !(is_new && path.parent() == Some(about.out));
+    let early = early.then(|| ink(&path)).transpose()?;
+    let folder = folder().inspect_err(|_| {
+        if early.is_some() && is_new {
+            // It is empty, and what is told is why.
+            std::fs::remove_file(&path).ok();
+        }
+    })?;
+    let ink = early.map_or_else(|| ink(&path), Ok)?;
+    Ok((folder, Journalled { scribe, ink: Some((path, ink)), ..Journalled::none() }))
+}
+
+/// The journal of an earlier call does not belong to the other files any more, which are overwritten.
+fn forget(beside: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::input(format!(
+            "{}: the journal of an earlier call cannot be removed: {error}; name another folder",
+            beside.display()
+        ))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn archived(folder: &Path, plan: &Plan, now_ms: u64, scribe: Option<Scribe>) -> Journalled {
+    let pruned = archive::prune(folder, &plan.config.journals);
+    for trouble in pruned.troubles {
+        eprintln!("journals: not removed: {trouble}");
+    }
+    let moment = rfc3339(now_ms);
+    let moment: String =
+        moment.iter().map(|&b| char::from(b)).filter(|c| !matches!(c, '-' | ':')).collect();
+    match archive::open(folder, &plan.config.name, &moment) {
+        Ok(ink) => Journalled { scribe, ink: Some(ink), ..Journalled::none() },
+        Err(error) => {
+            let cause = format!("{}: {error}", folder.display());
+            let missing = Some(Loss { ticks: 0, cause: cause.clone() });
+            Journalled { trouble: Some(cause), missing, ..Journalled::none() }
+        }
+    }
+}
+
+fn ink(path: &Path) -> Result<Ink, Failure> {
+    Ink::create(path).map_err(|error| {
+        let shown = path.display();
+        Failure::input(format!(
+            "{shown}: the journal cannot be written: {error}; choose another place"
+        ))
+    })
+}
+
+impl Journalled {
+    const fn none() -> Self {
+        Self { scribe: None, ink: None, trouble: None, missing: None }
+    }
+
+    /// Tells the session what is known before its first tick.
+    pub(super) fn announce(&mut self, slot: &mut Slot) {
+        if let Some(cause) = self.trouble.take() {
+            slot.announce(Inbound::JournalLost { cause });
+        }
+    }
+
+    /// Hands over what a tick has written; never waits.
+    pub(super) fn flow(&mut self, slot: &mut Slot) {
+        self.count();
+        let Some((_, ink)) = &mut self.ink else { return };
+        let cause = slot.scribe().and_then(|scribe| ink.flow(scribe));
+        if let Some(cause) = cause {
+            slot.announce(Inbound::JournalLost { cause });
+        }
+    }
+
+    /// Hands over what is written once it is more than `bytes`, and waits for the disk.
+    pub(super) fn flow_waiting(&mut self, slot: &mut Slot, bytes: usize) {
+        self.count();
+        let Some((_, ink)) = &mut self.ink else { return };
+        let scribe = slot.scribe().filter(|scribe| scribe.waiting() > bytes);
+        if let Some(cause) = scribe.and_then(|scribe| ink.flow_waiting(scribe)) {
+            slot.announce(Inbound::JournalLost { cause });
+        }
+    }
+
+    fn count(&mut self) {
+        if let Some(missing) = &mut self.missing {
+            missing.ticks += 1;
+        }
+    }
+
+    /// Closes the file: where it is, and what is missing in it.
+    pub(super) fn finish(self) -> (Option<PathBuf>, Option<Loss>) {
+        match self.ink {
+            Some((path, ink)) => (Some(path), ink.finish()),
+            None => (None, self.missing),
+        }
+    }
+}

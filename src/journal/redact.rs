@@ -1,0 +1,88 @@
+//! A journal without what was said: to hand to somebody who may know when, but not what.
+//!
+//! Audio, texts, names of participants, arguments and values of tools go; ticks, digests, who spoke
+//! when, which intent was understood, which tool was called, how it ended, and who handed over to whom
+//! stay. The configuration stays as well: it is the operator's, and holds nothing of the call.
+//!
+//! **Invariant:** what is left of an event is a number, a name from the configuration, or one of a few
+//! fixed words.
+
+use super::{Header, Journal, Mode, Scribe, Sealed};
+use crate::session::event::{EndReason, Event, EventKind};
+use crate::session::input::Input;
+use crate::tool::{Failure, Json, Outcome};
+
+/// The bytes of a journal without audio and text.
+#[must_use]
+pub fn redact(journal: &Journal) -> Vec<u8> {
+    let mut header = Header { mode: Mode::Redacted, ..journal.header.clone() };
+    if let Some(fork) = &mut header.fork {
+        fork.of.clear();
+    }
+    let mut scribe = Scribe::new(&header);
+    let mut changes = journal.changes.iter().peekable();
+    for (at, entry) in journal.ticks.iter().enumerate() {
+        while let Some(change) = changes.next_if(|change| change.before <= at) {
+            scribe.changed(&change.config);
+        }
+        let events: Vec<Event> = entry
+            .outcomes
+            .events
+            .iter()
+            .map(|event| Event { kind: redacted(&event.kind), ..event.clone() })
+            .collect();
+        let digest = entry.outcomes.digest;
+        scribe.arrived(&Input { tick: entry.input.tick, ..Input::default() });
+        scribe.sealed(Sealed { called: &[], events: &events, digest });
+        if journal.diverged == Some(entry.input.tick) {
+            scribe.diverged();
+        }
+    }
+    let mut bytes = Vec::new();
+    scribe.take(&mut bytes);
+    bytes
+}
+
+/// An event without what was said in it.
+fn redacted(kind: &EventKind) -> EventKind {
+    let mut kind = kind.clone();
+    match &mut kind {
+        EventKind::UserJoined { name: text, .. }
+        | EventKind::UserTranscript { text, .. }
+        | EventKind::UserMessage { text, .. }
+        | EventKind::UserBackchannel { text, .. }
+        | EventKind::AgentMessage { text, .. }
+        | EventKind::RecogniserFailed { cause: text, .. }
+        | EventKind::SynthesiserFailed { cause: text, .. }
+        | EventKind::JournalLost { cause: text }
+        | EventKind::SessionEnded { reason: EndReason::HungUp(text) } => text.clear(),
+        EventKind::AgentInterrupted { spoken, unspoken, .. } => {
+            spoken.clear();
+            unspoken.clear();
+        }
+        EventKind::ToolCalled { arguments, .. } => *arguments = Json::default(),
+        EventKind::ToolResult { outcome, .. } => match outcome {
+            Outcome::Done(value) => *value = Json::default(),
+            Outcome::Failed(Failure { message, .. }) => message.clear(),
+        },
+        // What caused a hand-over is named as the configuration names it.
+        EventKind::TransitionExecuted { .. }
+        | EventKind::TransitionRefused { .. }
+        | EventKind::SessionEnded { reason: EndReason::AgentEnded | EndReason::MaxLength }
+        | EventKind::SessionCreated { .. }
+        | EventKind::UserLeft { .. }
+        | EventKind::UserSpeechStarted { .. }
+        | EventKind::UserSpeechStopped { .. }
+        | EventKind::UserAway
+        | EventKind::UserReturned
+        | EventKind::AgentStarted { .. }
+        | EventKind::AgentSpeechStarted { .. }
+        | EventKind::AgentSpeechFinished { .. }
+        | EventKind::AgentResumed
+        | EventKind::ToolDeferred { .. }
+        | EventKind::ToolUnexpected { .. }
+        | EventKind::TickSkipped { .. }
+        | EventKind::LimitReached { .. } => {}
+    }
+    kind
+}

@@ -1,0 +1,242 @@
+//! What a recording knows: which answer came to which question, and after how long.
+//!
+//! A question is a call of a tool, a text for a synthesiser, or an utterance for a recogniser. Two
+//! questions are the same if their names and arguments are, and each has been asked equally often:
+//!
+//! | question | name and arguments |
+//! |---|---|
+//! | a call | the tool and the JSON of its arguments |
+//! | a text | the voice and the words |
+//! | an utterance | the lane, the tick in which it was noticed, and how much voice it had: participants are recorded, so that this is the same sound |
+//!
+//! **Invariant:** an answer is given at most as often as it was recorded.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Tick;
+use crate::id::{CallId, ItemId, LaneId, UtteranceId};
+use crate::journal::{Journal, Transcode};
+use crate::pcm::Clip;
+use crate::session::event::EventKind;
+use crate::session::input::Inbound;
+use crate::session::output::{Effect, Output};
+use crate::tool::{Called, Outcome, ToolCall};
+
+use super::player::{NotReplayable, Player};
+
+/// What came of a text: pieces of audio, or a failure, each so many ticks after it was asked for.
+pub(super) type Spoken = Vec<(u64, Sound)>;
+
+/// A piece of audio, or none.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Sound {
+    Piece(Clip, bool),
+    Failed(String),
+}
+
+/// What a recogniser said of an utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Words {
+    Text { text: String, confidence: f32, last: bool },
+    Failed(String),
+}
+
+/// An utterance, and what was made of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard {
+    /// While it was open, so many ticks after it was noticed.
+    pub(super) early: Vec<(u64, Words)>,
+    /// How much voice it had in milliseconds, where its end was told, and what was made of it after its
+    /// end, so many ticks later.
+    pub(super) late: Option<(Option<u64>, Vec<(u64, Words)>)>,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer {
+    /// It was done within its tick.
+    AtOnce(Outcome),
+    /// A worker had it, and answered so many ticks later.
+    Later(u64, Outcome),
+    /// A worker had it, and never answered.
+    Never,
+}
+
+/// Everything that a recording knows.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    calls: BTreeMap<(String, String), Vec<Answer>>,
+    texts: BTreeMap<(String, String), Vec<Spoken>>,
+    utterances: BTreeMap<(LaneId, Tick), Heard>,
+}
+
+/// Questions that have been asked so far, each by how often.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    calls: BTreeMap<(String, String), usize>,
+    texts: BTreeMap<(String, String), usize>,
+}
+
+fn call_key(call: &ToolCall) -> (String, String) {
+    (call.name.clone(), call.arguments.0.to_string())
+}
+
+fn next(asked: &mut BTreeMap<(String, String), usize>, key: &(String, String)) -> usize {
+    let count = asked.entry(key.clone()).or_default();
+    *count += 1;
+    *count - 1
+}
+
+impl Memory {
+    /// Steps a recording from its beginning to its end, and remembers.
+    ///
+    /// # Errors
+    /// The journal cannot be stepped.
+    pub(super) fn of(
+        journal: &Journal,
+        transcode: Option<Box<dyn Transcode>>,
+    ) -> Result<Self, NotReplayable> {
+        let mut player = Player::new(journal, transcode)?;
+        let mut learning = Learning::default();
+        while let Some(entry) = player.tick()? {
+            let now = entry.input.tick;
+            learning.answers(now, &entry.input.inbound);
+            learning.questions(now, player.output(), &entry.outcomes.called);
+        }
+        Ok(learning.memory)
+    }
+
+    pub(super) fn call(&self, asked: &mut Asked, call: &ToolCall) -> Option<&Answer> {
+        let key = call_key(call);
+        let at = next(&mut asked.calls, &key);
+        self.calls.get(&key)?.get(at)
+    }
+
+    pub(super) fn text(&self, asked: &mut Asked, voice: &str, text: &str) -> Option<&Spoken> {
+        let key = (voice.to_owned(), text.to_owned());
+        let at = next(&mut asked.texts, &key);
+        self.texts.get(&key)?.get(at)
+    }
+
+    /// What was made of an utterance that was noticed at this tick.
+    pub(super) fn utterance(&self, lane: LaneId, noticed: Tick) -> Option<&Heard> {
+        self.utterances.get(&(lane, noticed))
+    }
+}
+
+/// A recording while it is being learnt: who waits for which answer.
+#[derive(Debug, Default)]
+struct Learning {
+    memory: Memory,
+    calls: BTreeMap<CallId, (Tick, (String, String), usize)>,
+    items: BTreeMap<ItemId, (Tick, (String, String), usize)>,
+    utterances: BTreeMap<(LaneId, UtteranceId), Listened>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Listened {
+    noticed: Tick,
+    ended: Option<Tick>,
+}
+
+impl Learning {
+    fn answers(&mut self, now: Tick, inbound: &[Inbound]) {
+        for value in inbound {
+            match value {
+                Inbound::ToolResult { call, outcome } => {
+                    let Some((since, key, at)) = self.calls.remove(call) else { continue };
+                    if let Some(answers) = self.memory.calls.get_mut(&key) {
+                        answers[at] = Answer::Later(now.since(since), outcome.clone());
+                    }
+                }
+                Inbound::Speech { item, pcm, last } => {
+                    self.sound(now, *item, Sound::Piece(pcm.clone(), *last));
+                }
+                Inbound::SynthesiserFailed { item, cause } => {
+                    self.sound(now, *item, Sound::Failed(cause.clone()));
+                }
+                Inbound::Transcript { lane, utterance, text, confidence, last } => {
+                    let (text, confidence, last) = (text.clone(), *confidence, *last);
+                    self.words(now, (*lane, *utterance), Words::Text { text, confidence, last });
+                }
+                Inbound::RecogniserFailed { lane, utterance, cause } => {
+                    self.words(now, (*lane, *utterance), Words::Failed(cause.clone()));
+                }
+                Inbound::Joined { .. }
+                | Inbound::Left { .. }
+                | Inbound::Audio { .. }
+                | Inbound::UserText { .. }
+                | Inbound::JournalLost { .. }
+                | Inbound::HangUp { .. } => {}
+            }
+        }
+    }
+
+    fn sound(&mut self, now: Tick, item: ItemId, sound: Sound) {
+        let Some((since, key, at)) = self.items.get(&item) else { return };
+        if let Some(spoken) = self.memory.texts.get_mut(key) {
+            spoken[*at].push((now.since(*since), sound));
+        }
+    }
+
+    fn words(&mut self, now: Tick, of: (LaneId, UtteranceId), words: Words) {
+        let Some(Listened { noticed, ended }) = self.utterances.get(&of) else { return };
+        let Some(heard) = self.memory.utterances.get_mut(&(of.0, *noticed)) else { return };
+        match (ended, &mut heard.late) {
+            (Some(ended), Some((_, late))) => late.push((now.since(*ended), words)),
+            _ => heard.early.push((now.since(*noticed), words)),
+        }
+    }
+
+    fn questions(&mut self, now: Tick, out: &Output, called: &[(CallId, Called)]) {
+        for call in &out.calls {
+            let key = call_key(call);
+            let answers = self.memory.calls.entry(key.clone()).or_default();
+            let recorded = called.iter().find(|(id, _)| *id == call.id).map(|(_, called)| called);
+            answers.push(match recorded {
+                Some(Called::Done(outcome)) => Answer::AtOnce(outcome.clone()),
+                Some(Called::Submitted) | None => Answer::Never,
+            });
+            self.calls.insert(call.id, (now, key, answers.len() - 1));
+        }
+        for event in &out.events {
+            if let EventKind::UserSpeechStarted { lane, utterance, .. } = event.kind {
+                self.memory.utterances.insert((lane, now), Heard::default());
+                self.utterances.insert((lane, utterance), Listened { noticed: now, ended: None });
+            }
+        }
+        for effect in &out.effects {
+            match effect {
+                Effect::Speak { item, text, voice, .. } => {
+                    let key = (voice.clone(), text.clone());
+                    let spoken = self.memory.texts.entry(key.clone()).or_default();
+                    spoken.push(Vec::new());
+                    self.items.insert(*item, (now, key, spoken.len() - 1));
+                }
+                Effect::ListenEnd { lane, utterance } => {
+                    let Some(listened) = self.utterances.get_mut(&(*lane, *utterance)) else {
+                        continue;
+                    };
+                    listened.ended = Some(now);
+                    let noticed = (*lane, listened.noticed);
+                    if let Some(heard) = self.memory.utterances.get_mut(&noticed) {
+                        heard.late = Some((voiced_ms(out, *lane, *utterance), Vec::new()));
+                    }
+                }
+                Effect::Listen { .. } | Effect::ListenDrop { .. } | Effect::SpeakDrop { .. } => {}
+            }
+        }
+    }
+}
+
+/// How much voice an utterance had that ends in this tick; none if its participant has left.
+pub(super) fn voiced_ms(out: &Output, lane: LaneId, utterance: UtteranceId) -> Option<u64> {
+    out.events.iter().find_map(|event| match event.kind {
+        EventKind::UserSpeechStopped { lane: of, utterance: id, voiced_ms }
+            if (of, id) == (lane, utterance) =>
+        {
+            Some(voiced_ms)
+        }
+        _ => None,
+    })
+}
