@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::diff::DiffArgs;
+use super::fork::ForkArgs;
+use super::journal::JournalCommand;
+use super::timeline::TimelineArgs;
+
 /// A real-time voice agent gateway.
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true)]
@@ -20,6 +25,15 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Steps a recorded call again and compares every tick.
     Replay(ReplayArgs),
+    /// Continues a recorded call from one of its ticks on other settings.
+    Fork(ForkArgs),
+    /// Puts two calls side by side, tick by tick.
+    Diff(DiffArgs),
+    /// Tells a call as text, tick by tick.
+    Timeline(TimelineArgs),
+    /// Looks into journals.
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Checks a configuration.
     Check(CheckArgs),
 }

@@ -10,13 +10,18 @@ mod args;
 mod call;
 mod check;
 mod demo;
+mod diff;
 mod engines;
 mod failure;
+mod fork;
+mod journal;
 mod journalled;
 mod load;
+mod moment;
 mod replay;
 mod run;
 mod summary;
+mod timeline;
 mod view;
 
 use std::process::ExitCode;
@@ -74,6 +79,10 @@ impl App {
             Command::Demo(args) => demo::demo(&args, self.tools),
             Command::Run(args) => run::run(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
+            Command::Fork(args) => fork::fork(&args, self.tools),
+            Command::Diff(args) => diff::diff(&args),
+            Command::Timeline(args) => timeline::timeline(&args),
+            Command::Journal(command) => journal::journal(&command),
             Command::Check(args) => check::check(&args, self.tools),
         }
     }

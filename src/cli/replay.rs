@@ -49,7 +49,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(code))
 }
 
-fn replayed(journal: &Journal) -> Result<Replayed, NotReplayable> {
+pub(super) fn replayed(journal: &Journal) -> Result<Replayed, NotReplayable> {
     let Header { build, codec, .. } = &journal.header;
     if build != BUILD {
         return Ok(Replayed::Incompatible { build: build.clone() });

@@ -125,6 +125,41 @@ impl fmt::Display for WavError {
 /// # Errors
 /// A [`WavError`] when nothing can be played; a file cut short is no error but [`Wav::truncated`].
 pub fn read(bytes: &[u8]) -> Result<Wav, WavError> {
+    let Opened { format, audio, promised } = open(bytes)?;
+    let expected_frames = promised / format.frame_len() as u64;
+    let got_frames = (audio.len() / format.frame_len()) as u64;
+    Ok(Wav {
+        rate_hz: format.rate_hz,
+        channels: format.channels,
+        pcm: audio.chunks_exact(format.frame_len()).map(|frame| format.mono(frame)).collect(),
+        truncated: (got_frames < expected_frames)
+            .then_some(Truncated { expected_frames, got_frames }),
+    })
+}
+
+/// Reads the first two channels of a file apart; of a file with one, both are that one.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_sides(bytes: &[u8]) -> Result<[Vec<i16>; 2], WavError> {
+    let Opened { format, audio, .. } = open(bytes)?;
+    let len = format.samples.len();
+    let second = if format.channels == 1 { 0 } else { len };
+    Ok([0, second].map(|at| {
+        let frames = audio.chunks_exact(format.frame_len());
+        frames.map(|frame| rounded(format.samples.widen(&frame[at..at + len]))).collect()
+    }))
+}
+
+/// A file's audio, and how to read it.
+struct Opened<'b> {
+    format: Format,
+    audio: &'b [u8],
+    /// How many bytes of audio the file claims to have.
+    promised: u64,
+}
+
+fn open(bytes: &[u8]) -> Result<Opened<'_>, WavError> {
     let riff = match bytes {
         [] => return Err(WavError::Empty),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', riff @ ..] => riff,
@@ -151,20 +186,12 @@ pub fn read(bytes: &[u8]) -> Result<Wav, WavError> {
     }
     let format = format.ok_or(WavError::MissingFmt)?;
     let (promised, audio) = data.ok_or(WavError::MissingData)?;
-    let frame_len = format.samples.len() * usize::from(format.channels);
-    let expected_frames = promised / frame_len as u64;
-    let got_frames = (audio.len() / frame_len) as u64;
+    let got_frames = (audio.len() / format.frame_len()) as u64;
     if got_frames == 0 {
         return Err(WavError::NoAudio);
     }
     check_length(got_frames, format.rate_hz)?;
-    Ok(Wav {
-        rate_hz: format.rate_hz,
-        channels: format.channels,
-        pcm: audio.chunks_exact(frame_len).map(|frame| format.mono(frame)).collect(),
-        truncated: (got_frames < expected_frames)
-            .then_some(Truncated { expected_frames, got_frames }),
-    })
+    Ok(Opened { format, audio, promised })
 }
 
 fn check_length(frames: u64, rate_hz: u32) -> Result<(), WavError> {
@@ -262,12 +289,21 @@ impl Format {
         Ok(Self { channels, rate_hz, samples })
     }
 
+    /// Bytes of a frame of all channels.
+    fn frame_len(self) -> usize {
+        self.samples.len() * usize::from(self.channels)
+    }
+
     /// The average of one frame's channels.
     fn mono(self, frame: &[u8]) -> i16 {
         let sum: i64 = frame.chunks_exact(self.samples.len()).map(|s| self.samples.widen(s)).sum();
-        let mean = sum.div_euclid(i64::from(self.channels));
-        ((mean + 0x8000) >> 16).clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
+        rounded(sum.div_euclid(i64::from(self.channels)))
     }
+}
+
+/// A sample of 32 bits in 16, rounded half up.
+fn rounded(wide: i64) -> i16 {
+    ((wide + 0x8000) >> 16).clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }
 
 impl Samples {
@@ -447,6 +483,8 @@ mod tests {
             [100_i16, 201, i16::MIN, i16::MIN].iter().flat_map(|s| s.to_le_bytes()).collect();
         let wav = read(&file(1, 16, 2, 8_000, &audio)).expect("stereo");
         assert_eq!((wav.channels, wav.pcm), (2, vec![151, i16::MIN]));
+        let sides = read_sides(&bytes).unwrap();
+        assert_eq!(sides, [vec![100, i16::MIN], vec![201, i16::MIN]]);
         assert_eq!(pcm(&file(1, 16, 4, 8_000, &audio)), [-16_309]);
         assert_eq!(pcm(&file(1, 8, 8, 8_000, &[129; 8])), [256]);
     }

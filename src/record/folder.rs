@@ -29,6 +29,9 @@ const SILENCE_MS_MAX: u32 = 60_000;
 /// Files that are written as the call goes on, in the order of [`Folder`]'s fields.
 const RUNNING: [&str; 4] = ["conversation.wav", "events.jsonl", "ticks.jsonl", "timing.jsonl"];
 
+/// What the call ran on: there from the start.
+const CONFIG: &str = super::written::CONFIG;
+
 const TRANSCRIPT: &str = "transcript.json";
 const METRICS: &str = "metrics.json";
 
@@ -104,6 +107,10 @@ impl Folder {
                 return Err(error);
             }
         };
+        if let Some(trouble) = put_json(dir, CONFIG, &plan.config) {
+            let cause = io::Error::other(trouble);
+            return Err(FolderError { path: dir.join(CONFIG), cause });
+        }
         let [wav, events, ticks, timing] = files.map(|file| BufWriter::with_capacity(BUFFER, file));
         let wav = WavWriter::new(wav, plan.rate.hz(), 2)
             .map_err(|cause| FolderError { path: dir.join(RUNNING[0]), cause })?;
@@ -234,8 +241,8 @@ impl Made {
             dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
         self.dirs = missing.map(Path::to_owned).collect();
         fs::create_dir_all(dir).map_err(at(dir))?;
-        for name in [TRANSCRIPT, METRICS] {
-            // They come at the end: whether they can is asked now.
+        for name in [CONFIG, TRANSCRIPT, METRICS] {
+            // They come later: whether they can is asked now.
             self.file(dir.join(name)).map(drop)?;
         }
         let [wav, events, ticks, timing] = RUNNING.map(|name| self.file(dir.join(name)));
@@ -243,7 +250,7 @@ impl Made {
         for (file, name) in files.iter().zip(RUNNING) {
             file.set_len(0).map_err(at(&dir.join(name)))?;
         }
-        for name in [TRANSCRIPT, METRICS] {
+        for name in [CONFIG, TRANSCRIPT, METRICS] {
             let path = dir.join(name);
             fs::remove_file(&path).map_err(at(&path))?;
         }

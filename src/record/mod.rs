@@ -7,12 +7,16 @@
 //! timing.jsonl       what was measured about each tick, and inline calls beyond their budget
 //! transcript.json    who said what, from when to when
 //! metrics.json       counts and latencies; the keys are those of METRICS_KEYS
+//! config.json        the configuration that the call ran on
 //! ```
 //!
 //! A [`Folder`] takes the [`Output`] of each tick, in virtual time on the thread that steps, in real
 //! time on a [thread of its own](FolderThread). A [`Tally`] gives the metrics alone, to who wants no
 //! files. The first four files are written as the call goes on, and to the disk's cache once a second: a
-//! killed process leaves a recording that plays, and whole lines. The last two are there at the end.
+//! killed process leaves a recording that plays, and whole lines. The next two are there at the end.
+//!
+//! A call is read again by a [`Recount`](recount::Recount), told as text by a
+//! [`Timeline`](timeline::Timeline), and put beside another by [`compare`](compare::compare).
 //!
 //! Ticks that were jumped over have no line, since nothing happened in them; the recording is silent
 //! for so long, and stays in time.
@@ -21,14 +25,18 @@
 //! `wall_clock_duration_seconds` of a live run. All else comes from ticks: the same run in virtual time
 //! gives the same bytes.
 
+pub mod compare;
 mod folder;
 pub mod metrics;
+pub mod recount;
 pub mod stamp;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod ticks;
+pub mod timeline;
 mod turns;
+mod written;
 
 pub use crate::host::tools::Overrun;
 pub use folder::{Folder, FolderError};

@@ -1,0 +1,48 @@
+//! `antiphon timeline`: a call as text.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::failure::Failure;
+use super::moment::Moment;
+use super::view::line;
+use crate::record::recount::Recount;
+use crate::record::timeline::Timeline;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: antiphon timeline out/demo --from 77s --to 1:24\n\n\
+                        A moment is a tick (4021) or a time (80.42s, 500ms, 1:20.4).")]
+pub(super) struct TimelineArgs {
+    /// The folder of a run, or a journal.
+    call: PathBuf,
+    /// The first moment.
+    #[arg(long, value_name = "TICK|TIME")]
+    from: Option<Moment>,
+    /// The moment before which it ends.
+    #[arg(long, value_name = "TICK|TIME")]
+    to: Option<Moment>,
+}
+
+pub(super) fn timeline(args: &TimelineArgs) -> Result<ExitCode, Failure> {
+    let timeline = told(&args.call)?;
+    let tick = |moment: Moment| moment.tick(timeline.tick_len()).0;
+    let range = args.from.map_or(0, tick)..args.to.map_or(u64::MAX, tick);
+    line(timeline.render(range).trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The timeline of a folder or journal; what it lacks is said aside.
+pub(super) fn told(call: &Path) -> Result<Timeline, Failure> {
+    let recount = Recount::open(call).map_err(|error| Failure::input(error.to_string()))?;
+    for lack in &recount.lacks {
+        eprintln!("{lack}");
+    }
+    let mut timeline = Timeline::new(&recount.plan);
+    if let Some(diverged) = recount.diverged {
+        timeline.diverge(diverged);
+    }
+    recount
+        .tell(|now, out, _| timeline.tick(now, out))
+        .map_err(|error| Failure::input(format!("{}: {error}", call.display())))?;
+    Ok(timeline)
+}

@@ -1,0 +1,386 @@
+//! A call as text: one rendering of ticks, for terminals, failing tests, comparisons and documents.
+//!
+//! ```text
+//! shop, 20 ms ticks, 0.00 s to 9.98 s
+//!
+//!   0.0 s             5.0 s
+//!   ann   ..##+.........##..
+//!   agent .....####+.........
+//!
+//!    0.00 s    0  --  session.created        desk begins
+//!    0.20 s   10  u-  user.speech_started    ann
+//!    2.06 s  103  -a  agent.speech_started   item-0
+//! ```
+//!
+//! First comes who is heard when: a character a column, `#` for at least half of it, `+` for some, `.`
+//! for none. Then each event has a line: when, in which tick, who is heard in it (`u` a participant, `a`
+//! the agent), its name, and what it says. From the tick on in which a fork went another way, lines begin
+//! with `~`.
+//!
+//! **Invariant:** equal outputs give equal text; nothing measured is in it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use crate::clock::{Tick, TickLen};
+use crate::id::{ItemId, LaneId};
+use crate::session::event::{CutCause, Event, EventKind};
+use crate::session::output::Output;
+use crate::session::plan::Plan;
+use crate::tool::Outcome;
+
+/// Columns of the strip at most: with the names before them they fit a terminal of 100.
+const COLUMNS: u64 = 80;
+
+/// Characters of a text in a line at most; what is longer is cut in the middle of nothing worse.
+const TEXT_MAX: usize = 90;
+
+/// The column in which what an event says begins, after its name.
+const NAME: usize = 24;
+
+/// A call, tick by tick, as it can be told.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    name: String,
+    len: TickLen,
+    moments: Vec<Moment>,
+    names: BTreeMap<LaneId, String>,
+    /// Who says what, of all items.
+    items: BTreeMap<ItemId, (String, String)>,
+    diverged: Option<Tick>,
+}
+
+/// A tick.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Moment {
+    /// Which.
+    pub tick: Tick,
+    /// Whether a participant is heard in it.
+    pub user: bool,
+    /// Whether the agent is heard in it.
+    pub agent: bool,
+    /// The lanes that are voiced in it, a bit each: lane 0 is the lowest.
+    pub lanes: u64,
+    /// What happened in it, a line each.
+    pub lines: Vec<Line>,
+}
+
+/// An event, told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its name.
+    pub name: String,
+    /// Numbers of things, which differ from call to call.
+    pub ids: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl Timeline {
+    /// A call of this plan, of which nothing is known yet.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            name: plan.config.name.clone(),
+            len: plan.len,
+            moments: Vec::new(),
+            names: BTreeMap::new(),
+            items: BTreeMap::new(),
+            diverged: None,
+        }
+    }
+
+    /// Takes what came of one tick.
+    pub fn tick(&mut self, now: Tick, out: &Output) {
+        let voiced = out.levels.iter().filter(|level| level.voiced && level.lane.0 < 64);
+        let lanes = voiced.fold(0, |lanes, level| lanes | 1 << level.lane.0);
+        let mut lines = Vec::with_capacity(out.events.len());
+        for event in &out.events {
+            self.note(event);
+            lines.push(self.line(&event.kind));
+        }
+        self.moments.push(Moment {
+            tick: now,
+            user: out.user_speech,
+            agent: out.agent_speech,
+            lanes,
+            lines,
+        });
+    }
+
+    /// From this tick on, the call went another way than the one that it was forked from.
+    pub fn diverge(&mut self, now: Tick) {
+        self.diverged.get_or_insert(now);
+    }
+
+    /// The ticks, in order.
+    #[must_use]
+    pub fn moments(&self) -> &[Moment] {
+        &self.moments
+    }
+
+    /// The length of a tick.
+    #[must_use]
+    pub const fn tick_len(&self) -> TickLen {
+        self.len
+    }
+
+    /// The name of the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this tick is after a fork has gone another way.
+    #[must_use]
+    pub fn is_counterfactual(&self, tick: Tick) -> bool {
+        self.diverged.is_some_and(|diverged| tick >= diverged)
+    }
+
+    /// The text of these ticks.
+    #[must_use]
+    pub fn render(&self, ticks: Range<u64>) -> String {
+        let shown: Vec<&Moment> =
+            self.moments.iter().filter(|moment| ticks.contains(&moment.tick.0)).collect();
+        let (Some(first), Some(last)) = (shown.first(), shown.last()) else {
+            return format!("{}: there are no ticks there\n", self.name);
+        };
+        let mut text = format!(
+            "{}, {} ms ticks, {} s to {} s\n",
+            self.name,
+            self.len.ms(),
+            seconds(self.len, first.tick),
+            seconds(self.len, last.tick.after(1)),
+        );
+        if let Some(diverged) = self.diverged {
+            let at = seconds(self.len, diverged);
+            let _ = writeln!(text, "~ counterfactual from {at} s (tick {diverged}) on");
+        }
+        text.push('\n');
+        self.strip(&shown, &mut text);
+        text.push('\n');
+        for moment in shown {
+            for line in &moment.lines {
+                self.put(moment, line, &mut text);
+            }
+        }
+        text
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.render(0..u64::MAX)
+    }
+
+    fn put(&self, moment: &Moment, line: &Line, text: &mut String) {
+        let mark = if self.is_counterfactual(moment.tick) { '~' } else { ' ' };
+        let at = seconds(self.len, moment.tick);
+        let (user, agent) = heard(moment);
+        let Line { name, ids, text: says } = line;
+        let gap = if ids.is_empty() || says.is_empty() { "" } else { "  " };
+        let row = format!(
+            "{mark}{at:>8} s {:>6}  {user}{agent}  {name:<NAME$}{says}{gap}{ids}",
+            moment.tick
+        );
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+
+    /// Who is heard when, in at most [`COLUMNS`] columns.
+    fn strip(&self, shown: &[&Moment], text: &mut String) {
+        let (Some(first), Some(last)) = (shown.first(), shown.last()) else { return };
+        let (from, to) = (first.tick.0, last.tick.0 + 1);
+        let span = (to - from).div_ceil(COLUMNS).max(1);
+        let columns = (to - from).div_ceil(span) as usize;
+        let width = self.names.values().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+        // A mark of time every ten columns, where there is room for it.
+        let mut scale = String::new();
+        for column in (0..columns).step_by(10) {
+            let at = format!("{} s", seconds(self.len, Tick(from + column as u64 * span)));
+            while scale.chars().count() < column {
+                scale.push(' ');
+            }
+            if scale.chars().count() == column {
+                scale.push_str(&at);
+                scale.push(' ');
+            }
+        }
+        let _ = writeln!(text, "  {:<width$} {}", "", scale.trim_end());
+        let mut row = |name: &str, is_heard: &dyn Fn(&Moment) -> bool| {
+            let mut counts = vec![0; columns];
+            for moment in shown {
+                counts[((moment.tick.0 - from) / span) as usize] += u64::from(is_heard(moment));
+            }
+            let marks = counts.iter().map(|&count| match count {
+                0 => '.',
+                count if count * 2 >= span => '#',
+                _ => '+',
+            });
+            let _ = writeln!(text, "  {name:<width$} {}", marks.collect::<String>());
+        };
+        if self.names.is_empty() {
+            row("users", &|moment| moment.user);
+        }
+        for (lane, name) in &self.names {
+            row(name, &|moment| lane.0 < 64 && moment.lanes >> lane.0 & 1 == 1);
+        }
+        row("agent", &|moment| moment.agent);
+    }
+
+    fn note(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::UserJoined { lane, name } => {
+                let name = if name.is_empty() { lane.to_string() } else { name.clone() };
+                self.names.insert(*lane, name);
+            }
+            EventKind::AgentMessage { item, agent, text } => {
+                self.items.insert(*item, (agent.clone(), text.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn who(&self, lane: LaneId) -> String {
+        self.names.get(&lane).cloned().unwrap_or_else(|| lane.to_string())
+    }
+
+    fn agent(&self, item: ItemId) -> &str {
+        self.items.get(&item).map_or("the agent", |(agent, _)| agent)
+    }
+
+    fn line(&self, kind: &EventKind) -> Line {
+        let json = serde_json::to_value(kind).unwrap_or_default();
+        let name = json.as_str().map(str::to_owned);
+        let key = || json.as_object().and_then(|object| object.keys().next().cloned());
+        let (ids, text) = self.told(kind);
+        Line { name: name.or_else(key).unwrap_or_default(), ids, text }
+    }
+
+    /// The numbers of an event, and what it says without them.
+    fn told(&self, kind: &EventKind) -> (String, String) {
+        let none = String::new;
+        match kind {
+            EventKind::SessionCreated { agent } => (none(), format!("{agent} begins")),
+            EventKind::SessionEnded { reason } => (none(), reason.to_string()),
+            EventKind::UserJoined { lane, name } => (lane.to_string(), name.clone()),
+            EventKind::UserLeft { lane } => (lane.to_string(), self.who(*lane)),
+            EventKind::UserSpeechStarted { lane, utterance, over_agent } => {
+                let over = if *over_agent { " over the agent" } else { "" };
+                (utterance.to_string(), format!("{}{over}", self.who(*lane)))
+            }
+            EventKind::UserSpeechStopped { lane, utterance, voiced_ms } => {
+                (utterance.to_string(), format!("{}, {voiced_ms} ms of voice", self.who(*lane)))
+            }
+            EventKind::UserTranscript { lane, utterance, text, confidence, last } => {
+                let who = self.who(*lane);
+                let sure =
+                    if *last { format!(", {confidence:.2} sure") } else { " …".to_owned() };
+                (utterance.to_string(), format!("{who}: {}{sure}", quoted(text)))
+            }
+            EventKind::UserMessage { turn, lane, text, intent, typed, .. } => {
+                let meant = intent.as_deref().unwrap_or("nothing known");
+                let typed = if *typed { " typed" } else { "" };
+                let who = self.who(*lane);
+                (turn.to_string(), format!("{who}{typed}: {} → {meant}", quoted(text)))
+            }
+            EventKind::UserBackchannel { lane, text } => {
+                (none(), format!("{}: {}, the agent goes on", self.who(*lane), quoted(text)))
+            }
+            EventKind::UserAway | EventKind::UserReturned => (none(), none()),
+            EventKind::AgentStarted { agent } => (none(), agent.clone()),
+            EventKind::AgentMessage { item, agent, text } => {
+                (item.to_string(), format!("{agent}: {}", quoted(text)))
+            }
+            EventKind::AgentSpeechStarted { item } | EventKind::AgentSpeechFinished { item } => {
+                (item.to_string(), self.agent(*item).to_owned())
+            }
+            EventKind::AgentInterrupted {
+                item,
+                cause,
+                since,
+                voiced_ms,
+                played_ms,
+                spoken,
+                ..
+            } => {
+                let agent = self.agent(*item);
+                let at = seconds(self.len, *since);
+                let why = match cause {
+                    CutCause::Voice => format!("by {voiced_ms} ms of voice since {at} s"),
+                    CutCause::Words => format!("by words, voice until {at} s"),
+                    CutCause::Text => "by typed text".to_owned(),
+                };
+                let heard = if *played_ms == 0 {
+                    "before a sound of it".to_owned()
+                } else {
+                    format!("after {played_ms} ms: {}", quoted_end(spoken))
+                };
+                (item.to_string(), format!("{agent} {why}, {heard}"))
+            }
+            EventKind::AgentResumed => (none(), "that was no interruption".to_owned()),
+            EventKind::ToolCalled { call, name, arguments, .. } => {
+                (call.to_string(), format!("{name}({})", cut(&arguments.0.to_string())))
+            }
+            EventKind::ToolDeferred { call, name } => (call.to_string(), name.clone()),
+            EventKind::ToolResult { call, name, outcome, after_ticks } => {
+                let came = match outcome {
+                    Outcome::Done(value) => cut(&value.0.to_string()),
+                    Outcome::Failed(failure) => format!("failed: {failure}"),
+                };
+                let after = self.len.span_ms(*after_ticks);
+                (call.to_string(), format!("{name} → {came} after {after} ms"))
+            }
+            EventKind::ToolUnexpected { call } => (call.to_string(), none()),
+            EventKind::TransitionExecuted { from, to, transition, cause } => {
+                (format!("transition {transition}"), format!("{from} → {to} because of {cause}"))
+            }
+            EventKind::TransitionRefused { from, to, cause, reason } => {
+                (none(), format!("{from} → {to} because of {cause}: {reason}"))
+            }
+            EventKind::RecogniserFailed { lane, utterance, cause } => {
+                (utterance.to_string(), format!("{}: {cause}", self.who(*lane)))
+            }
+            EventKind::SynthesiserFailed { item, cause } => (item.to_string(), cause.clone()),
+            EventKind::TickSkipped { count } => (none(), format!("{count} ticks")),
+            EventKind::JournalLost { cause } => (none(), cause.clone()),
+            EventKind::LimitReached { limit } => (none(), limit.clone()),
+        }
+    }
+}
+
+/// Who is heard in a tick.
+pub(super) const fn heard(moment: &Moment) -> (char, char) {
+    (if moment.user { 'u' } else { '-' }, if moment.agent { 'a' } else { '-' })
+}
+
+/// When a tick begins, in seconds.
+pub(super) fn seconds(len: TickLen, tick: Tick) -> String {
+    let ms = len.start_ms(tick);
+    format!("{}.{:02}", ms / 1_000, ms % 1_000 / 10)
+}
+
+/// A text on one line and not too long.
+fn cut(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(TEXT_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(TEXT_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn quoted(text: &str) -> String {
+    format!("“{}”", cut(text))
+}
+
+/// The end of a text that was cut off there.
+fn quoted_end(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= 40 {
+        return quoted(text);
+    }
+    let end: String = text.chars().skip(count - 40).collect();
+    format!("“…{}”", cut(&end))
+}
