@@ -95,13 +95,14 @@ impl Call {
         let early = !(is_new && journal.parent() == Some(&self.out));
         let early = early.then(|| ink(&journal)).transpose()?;
         let folder = Folder::create(&self.out, Arc::clone(&self.plan), self.fast);
-        let folder = folder.map_err(|error| {
+        let mut folder = folder.map_err(|error| {
             if early.is_some() && is_new {
                 // It is empty, and what is told is why.
                 std::fs::remove_file(&journal).ok();
             }
             Failure::input(error.to_string())
         })?;
+        folder.seeded(self.seed);
         Ok((folder, early.map_or_else(|| ink(&journal), Ok)?))
     }
 

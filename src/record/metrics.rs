@@ -47,6 +47,7 @@
 //! | `step_us.p99` | µs | its 99th percentile |
 //! | `step_us.p999` | µs | its 99.9th percentile |
 //! | `step_us.max` | µs | its largest value |
+//! | `counterfactual_from_tick` | tick | the first tick that goes another way than the recording it was forked from; null if none does |
 
 use std::collections::BTreeMap;
 
@@ -116,6 +117,11 @@ pub const METRICS_KEYS: &[(&str, &str, &str)] = &[
     ("step_us.p99", "µs", "its 99th percentile"),
     ("step_us.p999", "µs", "its 99.9th percentile"),
     ("step_us.max", "µs", "its largest value"),
+    (
+        "counterfactual_from_tick",
+        "tick",
+        "the first tick that goes another way than the recording it was forked from; null if none does",
+    ),
 ];
 
 /// The largest duration that is told apart: a minute, in nanoseconds.
@@ -149,6 +155,7 @@ pub struct Metrics {
     pub skipped_ticks: u64,
     pub lateness_us: Option<Durations>,
     pub step_us: Option<Durations>,
+    pub counterfactual_from_tick: Option<Tick>,
 }
 
 /// Latencies of a call, in milliseconds: exact, by nearest rank.
@@ -307,6 +314,11 @@ impl Tally {
             | EventKind::TransitionRefused { .. }
             | EventKind::LimitReached { .. } => {}
         }
+    }
+
+    /// From this tick on, the call goes another way than the recording that it was forked from.
+    pub const fn diverge(&mut self, from: Tick) {
+        self.counts.counterfactual_from_tick = Some(from);
     }
 
     /// The agent begins to say something.
