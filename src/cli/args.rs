@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use super::diff::DiffArgs;
 use super::fork::ForkArgs;
 use super::journal::JournalCommand;
+use super::report::ReportArgs;
 use super::timeline::TimelineArgs;
 
 /// A real-time voice agent gateway.
@@ -31,6 +32,8 @@ pub(super) enum Command {
     Diff(DiffArgs),
     /// Tells a call as text, tick by tick.
     Timeline(TimelineArgs),
+    /// Makes a page of a call, to look at and listen to.
+    Report(ReportArgs),
     /// Looks into journals.
     #[command(subcommand)]
     Journal(JournalCommand),

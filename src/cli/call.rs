@@ -96,8 +96,10 @@ impl Call {
             virtual_time: self.fast,
         };
         journalled::open(&about, || {
-            Folder::create(&self.out, Arc::clone(&self.plan), self.fast)
-                .map_err(|error| Failure::input(error.to_string()))
+            let folder = Folder::create(&self.out, Arc::clone(&self.plan), self.fast);
+            let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
+            folder.seeded(self.seed);
+            Ok(folder)
         })
     }
 
@@ -150,6 +152,7 @@ fn fast(
     });
     journal.flow_waiting(&mut slot, 0);
     let (place, loss) = journal.finish();
+    folder.journal_lost(lost(loss.as_ref()));
     finish(&call, &view, &ran.status, |end| folder.finish(end), place, loss)
 }
 
@@ -189,12 +192,17 @@ fn live(
             Glimpse::Status(tick, state) => view.status(tick, state),
         }
     }
-    let Ok(Ended { folder, journal, status }) = finished.recv() else {
+    let Ok(Ended { mut folder, journal, status }) = finished.recv() else {
         return Err(Failure::broken("the session's thread is gone"));
     };
     shard.stop();
     let (place, loss) = journal.finish();
+    folder.journal_lost(lost(loss.as_ref()));
     finish(&call, &view, &status, |end| folder.finish(end), place, loss)
+}
+
+fn lost(loss: Option<&Loss>) -> u64 {
+    loss.map_or(0, |loss| loss.ticks)
 }
 
 /// Says how a call went, and where everything is.

@@ -19,6 +19,7 @@ mod journalled;
 mod load;
 mod moment;
 mod replay;
+mod report;
 mod run;
 mod summary;
 mod timeline;
@@ -82,6 +83,7 @@ impl App {
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),
             Command::Timeline(args) => timeline::timeline(&args),
+            Command::Report(args) => report::report(&args),
             Command::Journal(command) => journal::journal(&command),
             Command::Check(args) => check::check(&args, self.tools),
         }

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** whatever has been written at any moment is a playable file. The header is brought
 //! up to date once per second of audio, so a killed process loses at most the last second from
-//! players that trust the header (the samples themselves are there).
+//! players that trust the header (the samples themselves are there). Marks come after the samples, so
+//! that a player which knows none plays the file alike.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -23,7 +24,14 @@ pub struct WavWriter<W: Write + Seek> {
     /// What the header on the sink says.
     header_data_len: u32,
     data_len_max: u32,
+    /// Frames with something to be said of them.
+    marks: Vec<(u32, String)>,
+    /// Bytes after the samples.
+    tail_len: u32,
 }
+
+/// Marks of a file at most: a few places, no log.
+const MARKS_MAX: usize = 16;
 
 impl<W: Write + Seek> WavWriter<W> {
     /// Begins a file of `channels` interleaved channels at `rate_hz` by writing its header.
@@ -50,6 +58,8 @@ impl<W: Write + Seek> WavWriter<W> {
             data_len: 0,
             header_data_len: 0,
             data_len_max: DATA_LEN_MAX - DATA_LEN_MAX % (2 * u32::from(channels)),
+            marks: Vec::new(),
+            tail_len: 0,
         };
         writer.write_header()?;
         Ok(writer)
@@ -100,6 +110,15 @@ impl<W: Write + Seek> WavWriter<W> {
         u64::from(self.data_len) / (2 * u64::from(self.channels))
     }
 
+    /// Marks the next frame with a label, which players and editors show as a cue point. It is written
+    /// by [`finish`](Self::finish); what is beyond 16 marks is not.
+    pub fn mark(&mut self, label: &str) {
+        if self.marks.len() < MARKS_MAX {
+            let frame = self.data_len / (2 * u32::from(self.channels));
+            self.marks.push((frame, label.to_owned()));
+        }
+    }
+
     /// Brings the header up to date and flushes the sink.
     ///
     /// # Errors
@@ -119,6 +138,12 @@ impl<W: Write + Seek> WavWriter<W> {
     /// # Errors
     /// The sink's.
     pub fn finish(mut self) -> io::Result<W> {
+        let tail = cue_chunks(&self.marks);
+        let fits = tail.len() <= (DATA_LEN_MAX - self.data_len) as usize;
+        if fits && !tail.is_empty() {
+            self.sink.write_all(&tail)?;
+            self.tail_len = tail.len() as u32;
+        }
         self.flush_header()?;
         Ok(self.sink)
     }
@@ -127,7 +152,8 @@ impl<W: Write + Seek> WavWriter<W> {
         let frame_len = 2 * self.channels;
         let mut header = [0; HEADER_LEN as usize];
         header[..4].copy_from_slice(b"RIFF");
-        header[4..8].copy_from_slice(&(self.data_len + HEADER_LEN - 8).to_le_bytes());
+        let riff_len = self.data_len + HEADER_LEN - 8 + self.tail_len;
+        header[4..8].copy_from_slice(&riff_len.to_le_bytes());
         header[8..16].copy_from_slice(b"WAVEfmt ");
         header[16..20].copy_from_slice(&16_u32.to_le_bytes());
         header[20..22].copy_from_slice(&1_u16.to_le_bytes());
@@ -142,6 +168,33 @@ impl<W: Write + Seek> WavWriter<W> {
         self.header_data_len = self.data_len;
         Ok(())
     }
+}
+
+/// The chunks `cue ` and `LIST` of type `adtl`, which editors agree on; nothing without marks.
+fn cue_chunks(marks: &[(u32, String)]) -> Vec<u8> {
+    if marks.is_empty() {
+        return Vec::new();
+    }
+    let chunk = |id: &[u8; 4], body: &[u8]| {
+        let mut bytes = id.to_vec();
+        bytes.extend((body.len() as u32).to_le_bytes());
+        bytes.extend(body);
+        // Chunks begin at even places.
+        bytes.extend(vec![0; body.len() % 2]);
+        bytes
+    };
+    let mut cues = (marks.len() as u32).to_le_bytes().to_vec();
+    let mut labels = b"adtl".to_vec();
+    for (n, (frame, label)) in (1_u32..).zip(marks) {
+        for word in [n, *frame, u32::from_le_bytes(*b"data"), 0, 0, *frame] {
+            cues.extend(word.to_le_bytes());
+        }
+        let mut body = n.to_le_bytes().to_vec();
+        body.extend(label.as_bytes());
+        body.push(0);
+        labels.extend(chunk(b"labl", &body));
+    }
+    [chunk(b"cue ", &cues), chunk(b"LIST", &labels)].concat()
 }
 
 #[cfg(test)]
@@ -178,6 +231,22 @@ mod tests {
         assert_eq!(writer.frames(), 2);
         let file = writer.finish().expect("memory takes everything").into_inner();
         assert_eq!(wav::read(&file).expect("a playable file").pcm, [1, 1]);
+    }
+
+    #[test]
+    fn a_marked_file_plays_alike_and_has_its_cue() {
+        let mut writer = WavWriter::new(Cursor::new(Vec::new()), 8_000, 2).expect("memory");
+        writer.write(&[3; 20]).expect("memory takes everything");
+        writer.mark("here");
+        writer.write(&[4; 20]).expect("memory takes everything");
+        let file = writer.finish().expect("memory takes everything").into_inner();
+        let wav = wav::read(&file).expect("a playable file");
+        assert_eq!((wav.pcm, wav.truncated), ([[3; 10], [4; 10]].concat(), None));
+        assert_eq!(file.len() - 8, u32::from_le_bytes([4, 5, 6, 7].map(|at| file[at])) as usize);
+        let tail = &file[44 + 80..];
+        assert_eq!(tail[..12], *b"cue \x1c\0\0\0\x01\0\0\0");
+        assert_eq!((&tail[16..20], &tail[32..36]), (&[10, 0, 0, 0][..], &[10, 0, 0, 0][..]));
+        assert_eq!(&tail[36..], b"LIST\x16\0\0\0adtllabl\x09\0\0\0\x01\0\0\0here\0\0");
     }
 
     #[test]

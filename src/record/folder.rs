@@ -10,11 +10,12 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::metrics::{Metrics, Tally};
-use super::ticks::{TickLines, number};
-use super::turns::Turns;
+use super::metrics::Metrics;
+use super::report::{SECONDS_MAX, Sound, Story};
+use super::ticks::{COUNTERFACTUAL, TickLines, number};
 use super::{Overrun, Timing};
 use crate::clock::Tick;
+use crate::host::pace::wall_ms;
 use crate::pcm::wav_writer::WavWriter;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
@@ -34,6 +35,10 @@ const CONFIG: &str = super::written::CONFIG;
 
 const TRANSCRIPT: &str = "transcript.json";
 const METRICS: &str = "metrics.json";
+const REPORT: &str = "report.html";
+
+/// Files that are there at the end.
+const FINAL: [&str; 3] = [TRANSCRIPT, METRICS, REPORT];
 
 /// Why there is no folder: what is wrong, where, and what to do.
 #[derive(Debug)]
@@ -86,8 +91,9 @@ pub struct Folder {
     timing: Lines,
     tick_lines: TickLines,
     line: Vec<u8>,
-    turns: Turns,
-    tally: Tally,
+    story: Story,
+    /// The first tick that goes another way than the recording it was forked from.
+    diverged: Option<Tick>,
     /// Ticks until the lines are flushed.
     flush_in: u64,
 }
@@ -114,40 +120,60 @@ impl Folder {
         let [wav, events, ticks, timing] = files.map(|file| BufWriter::with_capacity(BUFFER, file));
         let wav = WavWriter::new(wav, plan.rate.hz(), 2)
             .map_err(|cause| FolderError { path: dir.join(RUNNING[0]), cause })?;
+        let mut story = Story::new(Arc::clone(&plan));
+        if !virtual_time {
+            story.live_since(wall_ms());
+        }
         Ok(Self {
             dir: dir.to_owned(),
-            wav: Wav { writer: Some(wav), stereo: Vec::new(), next: Tick(0), trouble: None },
+            wav: Wav::new(wav),
             events: Lines::new(RUNNING[1], events),
             ticks: Lines::new(RUNNING[2], ticks),
             timing: Lines::new(RUNNING[3], timing),
             tick_lines: TickLines::new(&plan),
             line: Vec::with_capacity(1_024),
-            turns: Turns::new(&plan),
-            tally: Tally::new(),
+            story,
+            diverged: None,
             flush_in: plan.len.ticks_min_one(1_000),
             plan,
             virtual_time,
         })
     }
 
+    /// The session has this seed, and not that of the configuration: the report says so.
+    pub const fn seeded(&mut self, seed: u64) {
+        self.story.seeded(seed);
+    }
+
+    /// From this tick on, the call goes another way than the recording that it was forked from: every
+    /// file says so. To be called before the tick is taken.
+    pub const fn diverge(&mut self, from: Tick) {
+        self.diverged = Some(from);
+        self.story.diverge(from);
+    }
+
     /// Takes what came of one tick. What cannot be written is remembered for [`Folder::finish`].
     pub fn tick(&mut self, now: Tick, out: &Output, timing: Timing) {
-        self.wav.tick(&self.plan, now, out);
+        let counterfactual = self.diverged.is_some_and(|from| now >= from);
+        self.wav.tick(&self.plan, now, out, counterfactual);
+        self.story.tick(now, out, timing);
         for event in &out.events {
             self.line.clear();
-            let written = serde_json::to_writer(&mut self.line, &event.to_json(self.plan.len));
+            let mut json = event.to_json(self.plan.len);
+            if counterfactual {
+                json["counterfactual"] = true.into();
+            }
+            let written = serde_json::to_writer(&mut self.line, &json);
             debug_assert!(written.is_ok(), "an event has a JSON form, and memory takes it");
             self.line.push(b'\n');
             self.events.write(now, &self.line);
         }
-        self.turns.tick(now, out);
         let wall_ns = (!self.virtual_time).then_some(timing.step_ns);
-        self.ticks.write(now, self.tick_lines.line(now, out, &self.turns, wall_ns));
+        let turns = self.story.turns();
+        self.ticks.write(now, self.tick_lines.line(now, out, turns, wall_ns, counterfactual));
         self.line.clear();
-        put_timing(&mut self.line, now, timing, self.virtual_time);
+        put_timing(&mut self.line, now, timing, self.virtual_time, counterfactual);
         self.timing.write(now, &self.line);
-        self.tally.tick(&self.plan, now, out);
-        self.tally.timing(timing);
         self.flush_in -= 1;
         if self.flush_in == 0 {
             self.flush_in = self.plan.len.ticks_min_one(1_000);
@@ -162,22 +188,29 @@ impl Folder {
         let Overrun { tool, took_us, budget_us } = overrun;
         let json = serde_json::json!({ "tool": tool, "took_us": took_us, "budget_us": budget_us });
         self.timing.write(self.wav.next, format!("{json}\n").as_bytes());
-        self.tally.overrun(&tool);
+        self.story.overrun(&tool);
+    }
+
+    /// Notes that so many ticks are not in the journal.
+    pub const fn journal_lost(&mut self, ticks: u64) {
+        self.story.journal_lost(ticks);
     }
 
     /// Closes the files of a call that ended for this reason. Returns its metrics, and what could not
     /// be written, in sentences.
     pub fn finish(self, end: &str) -> (Metrics, Vec<String>) {
-        let metrics = self.tally.metrics(&self.plan, end);
+        let report = self.story.finish(end);
         let now = self.wav.next;
         let mut troubles = Vec::new();
         troubles.extend(self.wav.finish(now));
         for lines in [self.events, self.ticks, self.timing] {
             troubles.extend(lines.finish(now));
         }
-        troubles.extend(put_json(&self.dir, TRANSCRIPT, &self.turns.finish()));
-        troubles.extend(put_json(&self.dir, METRICS, &metrics));
-        (metrics, troubles)
+        troubles.extend(put_json(&self.dir, TRANSCRIPT, &report.transcript()));
+        troubles.extend(put_json(&self.dir, METRICS, report.metrics()));
+        let sound = Sound::of_file(&self.dir.join(RUNNING[0]), SECONDS_MAX);
+        troubles.extend(put(&self.dir, REPORT, &report.html(&sound)));
+        (report.metrics().clone(), troubles)
     }
 
     pub(super) const fn plan(&self) -> &Arc<Plan> {
@@ -186,7 +219,13 @@ impl Folder {
 }
 
 /// Microseconds are told to the nanosecond: a step takes only a few.
-fn put_timing(line: &mut Vec<u8>, now: Tick, timing: Timing, virtual_time: bool) {
+fn put_timing(
+    line: &mut Vec<u8>,
+    now: Tick,
+    timing: Timing,
+    virtual_time: bool,
+    counterfactual: bool,
+) {
     let us = |line: &mut Vec<u8>, ns: u64| {
         number(line, ns / 1_000);
         let rest = ns % 1_000;
@@ -212,14 +251,19 @@ fn put_timing(line: &mut Vec<u8>, now: Tick, timing: Timing, virtual_time: bool)
         line.extend_from_slice(b",\"skipped\":");
         number(line, u64::from(timing.skipped));
     }
+    line.extend_from_slice(if counterfactual { COUNTERFACTUAL } else { b"" });
     line.extend_from_slice(b"}\n");
 }
 
 fn put_json(dir: &Path, name: &str, value: &impl serde::Serialize) -> Option<String> {
-    let written = serde_json::to_vec_pretty(value).map_err(io::Error::from).and_then(|mut text| {
-        text.push(b'\n');
-        fs::write(dir.join(name), text)
-    });
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    debug_assert!(!text.is_empty(), "what is known of a call has a JSON form");
+    text.push(b'\n');
+    put(dir, name, &text)
+}
+
+fn put(dir: &Path, name: &str, bytes: &[u8]) -> Option<String> {
+    let written = fs::write(dir.join(name), bytes);
     written.err().map(|error| format!("{name} was not written: {error}"))
 }
 
@@ -241,7 +285,7 @@ impl Made {
             dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
         self.dirs = missing.map(Path::to_owned).collect();
         fs::create_dir_all(dir).map_err(at(dir))?;
-        for name in [CONFIG, TRANSCRIPT, METRICS] {
+        for name in [CONFIG].into_iter().chain(FINAL) {
             // They come later: whether they can is asked now.
             self.file(dir.join(name)).map(drop)?;
         }
@@ -250,7 +294,7 @@ impl Made {
         for (file, name) in files.iter().zip(RUNNING) {
             file.set_len(0).map_err(at(&dir.join(name)))?;
         }
-        for name in [CONFIG, TRANSCRIPT, METRICS] {
+        for name in [CONFIG].into_iter().chain(FINAL) {
             let path = dir.join(name);
             fs::remove_file(&path).map_err(at(&path))?;
         }
@@ -288,11 +332,21 @@ struct Wav {
     stereo: Vec<i16>,
     /// The tick that follows what was written.
     next: Tick,
+    /// The place where the call left its recording is marked.
+    marked: bool,
     trouble: Option<String>,
 }
 
+/// What the mark says.
+const MARK: &str = "counterfactual from here on";
+
 impl Wav {
-    fn tick(&mut self, plan: &Plan, now: Tick, out: &Output) {
+    const fn new(writer: WavWriter<BufWriter<File>>) -> Self {
+        let writer = Some(writer);
+        Self { writer, stereo: Vec::new(), next: Tick(0), marked: false, trouble: None }
+    }
+
+    fn tick(&mut self, plan: &Plan, now: Tick, out: &Output, counterfactual: bool) {
         let gap = now.since(self.next);
         self.next = now.after(1);
         let silence = gap.min(plan.len.ticks_min_one(SILENCE_MS_MAX));
@@ -306,6 +360,10 @@ impl Wav {
         self.stereo.resize(plan.samples() * 2, 0);
         for _ in 0..silence {
             self.write(now);
+        }
+        if counterfactual && !self.marked {
+            self.marked = true;
+            self.writer.iter_mut().for_each(|writer| writer.mark(MARK));
         }
         // A session that panicked has no audio: the tick stays silent.
         for (pair, &heard) in self.stereo.chunks_exact_mut(2).zip(&out.heard) {

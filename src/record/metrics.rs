@@ -39,6 +39,7 @@
 //! | `ticks` | ticks | ticks that were stepped and recorded |
 //! | `call_ms` | ms | time from the start of the call to the end of its last tick |
 //! | `skipped_ticks` | ticks | ticks that the pacer jumped over |
+//! | `journal_lost_ticks` | ticks | ticks that are not in the journal, because it could not be written |
 //! | `lateness_us.p50` | µs | how late ticks began: median; null in virtual time |
 //! | `lateness_us.p99` | µs | its 99th percentile |
 //! | `lateness_us.p999` | µs | its 99.9th percentile |
@@ -47,6 +48,7 @@
 //! | `step_us.p99` | µs | its 99th percentile |
 //! | `step_us.p999` | µs | its 99.9th percentile |
 //! | `step_us.max` | µs | its largest value |
+//! | `counterfactual_from_tick` | tick | the first tick that goes another way than the recording it was forked from; null if none does |
 
 use std::collections::BTreeMap;
 
@@ -108,6 +110,11 @@ pub const METRICS_KEYS: &[(&str, &str, &str)] = &[
     ("ticks", "ticks", "ticks that were stepped and recorded"),
     ("call_ms", "ms", "time from the start of the call to the end of its last tick"),
     ("skipped_ticks", "ticks", "ticks that the pacer jumped over"),
+    (
+        "journal_lost_ticks",
+        "ticks",
+        "ticks that are not in the journal, because it could not be written",
+    ),
     ("lateness_us.p50", "µs", "how late ticks began: median; null in virtual time"),
     ("lateness_us.p99", "µs", "its 99th percentile"),
     ("lateness_us.p999", "µs", "its 99.9th percentile"),
@@ -116,6 +123,11 @@ pub const METRICS_KEYS: &[(&str, &str, &str)] = &[
     ("step_us.p99", "µs", "its 99th percentile"),
     ("step_us.p999", "µs", "its 99.9th percentile"),
     ("step_us.max", "µs", "its largest value"),
+    (
+        "counterfactual_from_tick",
+        "tick",
+        "the first tick that goes another way than the recording it was forked from; null if none does",
+    ),
 ];
 
 /// The largest duration that is told apart: a minute, in nanoseconds.
@@ -147,8 +159,10 @@ pub struct Metrics {
     pub ticks: u64,
     pub call_ms: u64,
     pub skipped_ticks: u64,
+    pub journal_lost_ticks: u64,
     pub lateness_us: Option<Durations>,
     pub step_us: Option<Durations>,
+    pub counterfactual_from_tick: Option<Tick>,
 }
 
 /// Latencies of a call, in milliseconds: exact, by nearest rank.
@@ -310,6 +324,11 @@ impl Tally {
         }
     }
 
+    /// From this tick on, the call goes another way than the recording that it was forked from.
+    pub const fn diverge(&mut self, from: Tick) {
+        self.counts.counterfactual_from_tick = Some(from);
+    }
+
     /// The agent begins to say something.
     fn answered(&mut self, now: Tick) {
         self.counts.agent_turns += u64::from(!self.spoke_up);
@@ -333,6 +352,11 @@ impl Tally {
             Some(count) => *count += 1,
             None => drop(self.counts.overruns.insert(tool.to_owned(), 1)),
         }
+    }
+
+    /// Notes that so many ticks are not in the journal.
+    pub const fn journal_lost(&mut self, ticks: u64) {
+        self.counts.journal_lost_ticks = ticks;
     }
 
     /// The metrics so far, of a call that ended for this reason.

@@ -7,13 +7,15 @@
 //! timing.jsonl       what was measured about each tick, and inline calls beyond their budget
 //! transcript.json    who said what, from when to when
 //! metrics.json       counts and latencies; the keys are those of METRICS_KEYS
+//! report.html        all of it as one page to look at and listen to: see `report`
 //! config.json        the configuration that the call ran on
 //! ```
 //!
 //! A [`Folder`] takes the [`Output`] of each tick, in virtual time on the thread that steps, in real
 //! time on a [thread of its own](FolderThread). A [`Tally`] gives the metrics alone, to who wants no
 //! files. The first four files are written as the call goes on, and to the disk's cache once a second: a
-//! killed process leaves a recording that plays, and whole lines. The next two are there at the end.
+//! killed process leaves a recording that plays, and whole lines. The others are there at the end, the
+//! configuration from the start.
 //!
 //! A call is read again by a [`Recount`](recount::Recount), told as text by a
 //! [`Timeline`](timeline::Timeline), and put beside another by [`compare`](compare::compare).
@@ -21,14 +23,19 @@
 //! Ticks that were jumped over have no line, since nothing happened in them; the recording is silent
 //! for so long, and stays in time.
 //!
-//! **Invariant:** what was measured stands in `timing.jsonl`, in three values of `metrics.json`, and in
-//! `wall_clock_duration_seconds` of a live run. All else comes from ticks: the same run in virtual time
+//! A call that was forked from a recording is *counterfactual* from the tick on in which it goes another
+//! way ([`Folder::diverge`]). Lines and turns from there on have `"counterfactual": true`, the metrics name
+//! the tick, the recording has a mark there, and the report shows it.
+//!
+//! **Invariant:** what was measured stands in `timing.jsonl`, in three values of `metrics.json`, and of a
+//! live run in `wall_clock_duration_seconds` and `report.html`. All else comes from ticks: the same run in virtual time
 //! gives the same bytes.
 
 pub mod compare;
 mod folder;
 pub mod metrics;
 pub mod recount;
+pub mod report;
 pub mod stamp;
 #[cfg(test)]
 mod tests;
@@ -41,6 +48,7 @@ mod written;
 pub use crate::host::tools::Overrun;
 pub use folder::{Folder, FolderError};
 pub use metrics::{METRICS_KEYS, Metrics, Tally};
+pub use report::{Report, Sound, Story};
 pub use thread::FolderThread;
 pub use turns::{Side, Turn};
 

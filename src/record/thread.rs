@@ -43,6 +43,7 @@ pub struct FolderThread {
     dropped: u64,
     first_dropped: Option<Tick>,
     lost_overruns: u64,
+    journal_lost: u64,
     writer: JoinHandle<Folder>,
 }
 
@@ -84,7 +85,16 @@ impl FolderThread {
             .name("antiphon-record".into())
             .spawn(move || write(folder, inbox, outbox))
             .expect("the system has a thread left");
-        Self { plan, to_write, written, dropped: 0, first_dropped: None, lost_overruns: 0, writer }
+        Self {
+            plan,
+            to_write,
+            written,
+            dropped: 0,
+            first_dropped: None,
+            lost_overruns: 0,
+            journal_lost: 0,
+            writer,
+        }
     }
 
     /// Passes on what came of one tick.
@@ -107,14 +117,31 @@ impl FolderThread {
         self.lost_overruns += u64::from(is_full);
     }
 
+    /// Notes that so many ticks are not in the journal.
+    pub const fn journal_lost(&mut self, ticks: u64) {
+        self.journal_lost = ticks;
+    }
+
     /// Waits until all is written, and [finishes](Folder::finish) the folder.
     pub fn finish(self, end: &str) -> (Metrics, Vec<String>) {
-        let Self { plan, to_write, dropped, first_dropped, lost_overruns, writer, .. } = self;
+        let Self {
+            plan,
+            to_write,
+            dropped,
+            first_dropped,
+            lost_overruns,
+            journal_lost,
+            writer,
+            ..
+        } = self;
         // The thread ends when nobody can send it more.
         drop(to_write);
         writer.thread().unpark();
         let (metrics, mut troubles) = match writer.join() {
-            Ok(folder) => folder.finish(end),
+            Ok(mut folder) => {
+                folder.journal_lost(journal_lost);
+                folder.finish(end)
+            }
             Err(panic) => {
                 let trouble =
                     format!("the record is incomplete, its thread panicked: {}", message(&*panic));

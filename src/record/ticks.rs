@@ -20,6 +20,9 @@ use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::tool::{CallRecord, Outcome, ToolCall};
 
+/// What a line says of a tick after a fork has left its recording.
+pub(super) const COUNTERFACTUAL: &[u8] = b",\"counterfactual\":true";
+
 /// Puts lines together.
 #[derive(Debug)]
 pub(super) struct TickLines {
@@ -58,13 +61,14 @@ impl TickLines {
     }
 
     /// The line of a tick, with its end; `turns` have heard the tick already. `wall_ns` is how long it
-    /// took, where that was measured and may be told.
+    /// took, where that was measured and may be told. A counterfactual tick says that it is one.
     pub(super) fn line(
         &mut self,
         now: Tick,
         out: &Output,
         turns: &Turns,
         wall_ns: Option<u64>,
+        counterfactual: bool,
     ) -> &[u8] {
         self.line.clear();
         turns.spoken(out, &mut self.spoken);
@@ -106,6 +110,7 @@ impl TickLines {
             Some(ns) => put(line, format_args!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)),
             None => line.extend_from_slice(b"null"),
         }
+        line.extend_from_slice(if counterfactual { COUNTERFACTUAL } else { b"" });
         line.extend_from_slice(b"}\n");
         line
     }

@@ -55,6 +55,9 @@ pub struct Turn {
     /// A short sound of attention, which did not take the turn.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub backchannel: bool,
+    /// It began where the call went another way than the recording that it was forked from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub counterfactual: bool,
 }
 
 /// The conversation so far.
@@ -282,6 +285,7 @@ impl Turns {
             interrupted: false,
             intent,
             backchannel,
+            counterfactual: false,
         });
     }
 
@@ -334,12 +338,17 @@ impl Turns {
         }
     }
 
-    /// All turns, in the order in which they began. What is being said ends here.
-    pub(super) fn finish(mut self) -> Vec<Turn> {
+    /// All turns, in the order in which they began. What is being said ends here. Those from
+    /// `diverged` on are counterfactual.
+    pub(super) fn finish(mut self, diverged: Option<Tick>) -> Vec<Turn> {
         for id in self.items.keys().copied().collect::<Vec<_>>() {
             self.end(id, true);
         }
         self.told.sort_by_key(|turn| turn.from_ms);
+        if let Some(from) = diverged {
+            let from_ms = self.len.start_ms(from);
+            self.told.iter_mut().for_each(|turn| turn.counterfactual = turn.from_ms >= from_ms);
+        }
         self.told
     }
 }
@@ -362,6 +371,7 @@ impl Item {
             interrupted,
             intent: None,
             backchannel: false,
+            counterfactual: false,
         })
     }
 }

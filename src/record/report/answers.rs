@@ -1,0 +1,103 @@
+//! How long each turn of a user waited for its answer, and for what.
+//!
+//! The time from the end of a turn's voice to the first sound of the answer is cut at what happened in
+//! between: the utterance was over, its words were known, the turn had ended, the agent knew what to
+//! say. The sum is what the latencies of the metrics count.
+
+use std::collections::BTreeMap;
+
+use super::kept::Kept;
+use crate::clock::Tick;
+use crate::id::ItemId;
+
+/// Answers that are told one by one: an hour of quick exchange.
+const ANSWERS_MAX: usize = 2_000;
+
+/// Items that are announced and not heard; a session has half as many.
+const ITEMS_MAX: usize = 64;
+
+/// A turn that was answered before the next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub(super) who: String,
+    pub(super) text: String,
+    pub(super) typed: bool,
+    /// Its last voiced tick, or that of the typed text.
+    pub(super) since: Tick,
+    /// The utterance was over.
+    pub(super) stopped: Tick,
+    /// Its last words were known.
+    pub(super) words: Tick,
+    /// The turn had ended, and the agent was asked.
+    pub(super) ended: Tick,
+    /// The agent knew what to say.
+    pub(super) known: Tick,
+    /// The first sample of it.
+    pub(super) heard: Tick,
+    /// The agent that answered.
+    pub(super) agent: String,
+}
+
+/// Turns and their answers.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    stopped: Tick,
+    words: Tick,
+    waiting: Option<Answer>,
+    items: BTreeMap<ItemId, (Tick, String)>,
+    pub(super) list: Kept<Answer>,
+}
+
+impl Answers {
+    pub(super) const fn new() -> Self {
+        Self {
+            stopped: Tick(0),
+            words: Tick(0),
+            waiting: None,
+            items: BTreeMap::new(),
+            list: Kept::new(ANSWERS_MAX),
+        }
+    }
+
+    /// An utterance is over.
+    pub(super) const fn stopped(&mut self, now: Tick) {
+        self.stopped = now;
+    }
+
+    /// The last words of an utterance are known.
+    pub(super) const fn words(&mut self, now: Tick) {
+        self.words = now;
+    }
+
+    /// A turn has ended; its voice was last heard at `since`.
+    pub(super) fn turn(&mut self, now: Tick, who: &str, text: &str, typed: bool, since: Tick) {
+        let since = since.min(now);
+        let stopped = self.stopped.clamp(since, now);
+        self.waiting = Some(Answer {
+            who: who.to_owned(),
+            text: text.to_owned(),
+            typed,
+            since,
+            stopped,
+            words: self.words.clamp(stopped, now),
+            ended: now,
+            ..Answer::default()
+        });
+    }
+
+    /// An agent has something to say.
+    pub(super) fn announced(&mut self, now: Tick, item: ItemId, agent: &str) {
+        if self.items.len() == ITEMS_MAX {
+            self.items.pop_first();
+        }
+        self.items.insert(item, (now, agent.to_owned()));
+    }
+
+    /// It begins to be heard, or read where there is no voice.
+    pub(super) fn heard(&mut self, now: Tick, item: ItemId) {
+        let (known, agent) = self.items.remove(&item).unwrap_or((now, String::new()));
+        let Some(answer) = self.waiting.take() else { return };
+        let known = known.clamp(answer.ended, now);
+        self.list.push(Answer { known, heard: now, agent, ..answer });
+    }
+}

@@ -1,0 +1,349 @@
+//! Interruptions: who cut the agent, by what rule, and what became of it.
+
+use super::kept::Kept;
+use super::prose::Prose;
+use super::stage::{Stage, Words};
+use crate::clock::Tick;
+use crate::id::ItemId;
+use crate::session::event::CutCause;
+use crate::session::plan::Plan;
+
+/// Interruptions that are told one by one.
+const CUTS_MAX: usize = 2_000;
+
+/// Items of one cut that are told; a session has 32 under way at most.
+const DROPPED_MAX: usize = 4;
+
+/// The agent was cut.
+#[derive(Debug, Clone)]
+pub(super) struct Cut {
+    pub(super) at: Tick,
+    pub(super) cause: CutCause,
+    /// The first voiced tick of it.
+    pub(super) since: Tick,
+    voiced_ms: u64,
+    pub(super) who: Vec<String>,
+    pub(super) agent: String,
+    /// When what was cut had begun.
+    began: Option<Tick>,
+    spoken: String,
+    unspoken: String,
+    /// What was waiting to be said after it.
+    dropped: Vec<String>,
+    /// The words of it, once known.
+    words: Option<Words>,
+    pub(super) end: End,
+}
+
+/// What became of a cut.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum End {
+    /// It is not known yet.
+    Open,
+    /// It had words, and they were answered.
+    Words { at: Tick, text: String, intent: Option<String> },
+    /// It was speech that could not be understood.
+    Unclear { at: Tick },
+    /// The agent went on.
+    Resumed { at: Tick, why: Why },
+    /// The recogniser failed on it.
+    Failed { at: Tick, cause: String },
+    /// The agent was cut again before it was known.
+    CutAgain { at: Tick },
+}
+
+/// Why a cut was false.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Why {
+    /// A sound of attention.
+    Attention(String),
+    /// No words at all.
+    Wordless,
+    /// Words that were not believed.
+    Doubted { text: String, confidence: f32 },
+    /// No words came in time.
+    Late,
+}
+
+/// The interruptions so far.
+#[derive(Debug, Clone)]
+pub(super) struct Cuts {
+    pub(super) list: Kept<Cut>,
+    /// The one that is not decided.
+    open: Option<usize>,
+    /// The tick of the last cut, of which each item is told by an event of its own.
+    last: Option<(Tick, Option<usize>)>,
+}
+
+/// An item that was cut, as the event has it.
+pub(super) struct CutItem<'a> {
+    pub(super) item: ItemId,
+    pub(super) cause: CutCause,
+    pub(super) since: Tick,
+    pub(super) voiced_ms: u64,
+    pub(super) spoken: &'a str,
+    pub(super) unspoken: &'a str,
+}
+
+impl Cuts {
+    pub(super) const fn new() -> Self {
+        Self { list: Kept::new(CUTS_MAX), open: None, last: None }
+    }
+
+    pub(super) fn cut(&mut self, now: Tick, cut: CutItem<'_>, stage: &Stage) {
+        if let Some((_, at)) = self.last.filter(|(tick, _)| *tick == now) {
+            if let Some(first) = at.and_then(|at| self.list.get_mut(at)) {
+                if first.dropped.len() < DROPPED_MAX {
+                    first.dropped.push(format!("{}{}", cut.spoken, cut.unspoken));
+                }
+            }
+            return;
+        }
+        self.end(End::CutAgain { at: now });
+        let CutItem { item, cause, since, voiced_ms, spoken, unspoken } = cut;
+        let words = stage.words.clone().filter(|words| words.at == now);
+        let mut who: Vec<String> = match cause {
+            CutCause::Voice => stage.speaking().map(|known| stage.name(known.lane)).collect(),
+            CutCause::Words => words.iter().map(|words| stage.name(words.lane)).collect(),
+            // The turn that comes in the same tick says who.
+            CutCause::Text => Vec::new(),
+        };
+        who.dedup();
+        let known = stage.item(item);
+        let at = self.list.push(Cut {
+            at: now,
+            cause,
+            since,
+            voiced_ms,
+            who,
+            agent: known.map_or_else(|| stage.agent.clone(), |item| item.agent.clone()),
+            began: known.and_then(|item| item.started),
+            spoken: spoken.to_owned(),
+            unspoken: unspoken.to_owned(),
+            dropped: Vec::new(),
+            words: words.filter(|_| cause == CutCause::Words),
+            end: End::Open,
+        });
+        self.last = Some((now, at));
+        self.open = at;
+    }
+
+    /// The last words of an utterance are known.
+    pub(super) fn words(&mut self, words: &Words) {
+        if let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) {
+            open.words = Some(words.clone());
+        }
+    }
+
+    /// A turn of a user ends, and is answered.
+    pub(super) fn turn(
+        &mut self,
+        now: Tick,
+        who: &str,
+        (text, intent): (&str, Option<&str>),
+        confidence_min: f32,
+    ) {
+        let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) else { return };
+        if open.who.is_empty() {
+            open.who.push(who.to_owned());
+        }
+        let intent = intent.map(str::to_owned);
+        let end = match &open.words {
+            Some(words) if words.confidence < confidence_min => End::Unclear { at: words.at },
+            Some(words) => End::Words { at: words.at, text: text.to_owned(), intent },
+            None => End::Words { at: now, text: text.to_owned(), intent },
+        };
+        self.end(end);
+    }
+
+    /// The agent goes on where it was cut.
+    pub(super) fn resumed(&mut self, now: Tick, attention: Option<String>, confidence_min: f32) {
+        let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) else { return };
+        let words = open.words.as_ref().filter(|words| words.at == now);
+        let why = match (attention, words) {
+            (Some(text), _) => Why::Attention(text),
+            (None, Some(Words { text, confidence, .. })) if !text.trim().is_empty() => {
+                let (text, confidence) = (text.clone(), *confidence);
+                if confidence < confidence_min {
+                    Why::Doubted { text, confidence }
+                } else {
+                    Why::Late
+                }
+            }
+            (None, Some(_)) => Why::Wordless,
+            (None, None) => Why::Late,
+        };
+        self.end(End::Resumed { at: now, why });
+    }
+
+    pub(super) fn failed(&mut self, now: Tick, cause: &str) {
+        self.end(End::Failed { at: now, cause: cause.to_owned() });
+    }
+
+    fn end(&mut self, end: End) {
+        if let Some(open) = self.open.take().and_then(|at| self.list.get_mut(at)) {
+            open.end = end;
+        }
+    }
+}
+
+impl Cut {
+    /// How many cuts are told as false.
+    pub(super) const fn was_false(&self) -> bool {
+        matches!(self.end, End::Resumed { .. })
+    }
+
+    /// Who, as a subject.
+    pub(super) fn whose(&self) -> String {
+        match self.who.as_slice() {
+            [] => "somebody".into(),
+            [one] => one.clone(),
+            [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+        }
+    }
+
+    /// What decided it, in a word.
+    pub(super) const fn badge(&self) -> &'static str {
+        match (&self.end, self.cause) {
+            (End::Resumed { .. }, _) => "false: the agent went on",
+            (_, CutCause::Voice) => "by voice",
+            (_, CutCause::Words) => "by words",
+            (_, CutCause::Text) => "by typed text",
+        }
+    }
+
+    /// Why it happened and what came of it, for who has never seen the configuration.
+    pub(super) fn told(&self, plan: &Plan) -> Prose {
+        let ms = |tick| plan.len.start_ms(tick);
+        let mut prose = Prose::new();
+        prose = match self.began {
+            Some(began) => prose.text("From ").at(ms(began)).text(" ").name(&self.agent),
+            None => prose.name(&self.agent),
+        };
+        let whole = format!("{}{}", self.spoken, self.unspoken);
+        prose = match self.began {
+            Some(_) => prose.text(" was saying ").quote(&whole).text(". "),
+            None => prose.text(" was about to say ").quote(&whole).text(". "),
+        };
+        prose = self.rule(plan, prose);
+        prose = prose.text(" ").name(&self.agent).text(" was cut at ").at(ms(self.at));
+        prose = match self.spoken.trim() {
+            "" => prose.text(" before a word of it was heard."),
+            spoken => prose.text(", having said ").quote_end(spoken).text("."),
+        };
+        let more = self.dropped.len();
+        if more > 0 {
+            prose =
+                prose.text(if more == 1 { " Also waiting was " } else { " Also waiting were " });
+            for (n, text) in self.dropped.iter().enumerate() {
+                prose = prose.text(if n == 0 { "" } else { ", " }).quote(text);
+            }
+            prose = prose.text(".");
+        }
+        self.outcome(plan, prose)
+    }
+
+    /// The rule that fired.
+    fn rule(&self, plan: &Plan, prose: Prose) -> Prose {
+        let since = plan.len.start_ms(self.since);
+        let turn = &plan.config.turn;
+        let whose = self.whose();
+        match self.cause {
+            CutCause::Voice => {
+                prose.name(&whose).text(" spoke over it from ").at(since).text(format!(
+                    ". After {} ms of voice over the agent (the configuration interrupts at {} ms)",
+                    self.voiced_ms, turn.barge_in_ms
+                ))
+            }
+            CutCause::Words => {
+                let prose = prose.name(&whose).text(format!(
+                    " spoke over it, without reaching the {} ms of unbroken voice that interrupt by \
+                     themselves. But ",
+                    turn.barge_in_ms
+                ));
+                match &self.words {
+                    Some(words) if words.confidence >= plan.confidence => prose
+                        .text("the words, ")
+                        .quote(&words.text)
+                        .text(", are more than a sound of attention, so once they were known"),
+                    Some(_) | None => prose.text("it was too long for noise, so once it was over"),
+                }
+            }
+            CutCause::Text => {
+                prose.name(&whose).text(" typed a message, and typed text always takes the turn;")
+            }
+        }
+    }
+
+    fn outcome(&self, plan: &Plan, prose: Prose) -> Prose {
+        let ms = |tick| plan.len.start_ms(tick);
+        let rest = |prose: Prose| match self.unspoken.trim() {
+            "" => prose,
+            unspoken => prose.text(" The rest, ").quote(unspoken).text(", was not heard."),
+        };
+        match &self.end {
+            End::Open => rest(prose).text(" The call ended before it was known what was said."),
+            End::Words { at, text, intent } => {
+                let prose = rest(prose);
+                let prose = match self.cause {
+                    CutCause::Voice => prose
+                        .text(" At ")
+                        .at(ms(*at))
+                        .text(" the words were known, ")
+                        .quote(text)
+                        .text(
+                            ": that confirmed the interruption, so the rest was dropped and the \
+                               words were answered",
+                        ),
+                    CutCause::Words => prose.text(" ").quote(text).text(" was answered instead"),
+                    CutCause::Text => prose.text(" The message was ").quote(text),
+                };
+                match intent {
+                    Some(intent) => prose.text(", as the intent ").code(intent).text("."),
+                    None => prose.text("; no intent was understood in it."),
+                }
+            }
+            End::Unclear { at } => rest(prose).text(" At ").at(ms(*at)).text(
+                " it was known that something was said, but not what: the interruption stands, \
+                       and the agent asked again.",
+            ),
+            End::Resumed { at, why } => {
+                let silence = plan.config.turn.false_interruption_ms;
+                let prose = match why {
+                    Why::Attention(text) => prose
+                        .text(" But it was only ")
+                        .quote(text)
+                        .text(", a sound of attention that takes no turn"),
+                    Why::Wordless => prose.text(" But the recogniser made out no words in it"),
+                    Why::Doubted { text, confidence } => prose
+                        .text(" But it was short, and the recogniser was so unsure of ")
+                        .quote(text)
+                        .text(format!(
+                            " (confidence {confidence:.2}, {:.2} are needed) that it counts as noise",
+                            plan.confidence
+                        )),
+                    Why::Late => prose.text(format!(
+                        " But no words of it were known {silence} ms after the voice had stopped, the \
+                         configured patience"
+                    )),
+                };
+                let prose = prose.text(": a false interruption, so at ").at(ms(*at)).text(" ");
+                let prose = prose.name(&self.agent).text(" went on where it was cut");
+                match self.unspoken.trim() {
+                    "" => prose.text("."),
+                    unspoken => prose.text(", with ").quote(unspoken).text("."),
+                }
+            }
+            End::Failed { at, cause } => rest(prose)
+                .text(" At ")
+                .at(ms(*at))
+                .text(format!(" the recogniser gave up on what was said ({cause}), so "))
+                .name(&self.agent)
+                .text(" apologised instead of going on."),
+            End::CutAgain { at } => rest(prose)
+                .text(" Before the words were known, the agent was cut again at ")
+                .at(ms(*at))
+                .text("."),
+        }
+    }
+}

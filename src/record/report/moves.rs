@@ -1,0 +1,251 @@
+//! Hand-overs, and why.
+
+use super::calls::{Answered, Calls};
+use super::kept::Kept;
+use super::prose::Prose;
+use super::stage::{Said, Stage};
+use crate::clock::{Tick, TickLen};
+use crate::config::Operator;
+use crate::graph::{Cause, Condition, Transition, at_path};
+use crate::session::plan::Plan;
+
+/// Hand-overs that are told one by one.
+const MOVES_MAX: usize = 1_000;
+
+/// A hand-over, or one that was refused.
+#[derive(Debug, Clone)]
+pub(super) struct Move {
+    pub(super) at: Tick,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) cause: Cause,
+    pub(super) fate: Fate,
+    /// The turn of a user that led to it.
+    turn: Option<Said>,
+    /// The tool's value that led to it.
+    answered: Option<Answered>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Fate {
+    /// It happened.
+    Executed {
+        /// Which edge of the graph.
+        transition: u16,
+        /// What the agent that hands over said of it.
+        announced: Option<String>,
+        /// When the other had the call.
+        arrived: Option<Tick>,
+        /// When the other was first heard.
+        heard: Option<Tick>,
+    },
+    /// It did not.
+    Refused(String),
+}
+
+/// The hand-overs so far.
+#[derive(Debug, Clone)]
+pub(super) struct Moves {
+    pub(super) list: Kept<Move>,
+    /// The last one, until the agent that took over is heard.
+    arriving: Option<usize>,
+}
+
+impl Moves {
+    pub(super) const fn new() -> Self {
+        Self { list: Kept::new(MOVES_MAX), arriving: None }
+    }
+
+    pub(super) fn executed(
+        &mut self,
+        now: Tick,
+        (from, to): (&str, &str),
+        transition: u16,
+        cause: &Cause,
+        plan: &Plan,
+        stage: &Stage,
+        calls: &Calls,
+    ) {
+        let says = edge(plan, transition).is_some_and(|edge| edge.say.is_some());
+        let announced = stage.announced_last(now).filter(|item| says && item.agent == from);
+        let announced = announced.map(|item| item.text.clone());
+        let fate = Fate::Executed { transition, announced, arrived: None, heard: None };
+        self.arriving = self.push(now, (from, to), cause, fate, stage, calls);
+    }
+
+    pub(super) fn refused(
+        &mut self,
+        now: Tick,
+        ends: (&str, &str),
+        cause: &Cause,
+        reason: &str,
+        stage: &Stage,
+        calls: &Calls,
+    ) {
+        self.push(now, ends, cause, Fate::Refused(reason.to_owned()), stage, calls);
+    }
+
+    fn push(
+        &mut self,
+        now: Tick,
+        (from, to): (&str, &str),
+        cause: &Cause,
+        fate: Fate,
+        stage: &Stage,
+        calls: &Calls,
+    ) -> Option<usize> {
+        let (turn, answered) = match cause {
+            Cause::Intent(name) => (stage.last_turn(now, Some(name)), None),
+            Cause::ToolResult { tool, .. } => {
+                (stage.last_turn(now, None), calls.last(tool).cloned())
+            }
+        };
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let (cause, turn) = (cause.clone(), turn.cloned());
+        self.list.push(Move { at: now, from, to, cause, fate, turn, answered })
+    }
+
+    /// An agent has the call.
+    pub(super) fn arrived(&mut self, now: Tick, agent: &str) {
+        let Some(Move { to, fate: Fate::Executed { arrived, .. }, .. }) = self.last() else {
+            return;
+        };
+        if to == agent {
+            arrived.get_or_insert(now);
+        }
+    }
+
+    /// An agent begins to say something.
+    pub(super) fn heard(&mut self, now: Tick, agent: &str) {
+        let Some(Move { to, fate: Fate::Executed { heard, .. }, .. }) = self.last() else { return };
+        if to == agent {
+            *heard = Some(now);
+            self.arriving = None;
+        }
+    }
+
+    fn last(&mut self) -> Option<&mut Move> {
+        self.list.get_mut(self.arriving?)
+    }
+}
+
+fn edge(plan: &Plan, id: u16) -> Option<&Transition> {
+    plan.graph.transitions().iter().find(|edge| edge.id == id)
+}
+
+impl Move {
+    /// What sets it off, in a word or two.
+    pub(super) fn badge(&self) -> String {
+        match (&self.fate, &self.cause) {
+            (Fate::Refused(_), _) => "refused".into(),
+            (Fate::Executed { .. }, Cause::Intent(name)) => format!("intent {name}"),
+            (Fate::Executed { .. }, Cause::ToolResult { tool, .. }) => format!("result of {tool}"),
+        }
+    }
+
+    /// Why it happened, for who has never seen the configuration.
+    pub(super) fn told(&self, plan: &Plan) -> Prose {
+        let Self { from, to, .. } = self;
+        let ms = |tick| plan.len.start_ms(tick);
+        let prose = self.occasion(plan.len);
+        match &self.fate {
+            Fate::Refused(reason) => prose
+                .text(" A transition ")
+                .name(from)
+                .text(" → ")
+                .name(to)
+                .text(format!(
+                    " would have fired, but it was refused: {reason}, which is as many as the \
+                     configuration allows. "
+                ))
+                .name(from)
+                .text(" kept the call."),
+            Fate::Executed { transition, announced, arrived, heard } => {
+                let edge = edge(plan, *transition);
+                let mut prose = prose.text(" The transition ").name(from).text(" → ").name(to);
+                prose = prose.text(format!(" (number {transition} of the configuration) fires "));
+                prose = self.condition(edge, prose);
+                if let Some(words) = announced {
+                    prose = prose.text(" ").name(from).text(" announced it: ").quote(words);
+                    prose = prose.text(".");
+                }
+                prose = match arrived {
+                    Some(tick) => {
+                        prose.text(" ").name(to).text(" had the call from ").at(ms(*tick))
+                    }
+                    None => prose.text(" The call ended before ").name(to).text(" had it"),
+                };
+                match heard {
+                    Some(tick) => prose.text(" and was first heard at ").at(ms(*tick)).text("."),
+                    None => prose.text("."),
+                }
+            }
+        }
+    }
+
+    /// What happened just before.
+    fn occasion(&self, len: TickLen) -> Prose {
+        let prose = Prose::new().text("At ").at(len.start_ms(self.at)).text(" ");
+        match (&self.cause, &self.turn, &self.answered) {
+            (Cause::Intent(intent), Some(turn), _) => {
+                let verb = if turn.typed { " typed " } else { " had said " };
+                let prose = prose.name(&turn.who).text(verb).quote(&turn.text).text(", which ");
+                prose.name(&self.from).text(" understood as the intent ").code(intent).text(".")
+            }
+            (Cause::Intent(intent), None, _) => {
+                prose.name(&self.from).text(" understood the intent ").code(intent).text(".")
+            }
+            (Cause::ToolResult { tool, .. }, turn, Some(answered)) => {
+                let prose = prose.name(&self.from).text(" learnt what the tool ").name(tool);
+                let prose = prose.text(", called at ").at(len.start_ms(answered.called));
+                let prose = match turn {
+                    Some(turn) => {
+                        let verb = if turn.typed { " typed " } else { " said " };
+                        prose.text(" after ").name(&turn.who).text(verb).quote(&turn.text)
+                    }
+                    None => prose,
+                };
+                let prose = prose.text(", answered at ").at(len.start_ms(answered.at));
+                prose.text(": ").value(&answered.value).text(".")
+            }
+            (Cause::ToolResult { tool, .. }, _, None) => {
+                prose.name(&self.from).text(" learnt a result of the tool ").name(tool).text(".")
+            }
+        }
+    }
+
+    /// When the edge fires, to follow "fires ".
+    fn condition(&self, edge: Option<&Transition>, prose: Prose) -> Prose {
+        match (edge.map(|edge| &edge.condition), &self.cause) {
+            (Some(Condition::ToolResult { tool, key, operator, value }), _) => {
+                let prose = prose.text("when ");
+                let prose = match key.as_str() {
+                    "" => prose.text("the result"),
+                    key => prose.code(key).text(" in the result"),
+                };
+                let prose = prose.text(" of ").name(tool).text(format!(" {} ", words(*operator)));
+                let prose = prose.value(value);
+                let found = self.answered.as_ref().and_then(|known| at_path(&known.value, key));
+                match found {
+                    Some(found) => prose.text(", and it was ").value(found).text("."),
+                    None => prose.text("."),
+                }
+            }
+            (Some(Condition::Intent(_)) | None, Cause::Intent(_)) => prose.text("on that intent."),
+            (Some(Condition::Intent(_)) | None, Cause::ToolResult { condition, .. }) => {
+                prose.text("when ").code(condition).text(".")
+            }
+        }
+    }
+}
+
+const fn words(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Eq => "is",
+        Operator::Neq => "is not",
+        Operator::Gt => "is greater than",
+        Operator::Lt => "is less than",
+        Operator::Contains => "contains",
+        Operator::NotContains => "does not contain",
+    }
+}

@@ -1,0 +1,146 @@
+//! Who is there and what is being said: what the reasons refer to.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Tick;
+use crate::id::{ItemId, LaneId, UtteranceId};
+
+/// Items that are announced and not over; a session has half as many.
+const ITEMS_MAX: usize = 64;
+
+/// Utterances whose words are not known; a lane has eight under way at most.
+const UTTERANCES_MAX: usize = 64;
+
+/// The stage of a call.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stage {
+    names: BTreeMap<LaneId, String>,
+    /// The agent that has the call.
+    pub(super) agent: String,
+    items: BTreeMap<ItemId, Item>,
+    utterances: Vec<Utterance>,
+    /// The turns of users that ended last, all in one tick.
+    turns: Vec<Said>,
+    /// The last words of an utterance that became known last.
+    pub(super) words: Option<Words>,
+}
+
+/// Something that an agent says.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) agent: String,
+    pub(super) text: String,
+    pub(super) announced: Tick,
+    pub(super) started: Option<Tick>,
+}
+
+/// A stretch of a participant's speech.
+#[derive(Debug, Clone)]
+pub(super) struct Utterance {
+    pub(super) lane: LaneId,
+    pub(super) id: UtteranceId,
+    /// When it was over, and how long it was voiced.
+    pub(super) stopped: Option<(Tick, u64)>,
+}
+
+/// A turn of a user.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub(super) at: Tick,
+    pub(super) who: String,
+    pub(super) text: String,
+    pub(super) intent: Option<String>,
+    pub(super) typed: bool,
+}
+
+/// The recogniser's last words on an utterance.
+#[derive(Debug, Clone)]
+pub(super) struct Words {
+    pub(super) at: Tick,
+    pub(super) lane: LaneId,
+    pub(super) text: String,
+    pub(super) confidence: f32,
+}
+
+impl Stage {
+    pub(super) fn join(&mut self, lane: LaneId, name: &str) {
+        self.names.insert(lane, name.to_owned());
+        self.utterances.retain(|utterance| utterance.lane != lane);
+    }
+
+    /// The name of who is on a lane.
+    pub(super) fn name(&self, lane: LaneId) -> String {
+        self.names.get(&lane).cloned().unwrap_or_else(|| lane.to_string())
+    }
+
+    pub(super) fn turn(&mut self, said: Said) {
+        self.turns.retain(|turn| turn.at == said.at);
+        self.turns.push(said);
+    }
+
+    /// The last turn of a user; if an intent is named, the one of this tick that has it.
+    pub(super) fn last_turn(&self, now: Tick, intent: Option<&str>) -> Option<&Said> {
+        let fits = |turn: &&Said| {
+            intent.is_none_or(|wanted| turn.at == now && turn.intent.as_deref() == Some(wanted))
+        };
+        self.turns.iter().rfind(fits)
+    }
+
+    pub(super) fn opened(&mut self, lane: LaneId, id: UtteranceId) {
+        if self.utterances.len() == UTTERANCES_MAX {
+            self.utterances.remove(0);
+        }
+        self.utterances.push(Utterance { lane, id, stopped: None });
+    }
+
+    pub(super) fn closed(&mut self, now: Tick, lane: LaneId, id: UtteranceId, voiced_ms: u64) {
+        let mut known = self.utterances.iter_mut();
+        if let Some(known) = known.find(|known| known.lane == lane && known.id == id) {
+            known.stopped = Some((now, voiced_ms));
+        }
+    }
+
+    /// Takes an utterance out whose words are known, or never will be.
+    pub(super) fn settled(&mut self, lane: LaneId, id: UtteranceId) -> Option<Utterance> {
+        let is_it = |known: &Utterance| known.lane == lane && known.id == id;
+        let at = self.utterances.iter().position(is_it)?;
+        Some(self.utterances.remove(at))
+    }
+
+    /// The utterances that are still being spoken.
+    pub(super) fn speaking(&self) -> impl Iterator<Item = &Utterance> {
+        self.utterances.iter().filter(|utterance| utterance.stopped.is_none())
+    }
+
+    pub(super) fn announced(&mut self, now: Tick, item: ItemId, agent: &str, text: &str) {
+        if self.items.len() == ITEMS_MAX {
+            self.items.pop_first();
+        }
+        let (agent, text) = (agent.to_owned(), text.to_owned());
+        self.items.insert(item, Item { agent, text, announced: now, started: None });
+    }
+
+    pub(super) fn started(&mut self, now: Tick, item: ItemId) {
+        if let Some(item) = self.items.get_mut(&item) {
+            item.started.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn item(&self, item: ItemId) -> Option<&Item> {
+        self.items.get(&item)
+    }
+
+    pub(super) fn over(&mut self, item: ItemId) {
+        self.items.remove(&item);
+    }
+
+    /// What an agent is saying.
+    pub(super) fn being_said(&self) -> Option<&Item> {
+        self.items.values().rfind(|item| item.started.is_some())
+    }
+
+    /// What was announced last in this tick.
+    pub(super) fn announced_last(&self, now: Tick) -> Option<&Item> {
+        self.items.values().next_back().filter(|item| item.announced == now)
+    }
+}
