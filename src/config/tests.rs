@@ -99,7 +99,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("tick_ms: 20", "tick_ms: 30", "f:3:19: audio.tick_ms: expected a multiple of 20, found 30; the nearest are 20 and 40"),
     ("tick_ms: 20", "tick_ms: 5", "f:3:19: audio.tick_ms: expected a number from 20 to 1000, found 5; the nearest is 20"),
     ("rate_hz: 24000", "rate_hz: 44100", "f:3:32: audio.rate_hz: expected one of `8000`, `16000`, `24000`, `48000`, found the number 44100"),
-    ("audio:", "seed: -1\naudio:", "f:3:7: seed: expected a number of at least 0, found -1; the nearest is 0"),
+    ("audio:", "seed: -1\naudio:", "f:3:7: seed: expected a number from 0 to 18446744073709551615, found -1; the nearest is 0"),
     ("audio:", "voice: { threshold: 2 }\naudio:", "f:3:21: voice.threshold: expected a number from 0.05 to 0.95, found 2; the nearest is 0.95"),
     ("audio:", "call: { max_ms: 5.5 }\naudio:", "f:3:17: call.max_ms: expected a whole number, found the number 5.5"),
     ("audio:", "epoch: 2026-02-30T00:00:00Z\naudio:", "f:3:8: epoch: `2026-02-30T00:00:00Z` is not an instant: there is no such day in that month; write UTC as in 2026-01-01T09:00:00Z"),
