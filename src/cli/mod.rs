@@ -9,22 +9,24 @@
 mod args;
 mod call;
 mod check;
+mod completions;
 mod demo;
 mod engines;
 mod failure;
+mod help;
+mod init;
 mod load;
 mod replay;
 mod run;
+mod schema;
 mod summary;
 mod view;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::host::shard::SHARD;
 use crate::tool::{Registry, Tool, ToolSpec};
-use args::{Args, Command};
+use args::Command;
 use failure::Failure;
 
 /// The command line, with tools.
@@ -47,7 +49,7 @@ impl App {
     /// Runs the command that the program's arguments name.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let args = Args::parse();
+        let args = help::parse();
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // A session's panic ends that session, and is told as its end. Printing it here, with a
@@ -71,6 +73,9 @@ impl App {
         }
         match command {
             Command::Demo(args) => demo::demo(&args, self.tools),
+            Command::Init(args) => init::init(&args),
+            Command::Schema(args) => schema::schema(&args),
+            Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Run(args) => run::run(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Check(args) => check::check(&args, self.tools),
