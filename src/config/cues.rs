@@ -175,6 +175,7 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "list of cues",
         opening: "`cues:`",
+        others: &[("agents", "configuration")],
         reference: "`antiphon schema cues`",
         lent: None,
         misformed: |_| Vec::new(),

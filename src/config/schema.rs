@@ -48,6 +48,7 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "configuration",
         opening: "`name:` and `agents:`",
+        others: &[("cues", "list of cues")],
         reference: "`antiphon schema`",
         lent: Some(("name", "nameless")),
         misformed: epoch,

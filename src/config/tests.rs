@@ -148,7 +148,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("phrases: [my bill]", "phrases: [my bill]\n        then: Yes.", "f:31:15: agents.desk.intents.bill.then: `then` is never said: there is no `call`; add a `call`, or use `say`"),
     ("slots:\n", "slots:\n  fact: { kind: any }\n", "f:15:9: slots.fact: `fact` has a meaning of its own in templates; choose another name"),
     // parts that disagree
-    ("gap_ms: 200", "gap_ms: 600", "f:5:11: turn.gap_ms: gap_ms 600 is not below end_silence_min_ms 500; a pause that ends a turn must also break a run of voice"),
+    ("gap_ms: 200", "gap_ms: 600", "f:5:11: turn.gap_ms: gap_ms 600 is not below end_silence_min_ms 500: a pause that ends a turn must also break a run of voice; write less than 500"),
     ("gap_ms: 200", "end_silence_min_ms: 2000", "f:5:3: turn: end_silence_max_ms 1500 is below end_silence_min_ms 2000; write 2000 or more"),
     ("by: number\n", "answers: { a: 1 }\n", "f:12:16: tools.find.canned.answers: answers without `by`; name the argument that selects the answer, as in `by: number`"),
     ("    canned:\n", "    run: inline\n    canned:\n      takes_ms: 9\n", "f:13:17: tools.find.canned.takes_ms: an inline tool cannot sleep: it would hold up the tick; write `run: worker`, or remove `takes_ms`"),
@@ -239,7 +239,7 @@ fn what_is_no_configuration_gets_one_clear_complaint() {
 fn a_folder_is_no_file() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let all = load(folder).unwrap_err();
-    assert_eq!(all.0[0].what, "is a directory, not a file");
+    assert_eq!(all.0[0].what, "it is a folder");
 }
 
 #[test]
