@@ -11,7 +11,7 @@ use antiphon::config::{self, cues};
 use program::{Desk, Ran, ran};
 use serde_json::Value;
 
-/// A shell in the desk's folder that finds `antiphon` by its name.
+/// A shell in the desk's folder that finds `antiphon` by its name, and no speech library.
 fn shell(desk: &Desk, program: &str, script: &str) -> Ran {
     let antiphon = Path::new(env!("CARGO_BIN_EXE_antiphon"));
     let folder = antiphon.parent().expect("a program is in a folder");
@@ -19,6 +19,11 @@ fn shell(desk: &Desk, program: &str, script: &str) -> Ran {
     let path =
         std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&path)));
     let mut command = desk.command(program, "");
+    for library in
+        ["ANTIPHON_POCKETSPHINX_LIB", "ANTIPHON_POCKETSPHINX_MODEL", "ANTIPHON_FLITE_LIB"]
+    {
+        command.env(library, "nowhere");
+    }
     ran(command.args(["-c", script]).env("PATH", path.expect("folders without a colon")))
 }
 

@@ -233,3 +233,20 @@ fn what_check_says_about_sound_files() {
     let words = ["check demo.yaml echo.yaml complete.yaml", "check demo.yaml wrong.yaml"];
     snapshot("check", &session(&desk, words), &[]);
 }
+
+#[test]
+fn what_init_says() {
+    let desk = Desk::new();
+    desk.put("a-file", "in the way");
+    let words = [
+        "init my-shop",
+        "init my-shop",
+        "init my-echo --template echo",
+        "init a-file",
+        "init My-Shop",
+        "init ../shop",
+        "init --shop",
+    ];
+    // The program is called by its path here.
+    snapshot("init", &session(&desk, words), &[(r"(?m)^  \S+/antiphon ", "  antiphon ")]);
+}

@@ -2,7 +2,12 @@
 //!
 //! A text that is shown is kept in `tests/snapshots/NAME.snap`. Where it differs, the test fails and
 //! prints the difference. If the new text is better, `INSTA_UPDATE=always cargo test --all-features`
-//! writes it, and `git diff tests/snapshots` is what a reviewer reads.
+//! writes it, and `git diff tests/snapshots` is what a reviewer reads. A new text is a line:
+//!
+//! ```text
+//! snapshot("check", &session(&desk, ["check desk.yaml"]), &[]);
+//! snapshot("transcript", &read("call/transcript.json"), &[(r"[0-9a-f]{16}", "DIGEST")]);
+//! ```
 
 use super::program::{Desk, ran};
 
