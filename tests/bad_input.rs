@@ -220,7 +220,7 @@ fn check_names_the_mistakes_of_every_file() {
     for part in ["`billing`?", "`seed`?", "`barge_in`?", "`greeting`?", "`oracle`", "lost.yaml: "] {
         assert!(stderr.contains(part), "{part:?} is not in:\n{stderr}");
     }
-    assert_eq!(stdout, "desk.yaml: ok: 1 agents, 0 tools, 0 transitions\n");
+    assert_eq!(stdout, "desk.yaml: ok: 1 agent, 0 tools, 0 transitions\n");
 }
 
 #[test]

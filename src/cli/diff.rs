@@ -16,9 +16,17 @@ const DIFFER: u8 = 1;
 /// Columns where there is no terminal.
 const WIDTH: usize = 120;
 
+/// Puts two calls side by side, tick by tick.
+///
+/// What is alike is counted, what differs is shown: what happened in a tick, and who was heard. Numbers
+/// of items, turns and calls do not count.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: antiphon diff out/demo out/fork\n\n\
-                        Exit codes: 0 alike, 1 they differ, 2 one cannot be read.")]
+#[command(after_help = "\
+Examples:
+  antiphon diff out/demo out/fork
+  antiphon diff one.antiphon other.antiphon --json
+
+Exit codes: 0 alike, 1 they differ, 2 one cannot be read.")]
 pub(super) struct DiffArgs {
     /// The folder of a run, or a journal.
     left: PathBuf,

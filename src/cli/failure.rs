@@ -1,5 +1,6 @@
 //! Why a command stopped.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A command's failure: what it says, and the code that it exits with.
@@ -18,6 +19,11 @@ impl Failure {
     /// Something went wrong on the way: exit code 1.
     pub(super) fn broken(text: impl Into<String>) -> Self {
         Self { text: text.into(), code: 1 }
+    }
+
+    /// The same, said of a file.
+    pub(super) fn about(self, path: &Path) -> Self {
+        Self { text: format!("{}: {}", path.display(), self.text), ..self }
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {

@@ -32,14 +32,20 @@ use crate::tool::Registry;
 /// The exit code of a journal of another build.
 const INCOMPATIBLE: u8 = 3;
 
+/// Continues a recorded call from one of its ticks on other settings.
+///
+/// Participants go on as they were recorded, whatever they hear. Recorded answers of tools and engines
+/// are reused while name, arguments and occurrence match; what was never recorded is a failure, or is
+/// asked for anew with `--live-effects`. Ticks from the first difference on are marked counterfactual in
+/// every file. It ends where the recording ends.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: antiphon fork out/demo/journal.antiphon --at 80s --set turn.barge_in_ms=2000\n\n\
-    Participants go on as they were recorded. Recorded answers of tools and engines are reused while name, arguments and \
-    occurrence match; what was never recorded is a failure, or asked for anew with --live-effects.\n\n\
-    Exit codes: 0 the fork was made, 1 its session panicked or its files are incomplete, 2 it cannot be made, 3 another \
-    build wrote the journal."
-)]
+#[command(after_help = "\
+Examples:
+  antiphon fork out/demo/journal.antiphon --at 80s --set turn.barge_in_ms=4000
+  antiphon fork call.antiphon --at 4021 --config other.yaml --out out/other
+
+Exit codes: 0 the fork was made, 1 its session panicked or its files are incomplete, 2 it cannot be
+made, 3 another build wrote the journal.")]
 pub(super) struct ForkArgs {
     /// The journal.
     journal: PathBuf,

@@ -18,38 +18,81 @@ use crate::session::event::EventKind;
 use crate::sim::player::plan_of;
 use crate::sim::replay::Replayed;
 
+/// Looks into journals.
+///
+/// A journal is everything that came from outside during a call, tick by tick, with a digest each.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  antiphon journal info out/demo/journal.antiphon
+  antiphon journal verify out/demo/journal.antiphon
+  antiphon journal redact out/demo/journal.antiphon --out redacted.antiphon")]
+pub(super) struct JournalArgs {
+    #[command(subcommand)]
+    pub(super) command: JournalCommand,
+}
+
+// Each command is described where its arguments are: a comment here would hide that.
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
-    /// Says what is in a journal.
-    #[command(after_help = "Example: antiphon journal info out/demo/journal.antiphon")]
-    Info(LookArgs),
-    /// Checks that a journal is whole, and, where it can be stepped, every digest.
-    #[command(after_help = "Example: antiphon journal verify out/demo/journal.antiphon\n\n\
-        Exit codes: 0 it is right, 1 a tick differs, 2 it is damaged or unreadable, 3 it is whole, and another build wrote it.")]
-    Verify(LookArgs),
-    /// Writes a copy without audio and text: timing and decisions stay.
-    #[command(
-        after_help = "Example: antiphon journal redact out/demo/journal.antiphon --out redacted.antiphon\n\n\
-        Gone: audio, what was said and typed, names of participants, arguments and values of tools. Left: ticks, digests, who \
-        spoke when, intents, tools by name and how their calls ended, hand-overs, and the configuration with its texts."
-    )]
+    Info(InfoArgs),
+    Verify(VerifyArgs),
     Redact(RedactArgs),
 }
 
+/// Says what is in a journal.
+///
+/// What wrote it and when, how long the call was and how it ended, who took part, and what takes how
+/// many bytes.
 #[derive(Debug, clap::Args)]
-pub(super) struct LookArgs {
+#[command(after_help = "\
+Examples:
+  antiphon journal info out/demo/journal.antiphon
+  antiphon journal info out/demo/journal.antiphon --json
+
+Exit codes: 0 it was read, 2 it is damaged or unreadable.")]
+pub(super) struct InfoArgs {
     /// The journal.
     file: PathBuf,
-    /// An object instead of text.
+    /// Prints an object instead of text.
     #[arg(long)]
     json: bool,
 }
 
+/// Checks that a journal is whole and right.
+///
+/// Every checksum is compared and, where this build can step it, every digest. A last entry that is
+/// incomplete is what a killed program leaves, and no fault.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  antiphon journal verify out/demo/journal.antiphon
+
+Exit codes: 0 it is right, 1 a tick differs, 2 it is damaged or unreadable, 3 its checksums are right
+and another build wrote it.")]
+pub(super) struct VerifyArgs {
+    /// The journal.
+    file: PathBuf,
+    /// Prints an object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Writes a copy of a journal without audio and text.
+///
+/// Gone: audio, what was said and typed, names of participants, arguments and values of tools. Left:
+/// ticks, digests, who spoke when, intents, tools by name and how their calls ended, hand-overs, and the
+/// configuration with its texts.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  antiphon journal redact out/demo/journal.antiphon --out redacted.antiphon
+
+Exit codes: 0 the copy was written, 2 the journal cannot be read or the copy not be written.")]
 pub(super) struct RedactArgs {
     /// The journal.
     file: PathBuf,
-    /// Where the copy goes; by default FILE with `.redacted` before its ending.
+    /// Where the copy goes; by default the journal's name with .redacted before its ending.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -70,7 +113,7 @@ fn read(file: &Path) -> Result<Journal, Failure> {
     recount::journal(file).map_err(|error| Failure::input(error.to_string()))
 }
 
-fn info(args: &LookArgs) -> Result<ExitCode, Failure> {
+fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
     let journal = read(&args.file)?;
     let shown = args.file.display();
     let plan = plan_of(&journal).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
@@ -156,7 +199,7 @@ fn info(args: &LookArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(args: &LookArgs) -> Result<ExitCode, Failure> {
+fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let journal = read(&args.file)?;
     let shown = args.file.display();
     let torn = match journal.tail {

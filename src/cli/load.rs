@@ -1,6 +1,7 @@
 //! Files into values: configurations, callers, clips.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +56,12 @@ pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Re
 /// Reads a file whole.
 pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
-        Failure::input(format!("{}: cannot be read: {error}; check the path", path.display()))
+        let (what, remedy) = match error.kind() {
+            ErrorKind::NotFound => ("there is no such file".into(), "check the path"),
+            ErrorKind::IsADirectory => ("it is a folder".into(), "name a file in it"),
+            _ => (error.to_string(), "check the file and its permissions"),
+        };
+        Failure::input(format!("{}: cannot be read: {what}; {remedy}", path.display()))
     })
 }
 

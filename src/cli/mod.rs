@@ -9,11 +9,14 @@
 mod args;
 mod call;
 mod check;
+mod completions;
 mod demo;
 mod diff;
 mod engines;
 mod failure;
 mod fork;
+mod help;
+mod init;
 mod journal;
 mod journalled;
 mod load;
@@ -21,17 +24,16 @@ mod moment;
 mod replay;
 mod report;
 mod run;
+mod schema;
 mod summary;
 mod timeline;
 mod view;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::host::shard::SHARD;
 use crate::tool::{Registry, Tool, ToolSpec};
-use args::{Args, Command};
+use args::Command;
 use failure::Failure;
 
 /// The command line, with tools.
@@ -54,7 +56,7 @@ impl App {
     /// Runs the command that the program's arguments name.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let args = Args::parse();
+        let args = help::parse();
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // A session's panic ends that session, and is told as its end. Printing it here, with a
@@ -78,13 +80,16 @@ impl App {
         }
         match command {
             Command::Demo(args) => demo::demo(&args, self.tools),
+            Command::Init(args) => init::init(&args),
+            Command::Schema(args) => schema::schema(&args),
+            Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Run(args) => run::run(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),
             Command::Timeline(args) => timeline::timeline(&args),
             Command::Report(args) => report::report(&args),
-            Command::Journal(command) => journal::journal(&command),
+            Command::Journal(args) => journal::journal(&args.command),
             Command::Check(args) => check::check(&args, self.tools),
         }
     }

@@ -14,8 +14,18 @@ use crate::session::event::EventKind;
 /// The longest sound that is put into a page with `--embed`: its page has some 60 MB.
 const EMBED_SECONDS_MAX: u64 = 4 * 60 * 60;
 
+/// Makes a page of a call, to look at and listen to.
+///
+/// The page is one file that needs no network: who was heard when, every hand-over and interruption with
+/// its reason, the transcript to click on, latencies and lateness. A run has made it already; this is for
+/// journals alone, for runs that were killed, and for long calls whose sound is to be in the page.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: antiphon report out/demo/journal.antiphon --out report.html")]
+#[command(after_help = "\
+Examples:
+  antiphon report out/demo
+  antiphon report call.antiphon --out report.html
+
+Exit codes: 0 it was written, 2 the call cannot be read or the page not be written.")]
 pub(super) struct ReportArgs {
     /// The folder of a run, or a journal.
     call: PathBuf,

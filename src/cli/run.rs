@@ -11,7 +11,7 @@ use crate::tool::Registry;
 
 pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let config = load::config(&args.config)?;
-    let (plan, tools) = load::plan(config, tools)?;
+    let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     spare_inputs(args)?;
     let mut warn = |text: String| eprintln!("{text}");
     let (mut parts, mut wrong) = (Vec::new(), Vec::new());

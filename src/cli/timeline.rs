@@ -9,9 +9,18 @@ use super::view::line;
 use crate::record::recount::Recount;
 use crate::record::timeline::Timeline;
 
+/// Tells a call as text, tick by tick.
+///
+/// First who is heard when, as a strip; then a line for each event: when, in which tick, who is heard in
+/// it (`u` a participant, `a` the agent), its name, and what it says. Lines of a fork that went another
+/// way begin with `~`. A moment is a tick (4021) or a time (80.42s, 500ms, 1:20.4).
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: antiphon timeline out/demo --from 77s --to 1:24\n\n\
-                        A moment is a tick (4021) or a time (80.42s, 500ms, 1:20.4).")]
+#[command(after_help = "\
+Examples:
+  antiphon timeline out/demo
+  antiphon timeline out/demo/journal.antiphon --from 77s --to 1:24
+
+Exit codes: 0 it was told, 2 it cannot be read.")]
 pub(super) struct TimelineArgs {
     /// The folder of a run, or a journal.
     call: PathBuf,

@@ -51,6 +51,11 @@ fn kind_is_scripted_by_default(schema: &mut Schema) {
     if let Some(required) = scripted {
         required.retain(|key| key != "kind");
     }
+    if let Some(kind) =
+        schema.pointer_mut("/oneOf/0/properties/kind").and_then(Value::as_object_mut)
+    {
+        kind.insert("default".into(), "scripted".into());
+    }
 }
 
 /// An agent that says back what it hears.

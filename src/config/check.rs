@@ -113,7 +113,10 @@ impl<'a> Report<'a> {
     ) {
         if self.complaints.len() <= COMPLAINTS_MAX && !self.tree.is_incomplete(home) {
             let known: Vec<&str> = known.map(String::as_str).collect();
-            let remedy = suggestion(name, &format!("{noun}s"), &known);
+            let remedy = match known.as_slice() {
+                [] => format!("there are none; add it under `{}`", home.join(".")),
+                known => suggestion(name, &format!("{noun}s"), known),
+            };
             self.tell(place, format!("unknown {noun} `{}`", excerpt(name)), remedy);
         }
     }
@@ -128,10 +131,11 @@ fn turn(config: &Config, report: &mut Report<'_>) {
     }
     if gap >= min {
         let what = format!("gap_ms {gap} is not below end_silence_min_ms {min}");
+        let why = "a pause that ends a turn must also break a run of voice";
         report.tell(
             &["turn", "gap_ms"],
-            what,
-            "a pause that ends a turn must also break a run of voice",
+            format!("{what}: {why}"),
+            format!("write less than {min}"),
         );
     }
 }

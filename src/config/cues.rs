@@ -38,6 +38,7 @@ use super::yaml::Node;
 /// What a recorded caller does in a simulated call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Cues of an Antiphon caller")]
 pub struct Cues {
     /// The caller's name, 1 to 64 characters. Default none: whoever reads the file chooses one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +138,7 @@ struct Line {
     /// How much louder the clip is than its file, in decibels: -60 to 20; only with `play`. Default
     /// 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -60, max = 20))]
+    #[schemars(range(min = -60, max = 20), extend("default" = 0))]
     gain_db: Option<f64>,
 }
 
@@ -174,7 +175,8 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "list of cues",
         opening: "`cues:`",
-        reference: "the schema of cue files",
+        others: &[("agents", "configuration")],
+        reference: "`antiphon schema cues`",
         lent: None,
         misformed: |_| Vec::new(),
         schema,

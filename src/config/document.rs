@@ -31,6 +31,8 @@ pub(super) struct Shape {
     pub(super) noun: &'static str,
     /// The keys that a file begins with, such as `` `cues:` ``.
     pub(super) opening: &'static str,
+    /// Keys that only another kind of document has, and its noun.
+    pub(super) others: &'static [(&'static str, &'static str)],
     /// Where its keys are described, for what no complaint has words for.
     pub(super) reference: &'static str,
     /// A required key and a value for it, lent to a file without it so that the rest is checked.
@@ -53,9 +55,7 @@ pub(super) fn read<T: Document>(
         Err(error) => {
             let (what, remedy) = match error.kind() {
                 ErrorKind::NotFound => ("there is no such file".into(), "check the path"),
-                ErrorKind::IsADirectory => {
-                    ("is a directory, not a file".into(), "name a file in it")
-                }
+                ErrorKind::IsADirectory => ("it is a folder".into(), "name a file in it"),
                 _ => (format!("cannot be read: {error}"), "check the file and its permissions"),
             };
             Err(Complaints::about(file_name, vec![Complaint::of_file(what, remedy)]))

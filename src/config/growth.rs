@@ -40,8 +40,23 @@ fn not_yaml(error: &ScanError) -> Complaint {
         mark(error.marker()),
         String::new(),
         format!("not YAML: {}", excerpt_of_info(error.info())),
-        QUOTING,
+        remedy(error.info()),
     )
+}
+
+/// What to do about something that the parser did not like, by the parser's own words.
+fn remedy(info: &str) -> &'static str {
+    const REMEDIES: [(&str, &str); 4] = [
+        ("tabs", "indent with spaces"),
+        (
+            "while parsing a block mapping",
+            "let the keys of a map begin in the same column, or put the text in quotes",
+        ),
+        ("while parsing a flow", "close every `{` and `[`, and part what is between them by `,`"),
+        ("found unexpected end of stream", "close the quotes"),
+    ];
+    let known = REMEDIES.iter().find(|(words, _)| info.contains(words));
+    known.map_or(QUOTING, |(_, remedy)| remedy)
 }
 
 /// The parser's own words, on one line and not too long: they may quote the file.

@@ -23,6 +23,8 @@ mod audio;
 mod check;
 mod choice;
 mod complaint;
+#[cfg(test)]
+mod complete;
 pub mod cues;
 mod document;
 mod epoch;
@@ -52,7 +54,7 @@ pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
-pub use self::schema::schema;
+pub use self::schema::{is_name, schema};
 pub use self::script::PATTERN_SIZE_MAX;
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
 pub use self::template::Template;
@@ -65,6 +67,7 @@ use self::schema::{CONFIG_NAME, IDENTIFIER};
 /// Everything that a session is configured with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Antiphon configuration")]
 pub struct Config {
     /// The name of this configuration: 1 to 64 of a to z, 0 to 9, `_` and `-`.
     #[schemars(regex(pattern = CONFIG_NAME))]
@@ -75,6 +78,7 @@ pub struct Config {
     pub description: String,
     /// From where all randomness and all ids of a session come: 0 to 2^64-1. Default 0.
     #[serde(default)]
+    #[schemars(range(max = u64::MAX))]
     pub seed: u64,
     /// The wall time of tick 0, in UTC. Default 1970-01-01T00:00:00Z.
     #[serde(default)]

@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
+use regex::Regex;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
@@ -34,11 +35,20 @@ pub fn schema() -> Value {
     SHAPE.schema.clone()
 }
 
+/// Whether `text` may be the name of a configuration: 1 to 64 of a to z, 0 to 9, `_` and `-`.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(CONFIG_NAME).expect("the pattern is a regular expression"));
+    NAME.is_match(text)
+}
+
 static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     let (schema, validator) = derive::<Config>();
     Shape {
         noun: "configuration",
         opening: "`name:` and `agents:`",
+        others: &[("cues", "list of cues")],
         reference: "`antiphon schema`",
         lent: Some(("name", "nameless")),
         misformed: epoch,
@@ -46,6 +56,12 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
         validator,
     }
 });
+
+/// The shape of a configuration.
+#[cfg(test)]
+pub(super) fn shape() -> &'static Shape {
+    &SHAPE
+}
 
 impl Document for Config {
     fn shape() -> &'static Shape {
@@ -61,6 +77,7 @@ impl Document for Config {
 pub(super) fn derive<T: JsonSchema>() -> (Value, Validator) {
     let schema = SchemaSettings::draft2020_12()
         .with_transform(RecursiveTransform(absent_rather_than_null))
+        .with_transform(RecursiveTransform(described))
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value();
@@ -86,6 +103,29 @@ fn absent_rather_than_null(schema: &mut Schema) {
             [Value::Object(only)] => object.append(only),
             _ => {
                 object.insert("anyOf".into(), choices.into());
+            }
+        }
+    }
+}
+
+/// What an editor shows: sentences without the line breaks of their source, and for the key that tells
+/// the branches of a choice apart, what its branch is.
+fn described(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some(Value::String(text)) = object.get_mut("description") {
+        let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+        *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+    }
+    // `uint32` and its like are names of Rust's, of which editors warn; the ranges say more.
+    if matches!(object.get("type").and_then(Value::as_str), Some("integer" | "number")) {
+        object.remove("format");
+    }
+    for branch in object.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(meaning) = branch.get("description").cloned() else { continue };
+        let properties = branch.get_mut("properties").and_then(Value::as_object_mut);
+        for (_, property) in properties.into_iter().flatten() {
+            if let Value::Object(property) = property {
+                property.entry("description").or_insert_with(|| meaning.clone());
             }
         }
     }
@@ -225,36 +265,102 @@ mod tests {
         both().iter().for_each(|schema| walk(schema, "", visit));
     }
 
+    /// Calls `visit` with every property, the way to it, and the schema that it is part of.
+    fn walk_properties(visit: &mut dyn FnMut(&str, &Value, &Value)) {
+        for root in both() {
+            walk(&root, "", &mut |way, inner| {
+                let properties = inner.get("properties").and_then(Value::as_object);
+                for (name, property) in properties.into_iter().flatten() {
+                    visit(&format!("{way}/{name}"), property, &root);
+                }
+            });
+        }
+    }
+
     #[test]
-    fn the_schema_is_valid_and_describes_every_property() {
-        assert!(both().iter().all(jsonschema::meta::is_valid));
-        walk_both(&mut |way, inner| {
-            for (name, property) in
-                inner.get("properties").and_then(Value::as_object).into_iter().flatten()
-            {
-                // A branch of a choice describes its only key.
-                let sole = inner["properties"].as_object().is_some_and(|all| all.len() == 1);
-                let tag =
-                    property.get("const").is_some() || sole && inner.get("description").is_some();
-                assert!(
-                    tag || property.get("description").is_some(),
-                    "{way}/{name} has no description"
-                );
+    fn the_schema_is_valid_and_describes_itself_and_every_property() {
+        for schema in both() {
+            assert!(jsonschema::meta::is_valid(&schema));
+            assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+            for key in ["title", "description"] {
+                let text = schema[key].as_str().unwrap_or_default();
+                assert!(!text.is_empty() && !text.contains('\n'), "{key}: {text:?}");
+            }
+        }
+        walk_properties(&mut |way, property, _| {
+            let description = property.get("description").and_then(Value::as_str);
+            assert!(description.is_some_and(|text| !text.is_empty()), "{way} has no description");
+        });
+    }
+
+    #[test]
+    fn every_number_has_a_range_that_its_description_tells() {
+        walk_properties(&mut |way, property, _| {
+            if !matches!(property["type"].as_str(), Some("integer" | "number")) {
+                return;
+            }
+            let text = property["description"].as_str().unwrap_or_default();
+            if let Some(options) = property["enum"].as_array() {
+                assert!(options.iter().all(|option| text.contains(&option.to_string())), "{way}");
+                return;
+            }
+            for keyword in ["minimum", "maximum"] {
+                let bound = property[keyword].as_f64();
+                let bound = bound.unwrap_or_else(|| panic!("{way} has no {keyword}"));
+                let told = text.contains(&bound.to_string()) || text.contains("2^64-1");
+                assert!(told, "{way} does not tell its bound {bound}: {text}");
             }
         });
     }
 
     #[test]
-    fn every_number_of_milliseconds_has_a_range() {
-        walk_both(&mut |way, inner| {
-            for (name, property) in
-                inner.get("properties").and_then(Value::as_object).into_iter().flatten()
-            {
-                if name.ends_with("_ms") {
-                    assert!(property.get("maximum").is_some(), "{way}/{name} is unbounded");
+    fn every_default_is_told_is_sound_and_is_there_where_it_is_told() {
+        walk_properties(&mut |way, property, root| {
+            let text = property["description"].as_str().unwrap_or_default();
+            let told = text.contains("Default ") || text.contains("default `");
+            match property.get("default") {
+                None => assert!(
+                    !told || text.contains("Default none"),
+                    "{way} tells a default that the schema does not have: {text}"
+                ),
+                Some(default) => {
+                    // A section's default is that of each of its keys, and none of a list or map.
+                    let is_whole =
+                        default.is_object() || default.as_array().is_some_and(Vec::is_empty);
+                    assert!(told || is_whole, "{way} does not tell its default {default}: {text}");
+                    let alone = json!({ "$defs": root["$defs"], "allOf": [property] });
+                    let sound = jsonschema::validate(&alone, default);
+                    assert!(sound.is_ok(), "{way}: its default {default} is refused: {sound:?}");
                 }
             }
         });
+    }
+
+    #[test]
+    fn what_is_printed_for_editors_accepts_every_file_that_comes_along() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let [config, cues] = both().map(|schema| jsonschema::validator_for(&schema).unwrap());
+        let (mut configs, mut callers) = (0, 0);
+        for folder in ["configs", "examples", "audio", "templates/shop", "templates/echo"] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|ending| ending != "yaml") {
+                    continue;
+                }
+                let text = std::fs::read(&path).unwrap();
+                let (tree, complaints) = super::super::yaml::read(&text, &SHAPE).unwrap();
+                assert_eq!(complaints, [], "{}", path.display());
+                let value = tree.to_json();
+                let (validator, count) = match value.get("cues") {
+                    Some(_) => (&cues, &mut callers),
+                    None => (&config, &mut configs),
+                };
+                let found: Vec<_> = validator.iter_errors(&value).map(|e| e.to_string()).collect();
+                assert!(found.is_empty(), "{}: {found:#?}", path.display());
+                *count += 1;
+            }
+        }
+        assert!(configs >= 6 && callers >= 4, "{configs} configurations, {callers} callers");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Speech {
     /// From the agent's words to voice.
     pub synthesiser: Synthesiser,
     /// What is said when an engine or a tool fails and the script has no words for it.
-    /// `{fact.name}` is filled in.
+    /// `{fact.name}` is filled in. Default "Sorry, something went wrong. Please try again."
     #[schemars(length(min = 1, max = 4000))]
     pub apology: String,
     /// Further phrases the recogniser shall expect, beyond those of the intents. Default none.

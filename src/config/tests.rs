@@ -99,7 +99,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("tick_ms: 20", "tick_ms: 30", "f:3:19: audio.tick_ms: expected a multiple of 20, found 30; the nearest are 20 and 40"),
     ("tick_ms: 20", "tick_ms: 5", "f:3:19: audio.tick_ms: expected a number from 20 to 1000, found 5; the nearest is 20"),
     ("rate_hz: 24000", "rate_hz: 44100", "f:3:32: audio.rate_hz: expected one of `8000`, `16000`, `24000`, `48000`, found the number 44100"),
-    ("audio:", "seed: -1\naudio:", "f:3:7: seed: expected a number of at least 0, found -1; the nearest is 0"),
+    ("audio:", "seed: -1\naudio:", "f:3:7: seed: expected a number from 0 to 18446744073709551615, found -1; the nearest is 0"),
     ("audio:", "voice: { threshold: 2 }\naudio:", "f:3:21: voice.threshold: expected a number from 0.05 to 0.95, found 2; the nearest is 0.95"),
     ("audio:", "call: { max_ms: 5.5 }\naudio:", "f:3:17: call.max_ms: expected a whole number, found the number 5.5"),
     ("audio:", "epoch: 2026-02-30T00:00:00Z\naudio:", "f:3:8: epoch: `2026-02-30T00:00:00Z` is not an instant: there is no such day in that month; write UTC as in 2026-01-01T09:00:00Z"),
@@ -148,7 +148,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("phrases: [my bill]", "phrases: [my bill]\n        then: Yes.", "f:31:15: agents.desk.intents.bill.then: `then` is never said: there is no `call`; add a `call`, or use `say`"),
     ("slots:\n", "slots:\n  fact: { kind: any }\n", "f:15:9: slots.fact: `fact` has a meaning of its own in templates; choose another name"),
     // parts that disagree
-    ("gap_ms: 200", "gap_ms: 600", "f:5:11: turn.gap_ms: gap_ms 600 is not below end_silence_min_ms 500; a pause that ends a turn must also break a run of voice"),
+    ("gap_ms: 200", "gap_ms: 600", "f:5:11: turn.gap_ms: gap_ms 600 is not below end_silence_min_ms 500: a pause that ends a turn must also break a run of voice; write less than 500"),
     ("gap_ms: 200", "end_silence_min_ms: 2000", "f:5:3: turn: end_silence_max_ms 1500 is below end_silence_min_ms 2000; write 2000 or more"),
     ("by: number\n", "answers: { a: 1 }\n", "f:12:16: tools.find.canned.answers: answers without `by`; name the argument that selects the answer, as in `by: number`"),
     ("    canned:\n", "    run: inline\n    canned:\n      takes_ms: 9\n", "f:13:17: tools.find.canned.takes_ms: an inline tool cannot sleep: it would hold up the tick; write `run: worker`, or remove `takes_ms`"),
@@ -239,7 +239,7 @@ fn what_is_no_configuration_gets_one_clear_complaint() {
 fn a_folder_is_no_file() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let all = load(folder).unwrap_err();
-    assert_eq!(all.0[0].what, "is a directory, not a file");
+    assert_eq!(all.0[0].what, "it is a folder");
 }
 
 #[test]

@@ -38,13 +38,9 @@ pub(super) fn explain(
         Kind::AdditionalProperties { unexpected } => {
             // Finding a key among many takes a while; one more than are shown will do.
             for key in unexpected.iter().take(COMPLAINTS_MAX + 1) {
-                let known = keys(rule);
-                at.key(
-                    &place,
-                    key,
-                    format!("unknown key `{}`", excerpt(key)),
-                    suggestion(key, "keys", &known),
-                );
+                let remedy = elsewhere(key, &place, shape, rule)
+                    .unwrap_or_else(|| suggestion(key, "keys", &keys(rule)));
+                at.key(&place, key, format!("unknown key `{}`", excerpt(key)), remedy);
             }
         }
         Kind::Required { property } => {
@@ -141,7 +137,9 @@ pub(super) fn explain(
                     let (shown, remedy) = match written.as_deref() {
                         Some([]) => ("none".into(), String::new()),
                         Some([key]) => {
-                            (format!("`{}`", excerpt(key)), suggestion(key, "keys", &known))
+                            let near = nearest(key, known.iter().copied());
+                            let remedy = near.map(|name| format!("did you mean `{name}`?"));
+                            (format!("`{}`", excerpt(key)), remedy.unwrap_or_default())
                         }
                         Some(keys) => (listed(keys), "keep one".into()),
                         None => (words(found), format!("write it as `{}: …`", options[0])),
@@ -245,6 +243,37 @@ impl Report<'_> {
             format!("expected one of {}, found {}", named(options, ""), words(found)),
             remedy,
         );
+    }
+}
+
+/// Where a key at the root of a document belongs, if it is no misspelling: another kind of document,
+/// or a section of this one.
+fn elsewhere(key: &str, place: &Place, shape: &Shape, rule: &Value) -> Option<String> {
+    if !place.is_empty() || nearest(key, keys(rule)).is_some() {
+        return None;
+    }
+    if let Some((_, noun)) = shape.others.iter().find(|(other, _)| *other == key) {
+        return Some(format!("it is a key of a {noun}: is this the right file?"));
+    }
+    let mut homes = Vec::new();
+    sections(key, &shape.schema, rule, &[], &mut homes);
+    (!homes.is_empty()).then(|| format!("write it under {}", homes.join(" or ")))
+}
+
+/// The sections of a document that have a key, such as `turn` and `speech.recogniser`.
+fn sections(key: &str, root: &Value, rule: &Value, way: &[&str], homes: &mut Vec<String>) {
+    // Sections have sections of their own, and those have none.
+    const DEPTH_MAX: usize = 2;
+    for (name, property) in rule["properties"].as_object().into_iter().flatten() {
+        let reference = property["$ref"].as_str().and_then(|way| way.strip_prefix('#'));
+        let Some(section) = reference.and_then(|way| root.pointer(way)) else { continue };
+        let way = [way, &[name.as_str()]].concat();
+        if keys(section).contains(&key) {
+            homes.push(format!("`{}`", way.join(".")));
+        }
+        if way.len() < DEPTH_MAX {
+            sections(key, root, section, &way, homes);
+        }
     }
 }
 

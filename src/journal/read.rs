@@ -97,7 +97,9 @@ pub enum NotAJournal {
 impl std::fmt::Display for NotAJournal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Other => f.write_str("this is not a journal"),
+            Self::Other => {
+                f.write_str("this is not a journal; name the journal.antiphon of an output folder")
+            }
             Self::Version(found) => {
                 write!(f, "the journal has format {found}, this program reads format {VERSION}")
             }

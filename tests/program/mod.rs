@@ -16,7 +16,7 @@ pub(crate) struct Desk {
 /// What a run came to.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    code: Option<i32>,
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
