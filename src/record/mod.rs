@@ -11,7 +11,7 @@
 //!
 //! A [`Folder`] takes the [`Output`] of each tick, in virtual time on the thread that steps, in real
 //! time on a [thread of its own](FolderThread). A [`Tally`] gives the metrics alone, to who wants no
-//! files. The first four files are written as the call goes on, and to the disk's cache once a second: a
+//! files; [`Meters`] are those of all sessions together, while they run. The first four files are written as the call goes on, and to the disk's cache once a second: a
 //! killed process leaves a recording that plays, and whole lines. The last two are there at the end.
 //!
 //! Ticks that were jumped over have no line, since nothing happened in them; the recording is silent
@@ -22,7 +22,9 @@
 //! gives the same bytes.
 
 mod folder;
+pub mod meters;
 pub mod metrics;
+pub mod observe;
 pub mod stamp;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ mod turns;
 
 pub use crate::host::tools::Overrun;
 pub use folder::{Folder, FolderError};
+pub use meters::{Format, Meters, SessionEnd, SessionMeter};
 pub use metrics::{METRICS_KEYS, Metrics, Tally};
 pub use thread::FolderThread;
 pub use turns::{Side, Turn};
