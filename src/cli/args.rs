@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::metrics::MetricsArgs;
+
 /// A real-time voice agent gateway.
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true)]
@@ -35,6 +37,8 @@ pub(super) struct DemoArgs {
     /// An object per event instead of text.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +66,8 @@ pub(super) struct RunArgs {
     /// An object per event instead of text.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::engines::Engines;
 use super::failure::Failure;
+use super::metrics::Metering;
 use super::summary::summary;
 use super::view::{View, line};
 use crate::host::ink::Ink;
@@ -18,7 +19,7 @@ use crate::host::shard::{Measured, Shard, Watch};
 use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
 use crate::id::LaneId;
 use crate::journal::{CODEC, Header, Scribe};
-use crate::record::{Folder, FolderThread, Timing};
+use crate::record::{Folder, FolderThread, SessionEnd, SessionMeter, Timing};
 use crate::seed::Seed;
 use crate::session::Session;
 use crate::session::checkpoint::BUILD;
@@ -41,6 +42,7 @@ pub(super) struct Call {
     pub(super) journal: Option<PathBuf>,
     pub(super) fast: bool,
     pub(super) json: bool,
+    pub(super) metering: Option<Metering>,
 }
 
 /// The name of a call's session, to tools.
@@ -156,12 +158,16 @@ fn fast(
     let scribe = Some(call.scribe()?);
     let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
     let clock = Clock::default();
+    let mut meter = call.metering.as_ref().map(Metering::session);
     let mut before = clock.now();
     let ran = world::run(&mut slot, TICKS_MAX, |slot| {
         let step_ns = clock.now().since_ns(before);
         let now = slot.session().tick().0 - 1;
         let timing = Timing { lateness_ns: None, step_ns, skipped: 0 };
         folder.tick(crate::clock::Tick(now), slot.output(), timing);
+        if let Some(meter) = &mut meter {
+            meter.tick(slot.plan(), crate::clock::Tick(now), slot.output(), timing);
+        }
         for event in &slot.output().events {
             view.event(event);
         }
@@ -177,8 +183,11 @@ fn fast(
     if let Some(scribe) = slot.scribe() {
         ink.flow_waiting(scribe);
     }
+    if let Some(meter) = meter {
+        meter.end(SessionEnd::from(&ran.status));
+    }
     let trouble = ink.finish();
-    finish(&call, &view, &ran.status, |end| folder.finish(end), trouble)
+    finish(call, &view, &ran.status, |end| folder.finish(end), trouble)
 }
 
 fn live(
@@ -206,7 +215,8 @@ fn live(
     let (shown, showing) = bounded(EVENTS_WAITING);
     let (done, finished) = bounded(1);
     let folder = FolderThread::spawn(folder);
-    let watch = LiveWatch { folder: Some(folder), ink: Some(ink), overran, shown, done };
+    let meter = call.metering.as_ref().map(Metering::session);
+    let watch = LiveWatch { folder: Some(folder), ink: Some(ink), meter, overran, shown, done };
     if !shard.admit(slot, Box::new(watch)) {
         return Err(Failure::broken("the session's thread is gone"));
     }
@@ -220,31 +230,37 @@ fn live(
         return Err(Failure::broken("the session's thread is gone"));
     };
     shard.stop();
-    finish(&call, &view, &status, |end| folder.finish(end), ink.finish())
+    finish(call, &view, &status, |end| folder.finish(end), ink.finish())
 }
 
 /// Says how a call went, and where everything is.
 fn finish(
-    call: &Call,
+    call: Call,
     view: &View,
     status: &Status,
     close: impl FnOnce(&str) -> (crate::record::Metrics, Vec<String>),
     journal_trouble: Option<String>,
 ) -> Result<ExitCode, Failure> {
-    let end = match status {
-        Status::Ended => "ended",
-        Status::Running => "stopped",
-        Status::Panicked(_) => "panicked",
-    };
+    let end = SessionEnd::from(status).name();
     let (metrics, mut troubles) = close(end);
+    if let (Some(metering), Some(_)) = (&call.metering, &journal_trouble) {
+        metering.meters().journal_lost();
+    }
     troubles.extend(journal_trouble.map(|trouble| format!("journal: {trouble}")));
+    let prometheus = call.metering.map(Metering::finish);
     view.finish();
     if call.json {
-        let summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
+        let mut summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
+        if let Some(text) = prometheus {
+            summary["prometheus"] = text.into();
+        }
         line(summary);
     } else {
         line(summary(&metrics));
         line(format_args!("written to {}", call.out.display()));
+        if let Some(text) = prometheus {
+            line(text.trim_end());
+        }
     }
     for trouble in &troubles {
         eprintln!("{trouble}");
@@ -274,6 +290,7 @@ struct Ended {
 struct LiveWatch {
     folder: Option<FolderThread>,
     ink: Option<Ink>,
+    meter: Option<SessionMeter>,
     overran: Receiver<Overrun>,
     shown: Sender<Glimpse>,
     done: Sender<Ended>,
@@ -283,10 +300,18 @@ impl Watch for LiveWatch {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
         let Measured { lateness_ns, step_ns, skipped } = measured;
         let now = crate::clock::Tick(slot.session().tick().0 - 1);
+        let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
+        if let Some(meter) = &mut self.meter {
+            meter.tick(slot.plan(), now, slot.output(), timing);
+        }
         if let Some(folder) = &mut self.folder {
-            let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
             folder.tick(now, slot.output(), timing);
-            for overrun in self.overran.try_iter() {
+        }
+        for overrun in self.overran.try_iter() {
+            if let Some(meter) = &self.meter {
+                meter.overrun();
+            }
+            if let Some(folder) = &mut self.folder {
                 folder.overrun(overrun);
             }
         }
@@ -313,6 +338,9 @@ impl Watch for LiveWatch {
     fn ended(&mut self, mut slot: Slot, status: Status) {
         if let (Some(ink), Some(scribe)) = (&mut self.ink, slot.scribe()) {
             ink.flow(scribe);
+        }
+        if let Some(meter) = self.meter.take() {
+            meter.end(SessionEnd::from(&status));
         }
         if let (Some(folder), Some(ink)) = (self.folder.take(), self.ink.take()) {
             drop(self.done.try_send(Ended { folder, ink, status }));

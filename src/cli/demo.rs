@@ -56,5 +56,6 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
         journal: None,
         fast: args.fast,
         json: args.json,
+        metering: args.metrics.start()?,
     })
 }

@@ -13,6 +13,7 @@ mod demo;
 mod engines;
 mod failure;
 mod load;
+mod metrics;
 mod replay;
 mod run;
 mod summary;

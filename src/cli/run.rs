@@ -33,6 +33,7 @@ pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> 
         journal: args.journal.clone(),
         fast: args.fast,
         json: args.json,
+        metering: args.metrics.start()?,
     })
 }
 
