@@ -23,7 +23,7 @@
 //! | `antiphon_ticks_total` | counter | ticks | ticks that were stepped |
 //! | `antiphon_tick_lateness_seconds` | histogram | seconds | time from the moment a tick was due to its beginning; nothing in virtual time |
 //! | `antiphon_tick_step_seconds` | histogram | seconds | time that a tick took with all its edges |
-//! | `antiphon_tick_overruns_total` | counter | ticks | ticks that took longer than a tick lasts |
+//! | `antiphon_tick_overruns_total` | counter | ticks | ticks that took longer than a tick lasts; none in virtual time |
 //! | `antiphon_tick_skipped_total` | counter | ticks | ticks that the pacer jumped over |
 //! | `antiphon_turns_total` | counter | turns | turns of the user, typed ones too |
 //! | `antiphon_user_end_to_agent_start_seconds` | histogram | seconds | time from the last voiced tick of a spoken turn to the tick in which the agent's next item begins |
@@ -127,7 +127,11 @@ pub const METERS: &[Meter] = &[
         "time from the moment a tick was due to its beginning; nothing in virtual time",
     ),
     histogram("antiphon_tick_step_seconds", "time that a tick took with all its edges"),
-    counter("antiphon_tick_overruns_total", "ticks", "ticks that took longer than a tick lasts"),
+    counter(
+        "antiphon_tick_overruns_total",
+        "ticks",
+        "ticks that took longer than a tick lasts; none in virtual time",
+    ),
     counter("antiphon_tick_skipped_total", "ticks", "ticks that the pacer jumped over"),
     counter("antiphon_turns_total", "turns", "turns of the user, typed ones too"),
     histogram(
@@ -331,10 +335,10 @@ impl Meters {
 
     fn timing(&self, len: TickLen, timing: Timing) {
         self.ticks.inc();
-        if let Some(ns) = timing.lateness_ns {
-            self.tick_lateness.observe_ns(ns);
-        }
         self.tick_step.observe_ns(timing.step_ns);
+        // In virtual time nothing is due: engines run to their end within a tick.
+        let Some(lateness_ns) = timing.lateness_ns else { return };
+        self.tick_lateness.observe_ns(lateness_ns);
         if timing.step_ns > u64::from(len.ms()) * MS_NS {
             self.tick_overruns.inc();
         }
@@ -429,15 +433,17 @@ mod tests {
         let meters = Meters::new();
         let len = TickLen::from_ms(20).unwrap();
         for step_ns in [1, 20_000_000, 20_000_001] {
-            meters.timing(len, Timing { lateness_ns: None, step_ns, skipped: 0 });
+            meters.timing(len, Timing { lateness_ns: Some(0), step_ns, skipped: 0 });
         }
+        let in_virtual_time = Timing { lateness_ns: None, step_ns: u64::MAX / 2, skipped: 0 };
+        meters.timing(len, in_virtual_time);
         let text = meters.text(Format::OpenMetrics);
         for line in [
-            "antiphon_ticks_total 3",
+            "antiphon_ticks_total 4",
             "antiphon_tick_overruns_total 1",
-            "antiphon_tick_step_seconds_count 3",
+            "antiphon_tick_step_seconds_count 4",
             "antiphon_tick_step_seconds_bucket{le=\"0.02\"} 2",
-            "antiphon_tick_lateness_seconds_count 0",
+            "antiphon_tick_lateness_seconds_count 3",
             "# UNIT antiphon_tick_lateness_seconds seconds",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
