@@ -105,6 +105,15 @@ impl Live {
     }
 }
 
+/// A test that fails leaves no call behind.
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Where it has ended, there is nothing to kill.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
 #[test]
 fn a_live_call_is_scraped_while_it_lasts_and_printed_when_it_is_over() {
     let desk = desk();
