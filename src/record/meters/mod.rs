@@ -450,6 +450,51 @@ mod tests {
         }
     }
 
+    /// The samples that are not zero.
+    fn counted(meters: &Meters) -> Vec<String> {
+        let text = meters.text(Format::Prometheus);
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket"));
+        let zero = |line: &&str| line.ends_with(" 0") || line.ends_with(" 0.0");
+        lines.filter(|line| !zero(line)).skip(1).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_observation_is_counted_where_it_belongs() {
+        let len = TickLen::from_ms(20).unwrap();
+        for (found, sample) in [
+            (Observation::Turn, "turns_total 1"),
+            (Observation::Interruption, "interruptions_total 1"),
+            (Observation::FalseInterruption, "false_interruptions_total 1"),
+            (Observation::Backchannel, "backchannels_total 1"),
+            (Observation::HandOver, "hand_overs_total 1"),
+            (Observation::ToolDone, "tool_calls_total{outcome=\"done\"} 1"),
+            (Observation::ToolFailure, "tool_calls_total{outcome=\"failed\"} 1"),
+            (Observation::ToolDeferred, "tool_deferred_total 1"),
+            (Observation::RecogniserFailure, "recogniser_failures_total 1"),
+            (Observation::SynthesiserFailure, "synthesiser_failures_total 1"),
+            (Observation::LimitReached, "limits_reached_total 1"),
+            (Observation::Skipped(7), "tick_skipped_total 7"),
+            (Observation::Answered(40), "user_end_to_agent_start_seconds_sum 0.8"),
+            (Observation::Yielded(25), "interrupt_to_silence_seconds_sum 0.5"),
+        ] {
+            let meters = Meters::new();
+            meters.note(len, found);
+            assert_eq!(counted(&meters)[0], format!("antiphon_{sample}"), "{found:?}");
+        }
+        for found in [Observation::ToolCall, Observation::AgentTurn, Observation::AnsweredTyped(3)]
+        {
+            let meters = Meters::new();
+            meters.note(len, found);
+            assert!(counted(&meters).is_empty(), "{found:?}");
+        }
+        let meters = std::sync::Arc::new(Meters::new());
+        SessionMeter::begin(&meters).overrun();
+        meters.journal_lost();
+        let stopped = "antiphon_sessions_total{end=\"stopped\"} 1";
+        let others = ["antiphon_tool_overruns_total 1", "antiphon_journal_lost_total 1"];
+        assert_eq!(counted(&meters), [stopped, others[0], others[1]]);
+    }
+
     #[test]
     fn a_session_is_active_until_it_ends_and_forgotten_ones_were_stopped() {
         let meters = std::sync::Arc::new(Meters::new());
