@@ -69,6 +69,7 @@
 //! | [`model`] | engines: speech in, speech out |
 //! | [`host`] | real time: shards, workers, journals on disk |
 //! | [`record`] | the output folder of a run |
+//! | `web` | servers of this process (feature `web`) |
 //! | `cli` | the command line (feature `cli`) |
 
 pub mod clock;
@@ -94,6 +95,9 @@ pub mod model;
 
 pub mod host;
 pub mod record;
+
+#[cfg(feature = "web")]
+pub mod web;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,5 +1,5 @@
 //! A tick allocates nothing: two people talking at once, heard and said in Opus, recognised,
-//! written to a journal, and not one call of the allocator on the thread of the tick.
+//! written to a journal, measured by meters, and not one call of the allocator on the thread of the tick.
 //!
 //! What happens now and then does allocate: an event has texts, an item has a name. These ticks are
 //! all speech and no events. libopus has its own allocator, which it asks only when a codec is made.
@@ -24,6 +24,7 @@ use antiphon::journal::{Header, Scribe};
 use antiphon::model::live::{EarPool, LiveEar, LiveMouth, MouthPool};
 use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser};
 use antiphon::pcm::{resample, wav};
+use antiphon::record::{Meters, SessionMeter, Timing};
 use antiphon::session::Session;
 use antiphon::session::input::Input;
 use antiphon::session::output::Output;
@@ -188,6 +189,7 @@ struct Call {
     caller: OpusOutlet,
     seq: u16,
     ink: Ink,
+    meter: SessionMeter,
 }
 
 const LANE: LaneId = LaneId(0);
@@ -219,7 +221,8 @@ impl Call {
         let session = Session::new(&plan, 1);
         let caller = outlet();
         let slot = Slot::new(plan, session, edges, Box::new(tools), Some(scribe));
-        Self { slot, trunk, caller, seq: 0, ink }
+        let meter = SessionMeter::begin(&Arc::new(Meters::new()));
+        Self { slot, trunk, caller, seq: 0, ink, meter }
     }
 
     /// A tick in which the caller sends this frame.
@@ -228,10 +231,13 @@ impl Call {
             assert!(self.trunk.send(LANE, self.seq, packet.packet.bytes()));
         }
         self.seq = self.seq.wrapping_add(1);
-        let Self { slot, ink, .. } = self;
+        let Self { slot, ink, meter, .. } = self;
         let mut runs = false;
         watched(|| {
             runs = *slot.tick(0) == Status::Running;
+            let now = Tick(slot.session().tick().0 - 1);
+            let timing = Timing { lateness_ns: Some(50_000), step_ns: 200_000, skipped: 0 };
+            meter.tick(slot.plan(), now, slot.output(), timing);
             if let Some(scribe) = slot.scribe() {
                 let lost = ink.flow(scribe);
                 runs &= lost.is_none();

@@ -9,6 +9,7 @@ use super::diff::DiffArgs;
 use super::fork::ForkArgs;
 use super::init::InitArgs;
 use super::journal::JournalArgs;
+use super::metrics::MetricsArgs;
 use super::report::ReportArgs;
 use super::schema::SchemaArgs;
 use super::timeline::TimelineArgs;
@@ -70,12 +71,17 @@ pub(super) struct DemoArgs {
     /// Holds the call in virtual time, as fast as it goes.
     #[arg(long)]
     pub(super) fast: bool,
+    /// Hears callers through Opus, as a network would carry them; the journal keeps the packets.
+    #[arg(long)]
+    pub(super) opus: bool,
     /// The folder that the output goes to.
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
     pub(super) out: PathBuf,
     /// Prints an object per event instead of text.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 /// Holds a call between your agents and recorded callers.
@@ -108,6 +114,9 @@ pub(super) struct RunArgs {
     /// Holds the call in virtual time, as fast as it goes.
     #[arg(long)]
     pub(super) fast: bool,
+    /// Hears callers through Opus, as a network would carry them; the journal keeps the packets.
+    #[arg(long)]
+    pub(super) opus: bool,
     /// The seed, instead of the configuration's.
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
@@ -117,6 +126,8 @@ pub(super) struct RunArgs {
     /// Prints an object per event instead of text.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 /// Steps a recorded call again and compares every tick.

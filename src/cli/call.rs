@@ -11,14 +11,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::engines::Engines;
 use super::failure::Failure;
 use super::journalled::{self, Journalled};
+use super::metrics::Metering;
 use super::summary::summary;
 use super::view::{View, line};
 use crate::host::ink::Loss;
 use crate::host::pace::{Class, Clock};
 use crate::host::shard::{Measured, Shard, Watch};
 use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
+use crate::host::transcoder::through_opus;
 use crate::id::LaneId;
-use crate::record::{Folder, FolderThread, Timing};
+use crate::record::{Folder, FolderThread, SessionEnd, SessionMeter, Timing};
 use crate::seed::Seed;
 use crate::session::Session;
 use crate::session::event::Event;
@@ -39,7 +41,10 @@ pub(super) struct Call {
     pub(super) out: PathBuf,
     pub(super) journal: Option<PathBuf>,
     pub(super) fast: bool,
+    /// Whether callers are heard through Opus.
+    pub(super) opus: bool,
     pub(super) json: bool,
+    pub(super) metering: Option<Metering>,
 }
 
 /// The name of a call's session, to tools.
@@ -94,6 +99,7 @@ impl Call {
             named: self.journal.as_deref(),
             seed: self.seed,
             virtual_time: self.fast,
+            opus: self.opus,
         };
         journalled::open(&about, || {
             let folder = Folder::create(&self.out, Arc::clone(&self.plan), self.fast);
@@ -104,15 +110,20 @@ impl Call {
     }
 
     /// The edges of participants, each on its lane.
-    fn callers(&self) -> Vec<Box<dyn Edge>> {
+    fn callers(&self) -> Result<Vec<Box<dyn Edge>>, Failure> {
         let seed = Seed::new(self.seed);
         let company = Arc::new(AtomicUsize::new(self.parts.len()));
-        let caller = |(lane, part): (usize, &Part)| -> Box<dyn Edge> {
+        let caller = |(lane, part): (usize, &Part)| -> Result<Box<dyn Edge>, Failure> {
             let network = Network::new(Faults::NONE, seed.branch(&part.name));
             let lane = LaneId(lane as u16);
             let (len, rate) = (self.plan.len, self.plan.rate);
             let caller = Caller::new(part.clone(), lane, len, rate, network);
-            Box::new(caller.among(Arc::clone(&company)))
+            let caller = Box::new(caller.among(Arc::clone(&company)));
+            if self.opus {
+                through_opus(caller, &self.plan).map_err(Failure::input)
+            } else {
+                Ok(caller)
+            }
         };
         self.parts.iter().enumerate().map(caller).collect()
     }
@@ -125,7 +136,7 @@ fn fast(
     mut folder: Folder,
     mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
-    let mut edges = call.callers();
+    let mut edges = call.callers()?;
     edges.extend(engines.virtual_edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let len = call.plan.len;
@@ -134,12 +145,16 @@ fn fast(
     let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
     journal.announce(&mut slot);
     let clock = Clock::default();
+    let mut meter = call.metering.as_ref().map(Metering::session);
     let mut before = clock.now();
     let ran = world::run(&mut slot, TICKS_MAX, |slot| {
         let step_ns = clock.now().since_ns(before);
         let now = slot.session().tick().0 - 1;
         let timing = Timing { lateness_ns: None, step_ns, skipped: 0 };
         folder.tick(crate::clock::Tick(now), slot.output(), timing);
+        if let Some(meter) = &mut meter {
+            meter.tick(slot.plan(), crate::clock::Tick(now), slot.output(), timing);
+        }
         for event in &slot.output().events {
             view.event(event);
         }
@@ -150,10 +165,13 @@ fn fast(
         before = clock.now();
         !STOPPED.load(Ordering::Relaxed)
     });
+    if let Some(meter) = meter {
+        meter.end(SessionEnd::from(&ran.status));
+    }
     journal.flow_waiting(&mut slot, 0);
     let (place, loss) = journal.finish();
     folder.journal_lost(lost(loss.as_ref()));
-    finish(&call, &view, &ran.status, |end| folder.finish(end), place, loss)
+    finish(call, &view, &ran.status, |end| folder.finish(end), place, loss)
 }
 
 fn live(
@@ -163,7 +181,7 @@ fn live(
     folder: Folder,
     mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
-    let mut edges = call.callers();
+    let mut edges = call.callers()?;
     edges.extend(engines.live_edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let (overruns, overran) = bounded(64);
@@ -182,7 +200,9 @@ fn live(
     let (shown, showing) = bounded(EVENTS_WAITING);
     let (done, finished) = bounded(1);
     let folder = FolderThread::spawn(folder);
-    let watch = LiveWatch { folder: Some(folder), journal: Some(journal), overran, shown, done };
+    let meter = call.metering.as_ref().map(Metering::session);
+    let (folder, journal) = (Some(folder), Some(journal));
+    let watch = LiveWatch { folder, journal, meter, overran, shown, done };
     if !shard.admit(slot, Box::new(watch)) {
         return Err(Failure::broken("the session's thread is gone"));
     }
@@ -198,7 +218,7 @@ fn live(
     shard.stop();
     let (place, loss) = journal.finish();
     folder.journal_lost(lost(loss.as_ref()));
-    finish(&call, &view, &status, |end| folder.finish(end), place, loss)
+    finish(call, &view, &status, |end| folder.finish(end), place, loss)
 }
 
 fn lost(loss: Option<&Loss>) -> u64 {
@@ -207,29 +227,32 @@ fn lost(loss: Option<&Loss>) -> u64 {
 
 /// Says how a call went, and where everything is.
 fn finish(
-    call: &Call,
+    call: Call,
     view: &View,
     status: &Status,
     close: impl FnOnce(&str) -> (crate::record::Metrics, Vec<String>),
     journal: Option<PathBuf>,
     loss: Option<Loss>,
 ) -> Result<ExitCode, Failure> {
-    let end = match status {
-        Status::Ended => "ended",
-        Status::Running => "stopped",
-        Status::Panicked(_) => "panicked",
-    };
+    let end = SessionEnd::from(status).name();
     let (metrics, mut troubles) = close(end);
     troubles.extend(loss.map(|loss| format!("journal: {loss}")));
+    let prometheus = call.metering.map(Metering::finish);
     view.finish();
     if call.json {
-        let summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
+        let mut summary = serde_json::json!({ "type": "summary", "end": end, "metrics": metrics });
+        if let Some(text) = prometheus {
+            summary["prometheus"] = text.into();
+        }
         line(summary);
     } else {
         line(summary(&metrics));
         line(format_args!("written to {}", call.out.display()));
         if let Some(journal) = journal.filter(|path| path.parent() != Some(&call.out)) {
             line(format_args!("journal: {}", journal.display()));
+        }
+        if let Some(text) = prometheus {
+            line(text.trim_end());
         }
     }
     for trouble in &troubles {
@@ -260,6 +283,7 @@ struct Ended {
 struct LiveWatch {
     folder: Option<FolderThread>,
     journal: Option<Journalled>,
+    meter: Option<SessionMeter>,
     overran: Receiver<Overrun>,
     shown: Sender<Glimpse>,
     done: Sender<Ended>,
@@ -269,10 +293,18 @@ impl Watch for LiveWatch {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
         let Measured { lateness_ns, step_ns, skipped } = measured;
         let now = crate::clock::Tick(slot.session().tick().0 - 1);
+        let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
+        if let Some(meter) = &mut self.meter {
+            meter.tick(slot.plan(), now, slot.output(), timing);
+        }
         if let Some(folder) = &mut self.folder {
-            let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
             folder.tick(now, slot.output(), timing);
-            for overrun in self.overran.try_iter() {
+        }
+        for overrun in self.overran.try_iter() {
+            if let Some(meter) = &self.meter {
+                meter.overrun();
+            }
+            if let Some(folder) = &mut self.folder {
                 folder.overrun(overrun);
             }
         }
@@ -299,6 +331,9 @@ impl Watch for LiveWatch {
     fn ended(&mut self, mut slot: Slot, status: Status) {
         if let Some(journal) = &mut self.journal {
             journal.flow(&mut slot);
+        }
+        if let Some(meter) = self.meter.take() {
+            meter.end(SessionEnd::from(&status));
         }
         if let (Some(folder), Some(journal)) = (self.folder.take(), self.journal.take()) {
             drop(self.done.try_send(Ended { folder, journal, status }));

@@ -55,6 +55,8 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
         out: args.out.clone(),
         journal: None,
         fast: args.fast,
+        opus: args.opus,
         json: args.json,
+        metering: args.metrics.start()?,
     })
 }

@@ -10,7 +10,8 @@ use crate::config::JournalMode;
 use crate::host::archive;
 use crate::host::ink::{Ink, Loss};
 use crate::host::pace::wall_ms;
-use crate::journal::{Header, Mode, Scribe};
+use crate::host::transcoder::opus_codec;
+use crate::journal::{CODEC, Header, Mode, Scribe};
 use crate::record::Folder;
 use crate::record::stamp::rfc3339;
 use crate::session::input::Inbound;
@@ -28,6 +29,8 @@ pub(super) struct About<'a> {
     pub(super) named: Option<&'a Path>,
     pub(super) seed: u64,
     pub(super) virtual_time: bool,
+    /// Whether participants are heard through Opus.
+    pub(super) opus: bool,
 }
 
 /// A journal under way.
@@ -62,6 +65,7 @@ pub(super) fn open(
     };
     let started_ms = wall_ms();
     let scribe = Some(Scribe::new(&Header {
+        codec: if about.opus { opus_codec() } else { CODEC.to_owned() },
         virtual_time: about.virtual_time,
         started_ms: (!about.virtual_time).then_some(started_ms),
         mode,

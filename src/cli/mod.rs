@@ -20,6 +20,7 @@ mod init;
 mod journal;
 mod journalled;
 mod load;
+mod metrics;
 mod moment;
 mod replay;
 mod report;

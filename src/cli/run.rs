@@ -32,7 +32,9 @@ pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> 
         out: args.out.clone(),
         journal: args.journal.clone(),
         fast: args.fast,
+        opus: args.opus,
         json: args.json,
+        metering: args.metrics.start()?,
     })
 }
 

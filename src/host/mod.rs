@@ -23,3 +23,5 @@ pub mod transcoder;
 #[cfg(not(feature = "opus"))]
 #[path = "no_transcoder.rs"]
 pub mod transcoder;
+#[cfg(feature = "opus")]
+pub mod wire;

@@ -1,8 +1,10 @@
 //! What turns a journal's packets into frames, by the name of the codec.
 
 use super::inlets::OpusTranscoder;
+use super::wire::Wire;
 use crate::journal::{CODEC, Transcode};
 use crate::session::plan::Plan;
+use crate::slot::Edge;
 
 /// The codec of a session whose participants send Opus, with its build: another one may decode a
 /// packet to other samples.
@@ -25,4 +27,12 @@ pub fn transcoder(codec: &str, plan: &Plan) -> Result<Option<Box<dyn Transcode>>
     }
     let opus = OpusTranscoder::new(plan).map_err(|error| error.to_string())?;
     Ok(Some(Box::new(opus)))
+}
+
+/// A participant whose audio comes through Opus, as from a network.
+///
+/// # Errors
+/// There is no codec; the reason.
+pub fn through_opus(edge: Box<dyn Edge>, plan: &Plan) -> Result<Box<dyn Edge>, String> {
+    Wire::new(edge, plan).map(|wire| Box::new(wire) as _).map_err(|error| error.to_string())
 }

@@ -184,17 +184,31 @@ enum LoggedRef<'a> {
     Other(&'a Inbound),
 }
 
-/// The digest of the audio that was heard in a tick, in order of arrival.
+/// The digest of the audio that was heard in a tick, in order of arrival; 0 without any. 32 bits tell
+/// whether two decoders differ, which they do in many ticks or in none.
 #[must_use]
-pub fn heard(input: &Input) -> u64 {
-    let mut hash = Xxh3::new();
+pub fn heard(input: &Input) -> u32 {
+    let mut hash = None;
     for value in &input.inbound {
         if let Inbound::Audio { from, len, .. } = *value {
-            let frame = input.pcm.get(from as usize..from as usize + usize::from(len));
-            digest_pcm(&mut hash, frame.unwrap_or_default());
+            let frame = input.pcm.get(from as usize..).and_then(|pcm| pcm.get(..usize::from(len)));
+            digest_pcm(hash.get_or_insert_with(Xxh3::new), frame.unwrap_or_default());
         }
     }
-    hash.digest()
+    hash.map_or(0, |hash| hash.digest() as u32)
+}
+
+/// A digest as eight bytes: as a number of variable length it would take ten.
+mod digest_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(digest: &u64, to: S) -> Result<S::Ok, S::Error> {
+        digest.to_le_bytes().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        <[u8; 8]>::deserialize(from).map(u64::from_le_bytes)
+    }
 }
 
 /// What came of a tick, as it is written after it.
@@ -205,9 +219,11 @@ pub struct Outcomes {
     /// The events of the tick.
     pub events: Vec<Event>,
     /// The digest of the session after it.
+    #[serde(with = "digest_bytes")]
     pub digest: u64,
-    /// The digest of the audio that was heard, which tells a codec's difference from a session's.
-    pub heard: u64,
+    /// The [digest](heard) of the audio that was heard, which tells a codec's difference from a
+    /// session's.
+    pub heard: u32,
 }
 
 /// The same, to be written.
@@ -215,8 +231,9 @@ pub struct Outcomes {
 struct OutcomesRef<'a> {
     called: &'a [(CallId, Called)],
     events: &'a [Event],
+    #[serde(with = "digest_bytes")]
     digest: u64,
-    heard: u64,
+    heard: u32,
 }
 
 /// What happened in a tick, where inputs are not written.
@@ -224,6 +241,7 @@ struct OutcomesRef<'a> {
 struct Happened {
     tick: Tick,
     events: Vec<Event>,
+    #[serde(with = "digest_bytes")]
     digest: u64,
 }
 
@@ -232,5 +250,6 @@ struct Happened {
 struct HappenedRef<'a> {
     tick: Tick,
     events: &'a [Event],
+    #[serde(with = "digest_bytes")]
     digest: u64,
 }

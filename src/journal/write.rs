@@ -37,7 +37,7 @@ pub struct Scribe {
     told: Option<Tick>,
     clips: BTreeMap<(u128, usize), u32>,
     next_clip: u32,
-    heard: u64,
+    heard: u32,
     /// The clips of the open tick's speech, in order.
     spoken: Vec<u32>,
     /// Lanes whose audio comes in packets.

@@ -483,7 +483,7 @@ mod tests {
             [100_i16, 201, i16::MIN, i16::MIN].iter().flat_map(|s| s.to_le_bytes()).collect();
         let wav = read(&file(1, 16, 2, 8_000, &audio)).expect("stereo");
         assert_eq!((wav.channels, wav.pcm), (2, vec![151, i16::MIN]));
-        let sides = read_sides(&bytes).unwrap();
+        let sides = read_sides(&file(1, 16, 2, 8_000, &audio)).expect("stereo");
         assert_eq!(sides, [vec![100, i16::MIN], vec![201, i16::MIN]]);
         assert_eq!(pcm(&file(1, 16, 4, 8_000, &audio)), [-16_309]);
         assert_eq!(pcm(&file(1, 8, 8, 8_000, &[129; 8])), [256]);

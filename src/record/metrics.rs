@@ -1,8 +1,9 @@
 //! Metrics of a call, and the tally they are made of.
 //!
-//! A [`Tally`] looks at the outputs of a session, tick by tick, and needs no folder. Latencies are
-//! counted in ticks and told in milliseconds; only `lateness_us`, `step_us` and `overruns` come from a
-//! clock, and those are an edge's business: [`Tally::timing`] and [`Tally::overrun`].
+//! A [`Tally`] collects what is [observed](super::observe) in the outputs of a session, tick by tick,
+//! and needs no folder. Latencies are counted in ticks and told in milliseconds; only `lateness_us`,
+//! `step_us` and `overruns` come from a clock, and those are an edge's business: [`Tally::timing`] and
+//! [`Tally::overrun`].
 //!
 //! **Invariant:** equal outputs give equal metrics, save those three.
 //!
@@ -56,8 +57,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::Timing;
+use super::observe::{Observation, Observer};
 use crate::clock::{Tick, TickLen};
-use crate::session::event::{CutCause, EventKind};
 use crate::session::output::Output;
 use crate::session::plan::Plan;
 
@@ -196,29 +197,14 @@ pub struct Durations {
 /// What has been counted of a call so far.
 #[derive(Debug, Clone)]
 pub struct Tally {
+    observer: Observer,
     /// The counts; latencies and durations are filled in when they are asked for.
     counts: Metrics,
     responses: Latencies,
     typed: Latencies,
     yields: Latencies,
-    /// The user's turn that waits for an answer.
-    unanswered: Option<Unanswered>,
-    /// The first voiced tick of the interruption that the agent has not yielded to.
-    yielding: Option<Tick>,
-    /// The last tick in which the agent was cut.
-    cut: Option<Tick>,
-    /// Whether the agent was heard in the last tick.
-    agent_speech: bool,
-    /// Whether the agent has said something since the user's last turn.
-    spoke_up: bool,
     lateness: Spread,
     step: Spread,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Unanswered {
-    since: Tick,
-    typed: bool,
 }
 
 /// Latencies in ticks. A turn has one at most, so that even a day of talk is some hundred kilobytes.
@@ -243,15 +229,11 @@ impl Tally {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            observer: Observer::default(),
             counts: Metrics::default(),
             responses: Latencies::default(),
             typed: Latencies::default(),
             yields: Latencies::default(),
-            unanswered: None,
-            yielding: None,
-            cut: None,
-            agent_speech: false,
-            spoke_up: false,
             lateness: Spread::new(),
             step: Spread::new(),
         }
@@ -261,81 +243,36 @@ impl Tally {
     pub fn tick(&mut self, plan: &Plan, now: Tick, out: &Output) {
         self.counts.ticks += 1;
         self.counts.call_ms = plan.len.start_ms(now.after(1));
-        for event in &out.events {
-            self.note(plan, now, &event.kind);
-        }
-        if !out.agent_speech
-            && let Some(since) = self.yielding.take()
-        {
-            self.yields.push(now.since(since));
-        }
-        self.agent_speech = out.agent_speech;
+        let mut observer = self.observer;
+        observer.tick(plan, now, out, |observation| self.note(observation));
+        self.observer = observer;
     }
 
-    fn note(&mut self, plan: &Plan, now: Tick, kind: &EventKind) {
+    fn note(&mut self, observation: Observation) {
         let counts = &mut self.counts;
-        match kind {
-            EventKind::UserMessage { typed, last_voiced, .. } => {
-                counts.turns += 1;
-                self.spoke_up = false;
-                let since = if *typed { now } else { *last_voiced };
-                self.unanswered = Some(Unanswered { since, typed: *typed });
-            }
-            EventKind::AgentSpeechStarted { .. } => self.answered(now),
-            // Without a voice, what is written is said.
-            EventKind::AgentMessage { .. } if plan.synthesiser.is_none() => self.answered(now),
-            EventKind::AgentInterrupted { cause, since, .. } => {
-                // A cut is told once for every item that it cuts.
-                if self.cut.replace(now) == Some(now) {
-                    return;
-                }
-                counts.interruptions += 1;
-                if *cause == CutCause::Voice && self.agent_speech {
-                    self.yielding = Some(*since);
-                }
-            }
-            EventKind::AgentResumed => counts.false_interruptions += 1,
-            EventKind::UserBackchannel { .. } => counts.backchannels += 1,
-            EventKind::TransitionExecuted { .. } => counts.hand_overs += 1,
-            EventKind::ToolCalled { .. } => counts.tool_calls += 1,
-            EventKind::ToolResult { outcome, .. } => {
-                counts.tool_failures += u64::from(!outcome.is_done());
-            }
-            EventKind::ToolDeferred { .. } => counts.deferred += 1,
-            EventKind::RecogniserFailed { .. } => counts.recogniser_failures += 1,
-            EventKind::SynthesiserFailed { .. } => counts.synthesiser_failures += 1,
-            EventKind::TickSkipped { count } => counts.skipped_ticks += u64::from(*count),
-            EventKind::SessionCreated { .. }
-            | EventKind::SessionEnded { .. }
-            | EventKind::UserJoined { .. }
-            | EventKind::UserLeft { .. }
-            | EventKind::UserSpeechStarted { .. }
-            | EventKind::UserSpeechStopped { .. }
-            | EventKind::UserTranscript { .. }
-            | EventKind::UserAway
-            | EventKind::UserReturned
-            | EventKind::AgentStarted { .. }
-            | EventKind::AgentMessage { .. }
-            | EventKind::AgentSpeechFinished { .. }
-            | EventKind::ToolUnexpected { .. }
-            | EventKind::TransitionRefused { .. }
-            | EventKind::JournalLost { .. }
-            | EventKind::LimitReached { .. } => {}
+        match observation {
+            Observation::Turn => counts.turns += 1,
+            Observation::AgentTurn => counts.agent_turns += 1,
+            Observation::Answered(ticks) => self.responses.push(ticks),
+            Observation::AnsweredTyped(ticks) => self.typed.push(ticks),
+            Observation::Interruption => counts.interruptions += 1,
+            Observation::Yielded(ticks) => self.yields.push(ticks),
+            Observation::FalseInterruption => counts.false_interruptions += 1,
+            Observation::Backchannel => counts.backchannels += 1,
+            Observation::HandOver => counts.hand_overs += 1,
+            Observation::ToolCall => counts.tool_calls += 1,
+            Observation::ToolDeferred => counts.deferred += 1,
+            Observation::ToolFailure => counts.tool_failures += 1,
+            Observation::RecogniserFailure => counts.recogniser_failures += 1,
+            Observation::SynthesiserFailure => counts.synthesiser_failures += 1,
+            Observation::Skipped(ticks) => counts.skipped_ticks += u64::from(ticks),
+            Observation::ToolDone | Observation::JournalLost | Observation::LimitReached => {}
         }
     }
 
     /// From this tick on, the call goes another way than the recording that it was forked from.
     pub const fn diverge(&mut self, from: Tick) {
         self.counts.counterfactual_from_tick = Some(from);
-    }
-
-    /// The agent begins to say something.
-    fn answered(&mut self, now: Tick) {
-        self.counts.agent_turns += u64::from(!self.spoke_up);
-        self.spoke_up = true;
-        let Some(Unanswered { since, typed }) = self.unanswered.take() else { return };
-        let latencies = if typed { &mut self.typed } else { &mut self.responses };
-        latencies.push(now.since(since));
     }
 
     /// Counts what was measured about one tick.

@@ -13,9 +13,10 @@
 //!
 //! A [`Folder`] takes the [`Output`] of each tick, in virtual time on the thread that steps, in real
 //! time on a [thread of its own](FolderThread). A [`Tally`] gives the metrics alone, to who wants no
-//! files. The first four files are written as the call goes on, and to the disk's cache once a second: a
-//! killed process leaves a recording that plays, and whole lines. The others are there at the end, the
-//! configuration from the start.
+//! files; [`Meters`] are those of all sessions together, while they run. The first four files are
+//! written as the call goes on, and to the disk's cache once a second: a killed process leaves a
+//! recording that plays, and whole lines. The others are there at the end, the configuration from the
+//! start.
 //!
 //! A call is read again by a [`Recount`](recount::Recount), told as text by a
 //! [`Timeline`](timeline::Timeline), and put beside another by [`compare`](compare::compare).
@@ -33,7 +34,9 @@
 
 pub mod compare;
 mod folder;
+pub mod meters;
 pub mod metrics;
+pub mod observe;
 pub mod recount;
 pub mod report;
 pub mod stamp;
@@ -47,6 +50,7 @@ mod written;
 
 pub use crate::host::tools::Overrun;
 pub use folder::{Folder, FolderError};
+pub use meters::{Format, Meters, SessionEnd, SessionMeter};
 pub use metrics::{METRICS_KEYS, Metrics, Tally};
 pub use report::{Report, Sound, Story};
 pub use thread::FolderThread;

@@ -1,0 +1,519 @@
+//! Meters: the figures of a process while it runs, in the text format of Prometheus.
+//!
+//! One [`Meters`] serves all sessions of a process. Each session has a [`SessionMeter`] that feeds it, on
+//! the thread of its tick: an observation is an atomic addition or two, so there is no queue on the way,
+//! nothing to fall behind, and nothing to lose. What an observation is, and where a latency begins and
+//! ends, is said in [`observe`](super::observe) alone; `metrics.json` of a call has the same figures.
+//!
+//! Labels have few values, which are known beforehand. No session, participant, tool or word is ever
+//! one: tools, too, come from configurations, of which a process may see many, and their overruns are
+//! told by name in `timing.jsonl`.
+//!
+//! How busy a process is follows from `antiphon_tick_step_seconds_sum`: its increase in a second is the
+//! share of a core that ticks take.
+//!
+//! **Invariant:** [`METERS`] is all there is, on the wire in that order, from the first moment on; and
+//! feeding takes no lock and no memory from the system.
+//!
+//! | meter | kind | unit | meaning |
+//! |---|---|---|---|
+//! | `antiphon_build_info` | info | | version of this program |
+//! | `antiphon_sessions_active` | gauge | sessions | sessions that are stepped at present |
+//! | `antiphon_sessions_total` | counter | sessions | sessions that are over, by end: ended, stopped or panicked |
+//! | `antiphon_ticks_total` | counter | ticks | ticks that were stepped |
+//! | `antiphon_tick_lateness_seconds` | histogram | seconds | time from the moment a tick was due to its beginning; nothing in virtual time |
+//! | `antiphon_tick_step_seconds` | histogram | seconds | time that a tick took with all its edges |
+//! | `antiphon_tick_overruns_total` | counter | ticks | ticks that took longer than a tick lasts; none in virtual time |
+//! | `antiphon_tick_skipped_total` | counter | ticks | ticks that the pacer jumped over |
+//! | `antiphon_turns_total` | counter | turns | turns of the user, typed ones too |
+//! | `antiphon_user_end_to_agent_start_seconds` | histogram | seconds | time from the last voiced tick of a spoken turn to the tick in which the agent's next item begins |
+//! | `antiphon_interruptions_total` | counter | cuts | ticks in which the agent was cut, for any cause |
+//! | `antiphon_false_interruptions_total` | counter | cuts | cuts after which the agent went on where it was |
+//! | `antiphon_backchannels_total` | counter | utterances | short sounds of attention |
+//! | `antiphon_interrupt_to_silence_seconds` | histogram | seconds | time from the first voiced tick of an interruption by voice to the first tick, from the cut on, in which the agent is not heard |
+//! | `antiphon_hand_overs_total` | counter | moves | hand-overs from agent to agent |
+//! | `antiphon_tool_calls_total` | counter | calls | calls of tools that are over, by outcome: done or failed |
+//! | `antiphon_tool_deferred_total` | counter | calls | calls that were not back at the next tick |
+//! | `antiphon_tool_overruns_total` | counter | calls | inline calls that took longer than their budget |
+//! | `antiphon_recogniser_failures_total` | counter | utterances | utterances that the recogniser gave up |
+//! | `antiphon_synthesiser_failures_total` | counter | items | items that the synthesiser gave up |
+//! | `antiphon_limits_reached_total` | counter | refusals | refusals because a bound was reached |
+//! | `antiphon_journal_lost_total` | counter | journals | journals that could not be written any more during their call |
+
+mod kinds;
+mod session;
+
+use std::fmt::{self, Display};
+
+use prometheus_client::encoding::{prometheus_text, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use super::Timing;
+use super::observe::Observation;
+use crate::clock::TickLen;
+use kinds::{Histogram, Split};
+pub use session::{SessionEnd, SessionMeter};
+
+/// A meter: its name on the wire, its kind, its unit and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meter {
+    /// Its name in the text format of Prometheus.
+    pub name: &'static str,
+    /// What kind it is.
+    pub kind: Kind,
+    /// What is counted; seconds where a time is measured.
+    pub unit: &'static str,
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// The kinds of meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It rises and falls.
+    Gauge,
+    /// Durations, in seconds, by bucket.
+    Histogram,
+    /// It is always 1; its labels say something.
+    Info,
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+        })
+    }
+}
+
+const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Meter {
+    Meter { name, kind: Kind::Counter, unit, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Meter {
+    Meter { name, kind: Kind::Histogram, unit: "seconds", help }
+}
+
+/// All meters, in the order of the text.
+pub const METERS: &[Meter] = &[
+    Meter {
+        name: "antiphon_build_info",
+        kind: Kind::Info,
+        unit: "",
+        help: "version of this program",
+    },
+    Meter {
+        name: "antiphon_sessions_active",
+        kind: Kind::Gauge,
+        unit: "sessions",
+        help: "sessions that are stepped at present",
+    },
+    counter(
+        "antiphon_sessions_total",
+        "sessions",
+        "sessions that are over, by end: ended, stopped or panicked",
+    ),
+    counter("antiphon_ticks_total", "ticks", "ticks that were stepped"),
+    histogram(
+        "antiphon_tick_lateness_seconds",
+        "time from the moment a tick was due to its beginning; nothing in virtual time",
+    ),
+    histogram("antiphon_tick_step_seconds", "time that a tick took with all its edges"),
+    counter(
+        "antiphon_tick_overruns_total",
+        "ticks",
+        "ticks that took longer than a tick lasts; none in virtual time",
+    ),
+    counter("antiphon_tick_skipped_total", "ticks", "ticks that the pacer jumped over"),
+    counter("antiphon_turns_total", "turns", "turns of the user, typed ones too"),
+    histogram(
+        "antiphon_user_end_to_agent_start_seconds",
+        "time from the last voiced tick of a spoken turn to the tick in which the agent's next item begins",
+    ),
+    counter(
+        "antiphon_interruptions_total",
+        "cuts",
+        "ticks in which the agent was cut, for any cause",
+    ),
+    counter(
+        "antiphon_false_interruptions_total",
+        "cuts",
+        "cuts after which the agent went on where it was",
+    ),
+    counter("antiphon_backchannels_total", "utterances", "short sounds of attention"),
+    histogram(
+        "antiphon_interrupt_to_silence_seconds",
+        "time from the first voiced tick of an interruption by voice to the first tick, from the cut on, in which the agent is not heard",
+    ),
+    counter("antiphon_hand_overs_total", "moves", "hand-overs from agent to agent"),
+    counter(
+        "antiphon_tool_calls_total",
+        "calls",
+        "calls of tools that are over, by outcome: done or failed",
+    ),
+    counter("antiphon_tool_deferred_total", "calls", "calls that were not back at the next tick"),
+    counter(
+        "antiphon_tool_overruns_total",
+        "calls",
+        "inline calls that took longer than their budget",
+    ),
+    counter(
+        "antiphon_recogniser_failures_total",
+        "utterances",
+        "utterances that the recogniser gave up",
+    ),
+    counter("antiphon_synthesiser_failures_total", "items", "items that the synthesiser gave up"),
+    counter("antiphon_limits_reached_total", "refusals", "refusals because a bound was reached"),
+    counter(
+        "antiphon_journal_lost_total",
+        "journals",
+        "journals that could not be written any more during their call",
+    ),
+];
+
+/// Bounds for lateness and steps, in nanoseconds. An idle machine wakes a thread within tens of
+/// microseconds, and a step takes as long: 10 µs tells such a machine from a better one. A tick of
+/// 20 ms is late by a whole tick at 20 ms, and is skipped at more than three; 100 ms is beyond that.
+const TICK_BOUNDS_NS: &[u64] = &[
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+];
+
+/// Bounds for what a person waits for, in nanoseconds. People answer each other after some 200 ms and
+/// notice a pause of a second, so the bounds are close together between; nobody waits for 10 s.
+const PATIENCE_BOUNDS_NS: &[u64] = &[
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    300_000_000,
+    400_000_000,
+    500_000_000,
+    600_000_000,
+    800_000_000,
+    1_000_000_000,
+    1_500_000_000,
+    2_000_000_000,
+    3_000_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// The text formats that scrapers read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus, version 0.0.4: what everything reads, people too.
+    Prometheus,
+    /// OpenMetrics, version 1.0.0: with units, and an end that shows that nothing is missing.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Its name in HTTP.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The meters of a process.
+#[derive(Debug)]
+pub struct Meters {
+    registry: Registry,
+    sessions_active: Gauge,
+    /// By end, in the order of [`SessionEnd::ALL`].
+    sessions: [Counter; 3],
+    ticks: Counter,
+    tick_lateness: Histogram,
+    tick_step: Histogram,
+    tick_overruns: Counter,
+    tick_skipped: Counter,
+    turns: Counter,
+    user_end_to_agent_start: Histogram,
+    interruptions: Counter,
+    false_interruptions: Counter,
+    backchannels: Counter,
+    interrupt_to_silence: Histogram,
+    hand_overs: Counter,
+    /// By outcome: done, failed.
+    tool_calls: [Counter; 2],
+    tool_deferred: Counter,
+    tool_overruns: Counter,
+    recogniser_failures: Counter,
+    synthesiser_failures: Counter,
+    limits_reached: Counter,
+    journal_lost: Counter,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Meters {
+    /// Meters at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let shelf = &mut registry;
+        put(shelf, "antiphon_build_info", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        // In the order of METERS, which is that of the text.
+        Self {
+            sessions_active: shared(shelf, "antiphon_sessions_active", Gauge::default()),
+            sessions: {
+                let ends = Split::new("end", SessionEnd::ALL.map(SessionEnd::name));
+                shared(shelf, "antiphon_sessions_total", ends).counters()
+            },
+            ticks: count(shelf, "antiphon_ticks_total"),
+            tick_lateness: time(shelf, "antiphon_tick_lateness_seconds", TICK_BOUNDS_NS),
+            tick_step: time(shelf, "antiphon_tick_step_seconds", TICK_BOUNDS_NS),
+            tick_overruns: count(shelf, "antiphon_tick_overruns_total"),
+            tick_skipped: count(shelf, "antiphon_tick_skipped_total"),
+            turns: count(shelf, "antiphon_turns_total"),
+            user_end_to_agent_start: {
+                time(shelf, "antiphon_user_end_to_agent_start_seconds", PATIENCE_BOUNDS_NS)
+            },
+            interruptions: count(shelf, "antiphon_interruptions_total"),
+            false_interruptions: count(shelf, "antiphon_false_interruptions_total"),
+            backchannels: count(shelf, "antiphon_backchannels_total"),
+            interrupt_to_silence: {
+                time(shelf, "antiphon_interrupt_to_silence_seconds", PATIENCE_BOUNDS_NS)
+            },
+            hand_overs: count(shelf, "antiphon_hand_overs_total"),
+            tool_calls: {
+                let outcomes = Split::new("outcome", ["done", "failed"]);
+                shared(shelf, "antiphon_tool_calls_total", outcomes).counters()
+            },
+            tool_deferred: count(shelf, "antiphon_tool_deferred_total"),
+            tool_overruns: count(shelf, "antiphon_tool_overruns_total"),
+            recogniser_failures: count(shelf, "antiphon_recogniser_failures_total"),
+            synthesiser_failures: count(shelf, "antiphon_synthesiser_failures_total"),
+            limits_reached: count(shelf, "antiphon_limits_reached_total"),
+            journal_lost: count(shelf, "antiphon_journal_lost_total"),
+            registry,
+        }
+    }
+
+    /// All meters as they stand, as text.
+    #[must_use]
+    pub fn text(&self, format: Format) -> String {
+        let mut text = String::new();
+        let written = match format {
+            Format::Prometheus => prometheus_text::encode(&mut text, &self.registry),
+            Format::OpenMetrics => text::encode(&mut text, &self.registry),
+        };
+        debug_assert!(written.is_ok(), "memory takes all text");
+        text
+    }
+
+    fn timing(&self, len: TickLen, timing: Timing) {
+        self.ticks.inc();
+        self.tick_step.observe_ns(timing.step_ns);
+        // In virtual time nothing is due: engines run to their end within a tick.
+        let Some(lateness_ns) = timing.lateness_ns else { return };
+        self.tick_lateness.observe_ns(lateness_ns);
+        if timing.step_ns > u64::from(len.ms()) * MS_NS {
+            self.tick_overruns.inc();
+        }
+    }
+
+    fn note(&self, len: TickLen, found: Observation) {
+        let [tools_done, tools_failed] = &self.tool_calls;
+        let waited = |histogram: &Histogram, ticks| {
+            histogram.observe_ns(len.span_ms(ticks).saturating_mul(MS_NS));
+        };
+        let counter = match found {
+            Observation::Turn => &self.turns,
+            Observation::Interruption => &self.interruptions,
+            Observation::FalseInterruption => &self.false_interruptions,
+            Observation::Backchannel => &self.backchannels,
+            Observation::HandOver => &self.hand_overs,
+            Observation::ToolDone => tools_done,
+            Observation::ToolFailure => tools_failed,
+            Observation::ToolDeferred => &self.tool_deferred,
+            Observation::RecogniserFailure => &self.recogniser_failures,
+            Observation::SynthesiserFailure => &self.synthesiser_failures,
+            Observation::LimitReached => &self.limits_reached,
+            Observation::JournalLost => &self.journal_lost,
+            Observation::Answered(ticks) => return waited(&self.user_end_to_agent_start, ticks),
+            Observation::Yielded(ticks) => return waited(&self.interrupt_to_silence, ticks),
+            Observation::Skipped(ticks) => {
+                self.tick_skipped.inc_by(u64::from(ticks));
+                return;
+            }
+            // A call is counted when it is over, and a typed turn has no end of speech.
+            Observation::ToolCall | Observation::AgentTurn | Observation::AnsweredTyped(_) => {
+                return;
+            }
+        };
+        counter.inc();
+    }
+}
+
+/// Nanoseconds of a millisecond.
+const MS_NS: u64 = 1_000_000;
+
+/// Registers a meter. The library appends to its name what kind and unit ask for.
+fn put(registry: &mut Registry, name: &str, metric: impl Metric) {
+    let meter = METERS.iter().find(|meter| meter.name == name).expect("a meter is in METERS");
+    let stem = |suffix| name.strip_suffix(suffix).expect("its name says its kind or unit");
+    match meter.kind {
+        Kind::Counter => registry.register(stem("_total"), meter.help, metric),
+        Kind::Gauge => registry.register(name, meter.help, metric),
+        Kind::Histogram => {
+            registry.register_with_unit(stem("_seconds"), meter.help, Unit::Seconds, metric);
+        }
+        Kind::Info => registry.register(stem("_info"), meter.help, metric),
+    }
+}
+
+fn shared<M: Metric + Clone>(registry: &mut Registry, name: &str, metric: M) -> M {
+    put(registry, name, metric.clone());
+    metric
+}
+
+fn count(registry: &mut Registry, name: &str) -> Counter {
+    shared(registry, name, Counter::default())
+}
+
+fn time(registry: &mut Registry, name: &str, bounds_ns: &'static [u64]) -> Histogram {
+    shared(registry, name, Histogram::new(bounds_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_meters_are_on_the_wire_in_order_and_at_zero() {
+        let text = Meters::new().text(Format::Prometheus);
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let expected: Vec<_> = METERS
+            .iter()
+            .map(|meter| match meter.kind {
+                // That format has no such kind.
+                Kind::Info => format!("{} gauge", meter.name),
+                kind => format!("{} {kind}", meter.name),
+            })
+            .collect();
+        assert_eq!(types, expected);
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(samples[0].starts_with("antiphon_build_info{version="), "{text}");
+        assert!(samples[1..].iter().all(|line| line.ends_with(" 0") || line.ends_with(" 0.0")));
+    }
+
+    #[test]
+    fn a_tick_longer_than_a_tick_is_an_overrun() {
+        let meters = Meters::new();
+        let len = TickLen::from_ms(20).unwrap();
+        for step_ns in [1, 20_000_000, 20_000_001] {
+            meters.timing(len, Timing { lateness_ns: Some(0), step_ns, skipped: 0 });
+        }
+        let in_virtual_time = Timing { lateness_ns: None, step_ns: u64::MAX / 2, skipped: 0 };
+        meters.timing(len, in_virtual_time);
+        let text = meters.text(Format::OpenMetrics);
+        for line in [
+            "antiphon_ticks_total 4",
+            "antiphon_tick_overruns_total 1",
+            "antiphon_tick_step_seconds_count 4",
+            "antiphon_tick_step_seconds_bucket{le=\"0.02\"} 2",
+            "antiphon_tick_lateness_seconds_count 3",
+            "# UNIT antiphon_tick_lateness_seconds seconds",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    /// The samples that are not zero.
+    fn counted(meters: &Meters) -> Vec<String> {
+        let text = meters.text(Format::Prometheus);
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket"));
+        let zero = |line: &&str| line.ends_with(" 0") || line.ends_with(" 0.0");
+        lines.filter(|line| !zero(line)).skip(1).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_observation_is_counted_where_it_belongs() {
+        let len = TickLen::from_ms(20).unwrap();
+        for (found, sample) in [
+            (Observation::Turn, "turns_total 1"),
+            (Observation::Interruption, "interruptions_total 1"),
+            (Observation::FalseInterruption, "false_interruptions_total 1"),
+            (Observation::Backchannel, "backchannels_total 1"),
+            (Observation::HandOver, "hand_overs_total 1"),
+            (Observation::ToolDone, "tool_calls_total{outcome=\"done\"} 1"),
+            (Observation::ToolFailure, "tool_calls_total{outcome=\"failed\"} 1"),
+            (Observation::ToolDeferred, "tool_deferred_total 1"),
+            (Observation::RecogniserFailure, "recogniser_failures_total 1"),
+            (Observation::SynthesiserFailure, "synthesiser_failures_total 1"),
+            (Observation::LimitReached, "limits_reached_total 1"),
+            (Observation::JournalLost, "journal_lost_total 1"),
+            (Observation::Skipped(7), "tick_skipped_total 7"),
+            (Observation::Answered(40), "user_end_to_agent_start_seconds_sum 0.8"),
+            (Observation::Yielded(25), "interrupt_to_silence_seconds_sum 0.5"),
+        ] {
+            let meters = Meters::new();
+            meters.note(len, found);
+            assert_eq!(counted(&meters)[0], format!("antiphon_{sample}"), "{found:?}");
+        }
+        for found in [Observation::ToolCall, Observation::AgentTurn, Observation::AnsweredTyped(3)]
+        {
+            let meters = Meters::new();
+            meters.note(len, found);
+            assert!(counted(&meters).is_empty(), "{found:?}");
+        }
+        let meters = std::sync::Arc::new(Meters::new());
+        SessionMeter::begin(&meters).overrun();
+        let stopped = "antiphon_sessions_total{end=\"stopped\"} 1";
+        assert_eq!(counted(&meters), [stopped, "antiphon_tool_overruns_total 1"]);
+    }
+
+    #[test]
+    fn a_session_is_active_until_it_ends_and_forgotten_ones_were_stopped() {
+        let meters = std::sync::Arc::new(Meters::new());
+        let [first, second, third] = [0; 3].map(|_| SessionMeter::begin(&meters));
+        first.end(SessionEnd::Ended);
+        second.end(SessionEnd::Panicked);
+        let line = |line: &str| meters.text(Format::Prometheus).lines().any(|l| l == line);
+        assert!(line("antiphon_sessions_active 1"));
+        drop(third);
+        assert!(line("antiphon_sessions_active 0"));
+        for end in ["ended", "stopped", "panicked"] {
+            assert!(line(&format!("antiphon_sessions_total{{end=\"{end}\"}} 1")), "{end}");
+        }
+    }
+
+    #[test]
+    fn the_table_above_says_what_the_meters_say() {
+        let page = include_str!("mod.rs");
+        for Meter { name, kind, unit, help } in METERS {
+            let gap = if unit.is_empty() { "" } else { " " };
+            let row = format!("//! | `{name}` | {kind} |{gap}{unit} | {help} |\n");
+            assert!(page.contains(&row), "the table has no row {row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("//! | `"));
+        assert_eq!(rows.count(), METERS.len());
+    }
+}

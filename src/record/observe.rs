@@ -1,0 +1,169 @@
+//! What the ticks of a session contain, as plain observations.
+//!
+//! An [`Observer`] looks at the output of each tick and tells what it finds: a turn, a cut, an answer
+//! after so many ticks. It is the one place that defines a latency. A [`Tally`](super::Tally) collects
+//! observations of a call for its `metrics.json`, a [`SessionMeter`](super::SessionMeter) adds them to
+//! the figures of the process; so both always agree.
+//!
+//! **Invariant:** an observation is told once, in the tick in which it is known, without a lock and
+//! without memory from the system: this runs on the thread of a tick as well.
+
+use crate::clock::Tick;
+use crate::session::event::{CutCause, EventKind};
+use crate::session::output::Output;
+use crate::session::plan::Plan;
+
+/// Something that a tick contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observation {
+    /// A turn of the user ended, or was typed.
+    Turn,
+    /// The agent spoke up: its first item since the user's last turn.
+    AgentTurn,
+    /// A spoken turn was answered: ticks from its last voiced one to the one in which the agent begins.
+    Answered(u64),
+    /// A typed turn was answered: ticks from its text to the one in which the agent begins.
+    AnsweredTyped(u64),
+    /// The agent was cut.
+    Interruption,
+    /// Ticks from the first voiced one of an interruption to the first one, from the cut on, in which
+    /// the agent is not heard.
+    Yielded(u64),
+    /// The agent went on where it was cut.
+    FalseInterruption,
+    /// A short sound of attention.
+    Backchannel,
+    /// A hand-over from agent to agent.
+    HandOver,
+    /// A tool was called.
+    ToolCall,
+    /// A call was not back at the next tick.
+    ToolDeferred,
+    /// A call gave a value.
+    ToolDone,
+    /// A call gave none.
+    ToolFailure,
+    /// The recogniser gave up an utterance.
+    RecogniserFailure,
+    /// The synthesiser gave up an item.
+    SynthesiserFailure,
+    /// The pacer jumped over so many ticks.
+    Skipped(u32),
+    /// The journal could not be written any more.
+    JournalLost,
+    /// Something was refused because its bound was reached.
+    LimitReached,
+}
+
+/// What has to be remembered from tick to tick.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Observer {
+    /// The user's turn that waits for an answer.
+    unanswered: Option<Unanswered>,
+    /// The first voiced tick of the interruption that the agent has not yielded to.
+    yielding: Option<Tick>,
+    /// The last tick in which the agent was cut.
+    cut: Option<Tick>,
+    /// Whether the agent was heard in the last tick.
+    agent_speech: bool,
+    /// Whether the agent has said something since the user's last turn.
+    spoke_up: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    since: Tick,
+    typed: bool,
+}
+
+impl Observer {
+    /// Tells what one tick contains.
+    pub fn tick(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        out: &Output,
+        mut tell: impl FnMut(Observation),
+    ) {
+        for event in &out.events {
+            self.event(plan, now, &event.kind, &mut tell);
+        }
+        if !out.agent_speech
+            && let Some(since) = self.yielding.take()
+        {
+            tell(Observation::Yielded(now.since(since)));
+        }
+        self.agent_speech = out.agent_speech;
+    }
+
+    fn event(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        kind: &EventKind,
+        tell: &mut impl FnMut(Observation),
+    ) {
+        match kind {
+            EventKind::UserMessage { typed, last_voiced, .. } => {
+                self.spoke_up = false;
+                let since = if *typed { now } else { *last_voiced };
+                self.unanswered = Some(Unanswered { since, typed: *typed });
+                tell(Observation::Turn);
+            }
+            EventKind::AgentSpeechStarted { .. } => self.answered(now, tell),
+            // Without a voice, what is written is said.
+            EventKind::AgentMessage { .. } if plan.synthesiser.is_none() => {
+                self.answered(now, tell);
+            }
+            EventKind::AgentInterrupted { cause, since, .. } => {
+                // A cut is told once for every item that it cuts.
+                if self.cut.replace(now) == Some(now) {
+                    return;
+                }
+                if *cause == CutCause::Voice && self.agent_speech {
+                    self.yielding = Some(*since);
+                }
+                tell(Observation::Interruption);
+            }
+            EventKind::AgentResumed => tell(Observation::FalseInterruption),
+            EventKind::UserBackchannel { .. } => tell(Observation::Backchannel),
+            EventKind::TransitionExecuted { .. } => tell(Observation::HandOver),
+            EventKind::ToolCalled { .. } => tell(Observation::ToolCall),
+            EventKind::ToolResult { outcome, .. } => tell(match outcome.is_done() {
+                true => Observation::ToolDone,
+                false => Observation::ToolFailure,
+            }),
+            EventKind::ToolDeferred { .. } => tell(Observation::ToolDeferred),
+            EventKind::RecogniserFailed { .. } => tell(Observation::RecogniserFailure),
+            EventKind::SynthesiserFailed { .. } => tell(Observation::SynthesiserFailure),
+            EventKind::TickSkipped { count } => tell(Observation::Skipped(*count)),
+            EventKind::JournalLost { .. } => tell(Observation::JournalLost),
+            EventKind::LimitReached { .. } => tell(Observation::LimitReached),
+            EventKind::SessionCreated { .. }
+            | EventKind::SessionEnded { .. }
+            | EventKind::UserJoined { .. }
+            | EventKind::UserLeft { .. }
+            | EventKind::UserSpeechStarted { .. }
+            | EventKind::UserSpeechStopped { .. }
+            | EventKind::UserTranscript { .. }
+            | EventKind::UserAway
+            | EventKind::UserReturned
+            | EventKind::AgentStarted { .. }
+            | EventKind::AgentMessage { .. }
+            | EventKind::AgentSpeechFinished { .. }
+            | EventKind::ToolUnexpected { .. }
+            | EventKind::TransitionRefused { .. } => {}
+        }
+    }
+
+    /// The agent begins to say something.
+    fn answered(&mut self, now: Tick, tell: &mut impl FnMut(Observation)) {
+        if !self.spoke_up {
+            tell(Observation::AgentTurn);
+        }
+        self.spoke_up = true;
+        let Some(Unanswered { since, typed }) = self.unanswered.take() else { return };
+        let ticks = now.since(since);
+        tell(if typed { Observation::AnsweredTyped(ticks) } else { Observation::Answered(ticks) });
+    }
+}

@@ -1,0 +1,175 @@
+//! A server: a socket, a thread, and pages.
+//!
+//! Everything a client can spend is bounded: [`CONNECTIONS_MAX`] at a time, each for
+//! [`CONNECTION_TIME`] and one request, whose head comes within [`HEAD_TIME`] and [`HEAD_LEN_MAX`] bytes.
+//! Who comes when all places are taken waits in the system's queue until one is free.
+//!
+//! **Invariant:** the socket is there before [`Server::start`] returns, and gone, with its thread, when
+//! the server is.
+
+use std::fmt::{self, Display};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::access::{Token, guard};
+
+/// Connections at a time at most: a few scrapers and a few people.
+pub const CONNECTIONS_MAX: u32 = 32;
+
+/// How long a connection may last. A page is some kilobytes, so that even a bad network is faster.
+pub const CONNECTION_TIME: Duration = Duration::from_secs(5);
+
+/// How long the head of a request may take.
+pub const HEAD_TIME: Duration = Duration::from_secs(2);
+
+/// The longest head of a request, in bytes: a browser's are a tenth.
+pub const HEAD_LEN_MAX: usize = 16 << 10;
+
+/// How long a page under way is waited for at the end.
+const LAST_PAGES: Duration = Duration::from_millis(500);
+
+/// The pause after the system had no socket for a client: others will be closed by then.
+const NO_SOCKET: Duration = Duration::from_millis(100);
+
+/// Why there is no server: what is wrong, and where.
+#[derive(Debug)]
+pub enum StartError {
+    /// Other machines could ask, and there is no token.
+    Unguarded(SocketAddr),
+    /// The system gives no socket, thread or timer.
+    System(SocketAddr, io::Error),
+}
+
+impl Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unguarded(address) => {
+                write!(f, "{address} can be reached from other machines, so it needs a token")
+            }
+            Self::System(address, error) => {
+                let (what, remedy) = match error.kind() {
+                    io::ErrorKind::AddrInUse => ("the port is taken", "choose another, or 0"),
+                    io::ErrorKind::PermissionDenied => {
+                        ("there is no permission for this port", "choose one above 1023")
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        ("this machine has no such address", "choose one of its own")
+                    }
+                    _ => return write!(f, "{address} cannot be served: {error}"),
+                };
+                write!(f, "{address} cannot be served: {what}; {remedy}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unguarded(_) => None,
+            Self::System(_, error) => Some(error),
+        }
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves pages at an address; with a token, to those who send it. Port 0 is one that is free.
+    ///
+    /// # Errors
+    /// The address is not of this machine alone and there is no token, or it cannot be had.
+    pub fn start(
+        address: SocketAddr,
+        token: Option<Token>,
+        pages: Router,
+    ) -> Result<Self, StartError> {
+        let pages = match token {
+            Some(token) => pages.layer(from_fn_with_state(token, guard)),
+            None if address.ip().is_loopback() => pages,
+            None => return Err(StartError::Unguarded(address)),
+        };
+        Self::bind(address, pages).map_err(|error| StartError::System(address, error))
+    }
+
+    fn bind(address: SocketAddr, pages: Router) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let listener = {
+            let _in_runtime = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let thread = std::thread::Builder::new()
+            .name("web".to_owned())
+            .spawn(move || runtime.block_on(serve(listener, pages, stopped)))?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Takes no more connections, gives those under way a moment, and ends the thread.
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+async fn serve(listener: tokio::net::TcpListener, pages: Router, stopped: oneshot::Receiver<()>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let accepting = tokio::spawn(accept(listener, pages, Arc::clone(&places)));
+    // It is told by dropping its other end.
+    stopped.await.ok();
+    accepting.abort();
+    timeout(LAST_PAGES, places.acquire_many(CONNECTIONS_MAX)).await.ok();
+}
+
+async fn accept(listener: tokio::net::TcpListener, pages: Router, places: Arc<Semaphore>) {
+    // Nobody closes the semaphore.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(answer(stream, pages.clone(), place))),
+            Err(_) => sleep(NO_SOCKET).await,
+        }
+    }
+}
+
+/// One connection, one request. What becomes of it is the client's business.
+async fn answer(stream: TcpStream, pages: Router, _place: OwnedSemaphorePermit) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_LEN_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+    drop(timeout(CONNECTION_TIME, connection).await);
+}
