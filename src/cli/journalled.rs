@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use crate::clock::Tick;
 use crate::config::JournalMode;
 use crate::host::archive;
 use crate::host::ink::{Ink, Loss};
@@ -40,8 +41,10 @@ pub(super) struct Journalled {
     ink: Option<(PathBuf, Ink)>,
     /// Why there is none although there should be, before the session knows.
     trouble: Option<String>,
-    /// Ticks of a journal that could not even begin.
+    /// Of a journal that could not even begin: all ticks.
     missing: Option<Loss>,
+    /// The last tick that was counted as missing.
+    counted: Tick,
 }
 
 /// Opens a journal and the folder of a call's other files. If something cannot be opened that was
@@ -132,7 +135,7 @@ fn ink(path: &Path) -> Result<Ink, Failure> {
 
 impl Journalled {
     const fn none() -> Self {
-        Self { scribe: None, ink: None, trouble: None, missing: None }
+        Self { scribe: None, ink: None, trouble: None, missing: None, counted: Tick(0) }
     }
 
     /// Tells the session what is known before its first tick.
@@ -144,7 +147,7 @@ impl Journalled {
 
     /// Hands over what a tick has written; never waits.
     pub(super) fn flow(&mut self, slot: &mut Slot) {
-        self.count();
+        self.count(slot);
         let Some((_, ink)) = &mut self.ink else { return };
         let cause = slot.scribe().and_then(|scribe| ink.flow(scribe));
         if let Some(cause) = cause {
@@ -154,7 +157,7 @@ impl Journalled {
 
     /// Hands over what is written once it is more than `bytes`, and waits for the disk.
     pub(super) fn flow_waiting(&mut self, slot: &mut Slot, bytes: usize) {
-        self.count();
+        self.count(slot);
         let Some((_, ink)) = &mut self.ink else { return };
         let scribe = slot.scribe().filter(|scribe| scribe.waiting() > bytes);
         if let Some(cause) = scribe.and_then(|scribe| ink.flow_waiting(scribe)) {
@@ -162,8 +165,11 @@ impl Journalled {
         }
     }
 
-    fn count(&mut self) {
-        if let Some(missing) = &mut self.missing {
+    fn count(&mut self, slot: &Slot) {
+        if let Some(missing) =
+            self.missing.as_mut().filter(|_| slot.session().tick() > self.counted)
+        {
+            self.counted = slot.session().tick();
             missing.ticks += 1;
         }
     }
