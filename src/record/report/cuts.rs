@@ -251,7 +251,8 @@ impl Cut {
         match self.cause {
             CutCause::Voice => {
                 prose.name(&whose).text(" spoke over it from ").at(since).text(format!(
-                    ". After {} ms of voice over the agent (the configuration interrupts at {} ms)",
+                    ". After {} ms of voice over the agent (this configuration interrupts after {} \
+                     ms)",
                     self.voiced_ms, turn.barge_in_ms
                 ))
             }

@@ -206,7 +206,7 @@ impl Move {
                     None => prose,
                 };
                 let prose = prose.text(", answered at ").at(len.start_ms(answered.at));
-                prose.text(": ").value(&answered.value).text(".")
+                prose.text(": ").code(&answered.value).text(".")
             }
             (Cause::ToolResult { tool, .. }, _, None) => {
                 prose.name(&self.from).text(" learnt a result of the tool ").name(tool).text(".")
@@ -224,10 +224,10 @@ impl Move {
                     key => prose.code(key).text(" in the result"),
                 };
                 let prose = prose.text(" of ").name(tool).text(format!(" {} ", words(*operator)));
-                let prose = prose.value(value);
+                let prose = prose.code(value);
                 let found = self.answered.as_ref().and_then(|known| at_path(&known.value, key));
                 match found {
-                    Some(found) => prose.text(", and it was ").value(found).text("."),
+                    Some(found) => prose.text(", and it was ").code(found).text("."),
                     None => prose.text("."),
                 }
             }
