@@ -20,8 +20,8 @@ pub const SECONDS_MAX: u64 = 15 * 60;
 /// Bits a second for both sides together.
 const BITRATE_BPS: i32 = 48_000;
 
-/// What the encoder tries. Above it, coding takes longer and gains little at this rate.
-const COMPLEXITY: i32 = 2;
+/// What the encoder tries: a minute takes it 0.2 s. More takes longer and gains little at this rate.
+const COMPLEXITY: i32 = 0;
 
 /// Positions count in this rate, whatever that of the samples.
 const POSITION_HZ: u32 = 48_000;

@@ -222,8 +222,8 @@ impl Cut {
         };
         let whole = format!("{}{}", self.spoken, self.unspoken);
         prose = match self.began {
-            Some(_) => prose.text(" was saying ").quote(&whole).text(". "),
-            None => prose.text(" was about to say ").quote(&whole).text(". "),
+            Some(_) => prose.text(" was saying ").glimpse(&whole).text(". "),
+            None => prose.text(" was about to say ").glimpse(&whole).text(". "),
         };
         prose = self.rule(plan, prose);
         prose = prose.text(" ").name(&self.agent).text(" was cut at ").at(ms(self.at));
@@ -236,7 +236,7 @@ impl Cut {
             prose =
                 prose.text(if more == 1 { " Also waiting was " } else { " Also waiting were " });
             for (n, text) in self.dropped.iter().enumerate() {
-                prose = prose.text(if n == 0 { "" } else { ", " }).quote(text);
+                prose = prose.text(if n == 0 { "" } else { ", " }).glimpse(text);
             }
             prose = prose.text(".");
         }
@@ -280,7 +280,7 @@ impl Cut {
         let ms = |tick| plan.len.start_ms(tick);
         let rest = |prose: Prose| match self.unspoken.trim() {
             "" => prose,
-            unspoken => prose.text(" The rest, ").quote(unspoken).text(", was not heard."),
+            unspoken => prose.text(" The rest, ").glimpse(unspoken).text(", was not heard."),
         };
         match &self.end {
             End::Open => rest(prose).text(" The call ended before it was known what was said."),
@@ -332,7 +332,7 @@ impl Cut {
                 let prose = prose.name(&self.agent).text(" went on where it was cut");
                 match self.unspoken.trim() {
                     "" => prose.text("."),
-                    unspoken => prose.text(", with ").quote(unspoken).text("."),
+                    unspoken => prose.text(", with ").glimpse(unspoken).text("."),
                 }
             }
             End::Failed { at, cause } => rest(prose)

@@ -48,7 +48,7 @@
       if (typeof piece === "string") p.append(piece);
       else if ("at" in piece) p.append(playsFrom(piece.at));
       else if ("name" in piece) p.append(el("b", "", piece.name));
-      else if ("quote" in piece) p.append(el("q", "", piece.quote));
+      else if ("quote" in piece) p.append(el("i", "", `“${piece.quote}”`));
       else p.append(el("code", "", piece.code));
     }
     return p;
@@ -259,7 +259,7 @@
     return rows[rows.length - 1];
   };
   const agentsRow = row("active agent", 36);
-  const toolsRow = data.calls.length ? row("tools", 12 + 26 * ends.length) : null;
+  const toolsRow = data.calls.length ? row("tools", 12 + 34 * ends.length) : null;
   const eventsRow = row("events", 62);
   const narrow = matchMedia("(max-width: 640px)");
   let height = 0;
@@ -338,19 +338,21 @@
   for (const call of data.calls) {
     const to = call.to_ms === null ? total : call.to_ms;
     const state = `${call.deferred ? " deferred" : ""}${call.failure ? " failed" : ""}`;
-    // What there is room for: all of it, or less, or nothing.
-    const state_words = [call.deferred ? "deferred" : null, call.failure ? "failed" : null].filter(Boolean);
-    const texts = [[call.tool, ...state_words].join(" · ") + (call.failure ? `: ${call.failure}` : ""), [call.tool, ...state_words].join(" · "), call.tool];
+    // Two lines beside the bar: which tool, and what became of it, as far as there is room.
+    const fate = [call.deferred ? "deferred" : null, call.failure ? "failed" : null].filter(Boolean).join(", ");
+    const fates = call.failure ? [`${fate}: ${call.failure}`, fate] : [fate];
     const result = call.failure ? `It failed: ${call.failure}.` : call.to_ms === null ? "No result came." : `The result: ${json(call.result)}.`;
     const after = call.to_ms === null ? "" : ` after ${call.to_ms - call.from_ms} ms`;
     const text = `${call.agent} called it at ${time(call.from_ms)} with ${json(call.arguments)}. ${call.deferred ? "It took longer than a tick: deferred, and the sound went on meanwhile. " : ""}${result}${after ? ` It came${after}.` : ""}`;
-    const top = () => `${toolsRow.inner + 7 + 26 * call.row}px`;
+    const top = () => `${toolsRow.inner + 6 + 34 * call.row}px`;
     things.push({ row: toolsRow, from: call.from_ms, to, make: () => tells(button(`bar${state}`, () => seek(call.from_ms)), told(call.tool, text)), lay: (node, x, wide) => {
       Object.assign(node.style, { left: `${x}px`, width: `${Math.max(8, wide)}px`, top: top() });
     } });
-    things.push({ row: toolsRow, from: call.from_ms, to, make: () => el("span", `bar-text${state}`), lay: (node, x, wide, room) => {
+    things.push({ row: toolsRow, from: call.from_ms, to, make: () => el("span", `bar-text${state}`, el("b", "", call.tool), el("span", "")), lay: (node, x, wide, room) => {
       Object.assign(node.style, { left: `${x + Math.max(8, wide) + 5}px`, top: top() });
-      node.textContent = texts.find((text) => text.length * 6.4 + 18 < room) || "";
+      const fits = (text) => text.length * 6.2 + 16 < room;
+      node.firstChild.textContent = fits(call.tool) ? call.tool : "";
+      node.lastChild.textContent = fates.find(fits) || "";
     }, next: () => {
       const later = data.calls.filter((other) => other.row === call.row && other.from_ms > call.from_ms);
       return later.length ? later[0].from_ms : total + 1e9;
@@ -685,8 +687,8 @@
     ["voice", "synthesiser, and waiting for the floor"],
   ];
   if (data.answers.length) {
-    const head = el("tr", "", el("th", "n", "at"), el("th", "", "turn"), el("th", "", "from the last of its voice to the first of the answer"));
-    for (const name of ["silence", "recogniser", "turn", "agent", "voice"]) head.append(el("th", "n", name));
+    const head = el("tr", "", el("th", "n", "at"), el("th", "", "turn"), el("th", "chart", "from the last of its voice to the first of the answer"));
+    for (const name of ["silence", "recogniser", "turn", "agent", "voice"]) head.append(el("th", "n part", name));
     head.append(el("th", "n", "all, ms"));
     const longest = Math.max(...data.answers.map((answer) => answer.total_ms), 1);
     const body = el("tbody");
@@ -698,10 +700,10 @@
         stack.append(piece);
       }
       const text = answer.text.length > 60 ? `${answer.text.slice(0, 58)}…` : answer.text;
-      const row = el("tr", "", el("td", "n", playsFrom(answer.from_ms)), el("td", "what", el("span", "", `${answer.who}: ${text}${answer.typed ? " (typed)" : ""}`)), el("td", "", stack));
+      const row = el("tr", "", el("td", "n", playsFrom(answer.from_ms)), el("td", "what", el("span", "", `${answer.who}: ${text}${answer.typed ? " (typed)" : ""}`)), el("td", "chart", stack));
       for (const [part] of PARTS) {
         const ms = answer[`${part}_ms`];
-        row.append(el("td", ms ? "n" : "n zero", String(ms)));
+        row.append(el("td", ms ? "n part" : "n part zero", String(ms)));
       }
       row.append(el("td", "n total", String(answer.total_ms)));
       body.append(row);

@@ -50,7 +50,7 @@ impl Prose {
         let mut text = text.into();
         match self.0.last_mut() {
             Some(Piece::Text(last)) => last.push_str(&text),
-            Some(Piece::Quote { quote }) if quote.ends_with(['.', '?', '!', '…']) => {
+            Some(Piece::Quote { quote }) if quote.ends_with(['.', '?', '!']) => {
                 // A quotation that ends its sentence ends ours.
                 if text.starts_with('.') {
                     text.remove(0);
