@@ -218,7 +218,7 @@ fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
     let filter = "document.querySelector('#filter-text').value = 'busy'; \
                   document.querySelector('#filter-text').dispatchEvent(new Event('input')); \
                   [...document.querySelectorAll('#events .kind')].map(k => k.innerText)";
-    assert_eq!(browser.value(filter), json!(["agent.message", "tool.result"]));
+    assert_eq!(browser.value(filter), json!(["tool.result", "agent.message"]));
 
     browser.open(&reports.forked, DESKTOP);
     assert!(browser.text("#fork").starts_with("Counterfactual from 10.00 s."));

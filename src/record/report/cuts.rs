@@ -32,6 +32,8 @@ pub(super) struct Cut {
     dropped: Vec<String>,
     /// The words of it, once known.
     words: Option<Words>,
+    /// Its words belong to speech that has cut the agent before, and came too late for that.
+    late: bool,
     pub(super) end: End,
 }
 
@@ -100,8 +102,15 @@ impl Cuts {
             return;
         }
         self.end(End::CutAgain { at: now });
-        let CutItem { item, cause, since, voiced_ms, spoken, unspoken } = cut;
+        let cause = cut.cause;
         let words = stage.words.clone().filter(|words| words.at == now);
+        let words = words.filter(|_| cause == CutCause::Words);
+        let before = self.last.and_then(|(_, at)| self.list.get_mut(at?));
+        let late = words.as_ref().is_some_and(|words| {
+            before.is_some_and(|before| before.was_false() && before.at >= words.since)
+        });
+        let since = words.as_ref().map_or(cut.since, |words| words.since);
+        let CutItem { item, voiced_ms, spoken, unspoken, .. } = cut;
         let mut who: Vec<String> = match cause {
             CutCause::Voice => stage.speaking().map(|known| stage.name(known.lane)).collect(),
             CutCause::Words => words.iter().map(|words| stage.name(words.lane)).collect(),
@@ -121,7 +130,8 @@ impl Cuts {
             spoken: spoken.to_owned(),
             unspoken: unspoken.to_owned(),
             dropped: Vec::new(),
-            words: words.filter(|_| cause == CutCause::Words),
+            words,
+            late,
             end: End::Open,
         });
         self.last = Some((now, at));
@@ -257,11 +267,18 @@ impl Cut {
                 ))
             }
             CutCause::Words => {
-                let prose = prose.name(&whose).text(format!(
-                    " spoke over it, without reaching the {} ms of unbroken voice that interrupt by \
-                     themselves. But ",
-                    turn.barge_in_ms
-                ));
+                let prose = prose.name(&whose).text(" had begun to speak at ").at(since);
+                let prose = match self.late {
+                    true => prose.text(
+                        ", which cut the agent once already, but the words came too late to confirm \
+                         that. Now ",
+                    ),
+                    false => prose.text(format!(
+                        ", without reaching the {} ms of unbroken voice over the agent that interrupt \
+                         by themselves. But ",
+                        turn.barge_in_ms
+                    )),
+                };
                 match &self.words {
                     Some(words) if words.confidence >= plan.confidence => prose
                         .text("the words, ")

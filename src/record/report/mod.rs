@@ -186,7 +186,7 @@ impl Story {
                 self.peaks.join(*lane);
             }
             EventKind::UserSpeechStarted { lane, utterance, over_agent } => {
-                stage.opened(*lane, *utterance);
+                stage.opened(now, *lane, *utterance);
                 if *over_agent {
                     overlaps.began(now, *lane, *utterance, stage);
                 }
@@ -196,13 +196,15 @@ impl Story {
                 answers.stopped(now);
             }
             EventKind::UserTranscript { lane, utterance, text, confidence, last: true } => {
-                let (lane, text, confidence) = (*lane, text.clone(), *confidence);
-                let words = Words { at: now, lane, text, confidence };
                 answers.words(now);
                 // While an utterance is open, no words are its last, whatever they say.
                 let is_open =
-                    stage.speaking().any(|known| known.lane == lane && known.id == *utterance);
-                if let Some(known) = (!is_open).then(|| stage.settled(lane, *utterance)).flatten() {
+                    stage.speaking().any(|known| known.lane == *lane && known.id == *utterance);
+                let settled = if is_open { None } else { stage.settled(*lane, *utterance) };
+                if let Some(known) = settled {
+                    let (since, lane) = (known.since, *lane);
+                    let (text, confidence) = (text.clone(), *confidence);
+                    let words = Words { at: now, since, lane, text, confidence };
                     overlaps.words(&known, &words, confidence_min);
                     cuts.words(&words);
                     stage.words = Some(words);

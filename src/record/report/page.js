@@ -328,7 +328,7 @@
   const things = [];
   const told = (title, text) => ({ title, text });
   for (const agent of data.agents) {
-    things.push({ row: agentsRow, from: agent.from_ms, to: agent.to_ms, make: () => {
+    things.push({ from: agent.from_ms, to: agent.to_ms, make: () => {
       const node = button("span", () => playFrom(agent.from_ms), el("b", "", agent.name));
       return tells(node, told(agent.name, `has the call from ${time(agent.from_ms)} to ${time(agent.to_ms)}`));
     }, lay: (node, x, wide) => {
@@ -345,10 +345,10 @@
     const after = call.to_ms === null ? "" : ` after ${call.to_ms - call.from_ms} ms`;
     const text = `${call.agent} called it at ${time(call.from_ms)} with ${json(call.arguments)}. ${call.deferred ? "It took longer than a tick: deferred, and the sound went on meanwhile. " : ""}${result}${after ? ` It came${after}.` : ""}`;
     const top = () => `${toolsRow.inner + 6 + 34 * call.row}px`;
-    things.push({ row: toolsRow, from: call.from_ms, to, make: () => tells(button(`bar${state}`, () => seek(call.from_ms)), told(call.tool, text)), lay: (node, x, wide) => {
+    things.push({ from: call.from_ms, to, make: () => tells(button(`bar${state}`, () => seek(call.from_ms)), told(call.tool, text)), lay: (node, x, wide) => {
       Object.assign(node.style, { left: `${x}px`, width: `${Math.max(8, wide)}px`, top: top() });
     } });
-    things.push({ row: toolsRow, from: call.from_ms, to, make: () => el("span", `bar-text${state}`, el("b", "", call.tool), el("span", "")), lay: (node, x, wide, room) => {
+    things.push({ from: call.from_ms, to, make: () => el("span", `bar-text${state}`, el("b", "", call.tool), el("span", "")), lay: (node, x, wide, room) => {
       Object.assign(node.style, { left: `${x + Math.max(8, wide) + 5}px`, top: top() });
       const fits = (text) => text.length * 6.2 + 16 < room;
       node.firstChild.textContent = fits(call.tool) ? call.tool : "";
@@ -364,21 +364,21 @@
     const key = `${event.type} ${event.tick}`;
     if (kind[0] === null || (event.type === "agent.interrupted" && seen.has(key))) continue;
     seen.add(key);
-    things.push({ row: eventsRow, from: event.ms, to: event.ms, mark: true, make: () => {
+    things.push({ from: event.ms, to: event.ms, mark: true, make: () => {
       const node = button(`mark ${kind[1]}`, () => seek(event.ms), kind[0]);
-      return tells(node, told(`${time(event.ms)}  ${event.type}`, sentence(event)));
+      return tells(node, told(`${time(event.ms)} · ${event.type}`, sentence(event)));
     }, lay: (node, x, wide, room, lift) => {
       Object.assign(node.style, { left: `${Math.max(9, Math.min(x, total * scale - 9))}px`, top: `${eventsRow.inner + 6 + 18 * lift}px` });
     } });
   }
   const agentTrack = tracks[tracks.length - 1].place;
   data.interruptions.forEach((cut) => {
-    things.push({ row: null, from: cut.at_ms, to: cut.at_ms, make: () => el("span", `flag${cut.void ? " void" : ""}`, cut.void ? "cut, then went on" : "cut"), lay: (node, x) => {
-      Object.assign(node.style, { left: `${x + 1}px`, top: `${agentTrack.top + 3}px` });
+    things.push({ from: cut.at_ms, to: cut.at_ms, flag: true, make: () => el("span", `flag${cut.void ? " void" : ""}`, cut.void ? "cut, then went on" : "cut"), lay: (node, x, wide, room, lift) => {
+      Object.assign(node.style, { left: `${x + 1}px`, top: `${agentTrack.top + 3 + 17 * lift}px` });
     } });
   });
   if (fork !== null) {
-    things.push({ row: null, from: fork, to: total, make: () => el("span", "flag fork-flag", `counterfactual from ${time(fork)}`), lay: (node, x) => {
+    things.push({ from: fork, to: total, make: () => el("span", "flag fork-flag", `counterfactual from ${time(fork)}`), lay: (node, x) => {
       Object.assign(node.style, { left: `${x + 2}px`, top: "4px" });
     } });
   }
@@ -386,16 +386,18 @@
   function layOut() {
     const from = scroller.scrollLeft / scale - width / scale;
     const to = from + (3 * width) / scale;
-    const lifted = [-99, -99, -99];
+    const lifted = { mark: [-99, -99, -99], flag: [-999, -999, -999] };
     let shown = 0;
     for (const thing of things) {
       const x = thing.from * scale;
       let lift = 0;
-      if (thing.mark) {
-        // Marks that would cover each other are stacked.
-        lift = lifted.findIndex((last) => x - last >= 19);
-        if (lift < 0) lift = lifted.indexOf(Math.min(...lifted));
-        lifted[lift] = x;
+      const kind = thing.mark ? "mark" : thing.flag ? "flag" : null;
+      if (kind) {
+        // Those that would cover each other are stacked.
+        const ends = lifted[kind];
+        lift = ends.findIndex((last) => x - last >= (thing.mark ? 19 : 116));
+        if (lift < 0) lift = ends.indexOf(Math.min(...ends));
+        ends[lift] = x;
       }
       const inView = thing.to >= from && thing.from <= to && shown < 600;
       if (!inView) {
@@ -519,9 +521,7 @@
 
     // Interruptions and hand-overs across it all.
     for (const cut of data.interruptions) {
-      if (cut.at_ms < first || cut.from_ms > last) continue;
-      pen.fillStyle = color("--overlap");
-      pen.fillRect(x(cut.from_ms), top, (cut.at_ms - cut.from_ms) * scale, under - top);
+      if (cut.at_ms < first || cut.at_ms > last) continue;
       pen.strokeStyle = color("--cut");
       pen.lineWidth = 2;
       pen.setLineDash(cut.void ? [4, 3] : []);
@@ -719,7 +719,7 @@
   // ---- The clock ------------------------------------------------------------------------------------
 
   if (data.lateness) {
-    const micro = (us) => (us >= 1e6 ? `${us / 1e6} s` : us >= 1000 ? `${Math.round(us / 100) / 10} ms` : `${us} µs`);
+    const micro = (us) => (us >= 1e6 ? `${us / 1e6} s` : us >= 1000 ? `${Math.round(us / 100) / 10} ms` : `${Math.round(us)} µs`);
     const measured = data.lateness.lateness_us;
     $("lateness-note").textContent = `How late ticks of ${data.tick_ms} ms began${measured ? `: half of them within ${micro(measured.p50)}, 99 % within ${micro(measured.p99)}, all within ${micro(measured.max)}` : ""}. ${many(data.lateness.skipped, "tick was", "ticks were")} jumped over. The bars are on a logarithmic scale.`;
     const most = Math.log1p(Math.max(...data.lateness.bins.map((bin) => bin.ticks), 1));

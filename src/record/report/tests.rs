@@ -179,8 +179,8 @@ fn words_and_typed_texts_interrupt_by_rules_of_their_own() {
         cut(scene, 40, CutCause::Words, 25);
         scene.turn(40, 0, "stop", None, Some(25));
     };
-    let rule = "Ann spoke over it, without reaching the 500 ms of unbroken voice that interrupt by \
-                themselves. But the words, “stop”, are more than a sound of attention, so once they \
+    let rule = "Ann had begun to speak at 0.30 s, without reaching the 500 ms of unbroken voice over \
+                the agent that interrupt by themselves. But the words, “stop”, are more than a sound of attention, so once they \
                 were known ";
     let answered = "“stop” was answered instead; no intent was understood in it.";
     let expected = format!("{SAYING}{rule}{CUT}{REST}{answered}");
@@ -195,6 +195,30 @@ fn words_and_typed_texts_interrupt_by_rules_of_their_own() {
     let expected =
         format!("{SAYING}{rule}{CUT}{REST}The message was “hello”, as the intent hello.");
     checked(DESKS, by_text, "interruptions", &[&expected]);
+}
+
+/// A recogniser on a busy machine: what it heard cut the agent by voice first, then by words.
+#[test]
+fn words_that_come_too_late_interrupt_anew_and_it_is_told_whose_they_are() {
+    let scene = |scene: &mut Scene| {
+        says_the_policy(scene);
+        speaks_over(scene, 0, 15, 60, 800);
+        cut(scene, 40, CutCause::Voice, 15);
+        scene.event(80, EventKind::AgentResumed);
+        hears(scene, 90, 0, "wait please", 1.0);
+        cut(scene, 90, CutCause::Words, 55);
+        scene.turn(90, 0, "wait please", None, Some(55));
+    };
+    let went_on = "But no words of it were known 2000 ms after the voice had stopped, the configured \
+                   patience: a false interruption, so at 1.60 s desk went on where it was cut, with \
+                   “within thirty days.”";
+    let rule = "Ann had begun to speak at 0.30 s, which cut the agent once already, but the words came \
+                too late to confirm that. Now the words, “wait please”, are more than a sound of \
+                attention, so once they were known desk was cut at 1.80 s, having said “You may return \
+                anything”. ";
+    let answered = "“wait please” was answered instead; no intent was understood in it.";
+    let first = format!("{SAYING}{BY_VOICE}{CUT}{went_on}");
+    checked(DESKS, scene, "interruptions", &[&first, &format!("{SAYING}{rule}{REST}{answered}")]);
 }
 
 #[test]
