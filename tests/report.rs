@@ -4,8 +4,8 @@ mod browser;
 #[expect(dead_code, reason = "each file of tests uses its part of the stage")]
 mod stage;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use antiphon::clock::Tick;
 use antiphon::record::{Folder, Timing};
@@ -51,33 +51,16 @@ transitions:
 /// A name and a text that would be heard of, were they taken for markup.
 const NASTY: &str = "Ann </script><img src=x onerror='window.hit=1'>";
 
-/// The reports of one call, as it was held and as a fork of itself.
-struct Reports {
-    held: PathBuf,
-    forked: PathBuf,
+/// The report of a call, and what happened in it.
+struct Report {
+    page: PathBuf,
     events: Vec<Value>,
     _dir: TempDir,
 }
 
-fn reports() -> &'static Reports {
-    static REPORTS: OnceLock<Reports> = OnceLock::new();
-    REPORTS.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        let held = held(&dir.path().join("held"), None);
-        let forked = held_forked(dir.path());
-        let text = std::fs::read_to_string(dir.path().join("held/events.jsonl"));
-        let text = text.expect("a folder has its events");
-        let events = text.lines().map(|line| serde_json::from_str(line).expect("it is JSON"));
-        Reports { held, forked, events: events.collect(), _dir: dir }
-    })
-}
-
-fn held_forked(dir: &Path) -> PathBuf {
-    held(&dir.join("forked"), Some(Tick(500)))
-}
-
-/// Holds the call, and gives the page of it.
-fn held(dir: &Path, diverged: Option<Tick>) -> PathBuf {
+/// Holds the call; `diverged` says from when on it is told as a fork of itself.
+fn hold(diverged: Option<Tick>) -> Report {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let lines = [
         types(When::Start(200), "what is the return policy"),
         plays(When::AgentSpoke(800), "caller-02-hours"),
@@ -91,15 +74,19 @@ fn held(dir: &Path, diverged: Option<Tick>) -> PathBuf {
     ];
     let hears = ["", "mm-hmm", "what are your opening hours"].map(Hears::Words);
     let stage = Stage::new(CALL).caller(caller(NASTY), lines).hears(hears);
-    let mut folder = Folder::create(dir, Arc::clone(&stage.plan), true).expect("it can be written");
+    let mut folder =
+        Folder::create(dir.path(), Arc::clone(&stage.plan), true).expect("it can be written");
     diverged.into_iter().for_each(|from| folder.diverge(from));
     stage.play_before(|now, out| folder.tick(now, out, Timing::default()));
     let (_, troubles) = folder.finish("ended");
     assert_eq!(troubles, [""; 0]);
-    dir.join("report.html")
+    let events = std::fs::read_to_string(dir.path().join("events.jsonl"));
+    let events = events.expect("a folder has its events");
+    let events = events.lines().map(|line| serde_json::from_str(line).expect("it is JSON"));
+    Report { page: dir.path().join("report.html"), events: events.collect(), _dir: dir }
 }
 
-impl Reports {
+impl Report {
     fn count(&self, name: &str) -> usize {
         self.events.iter().filter(|event| event["type"] == name).count()
     }
@@ -107,12 +94,13 @@ impl Reports {
 
 #[test]
 fn at_every_width_and_in_both_colours_the_page_is_whole_and_keeps_to_itself() {
+    let report = hold(None);
     let mut browser = Browser::start();
     let narrow = Look { width: 360, height: 640, ..PHONE };
     let mut papers = Vec::new();
     for look in [DESKTOP, PHONE, narrow] {
         for look in [look, Look { dark: true, ..look }] {
-            browser.open(&reports().held, look);
+            browser.open(&report.page, look);
             assert_eq!(browser.value("document.documentElement.dataset.ready"), "true");
             let [page, window] = ["document.documentElement.scrollWidth", "innerWidth"]
                 .map(|what| browser.value(what).as_u64().unwrap());
@@ -142,11 +130,11 @@ fn at_every_width_and_in_both_colours_the_page_is_whole_and_keeps_to_itself() {
 
 #[test]
 fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
-    let reports = reports();
-    assert_eq!(reports.count("transition.executed"), 2);
-    assert_eq!(reports.count("agent.interrupted"), 2);
+    let report = hold(None);
+    assert_eq!(report.count("transition.executed"), 2);
+    assert_eq!(report.count("agent.interrupted"), 2);
     let mut browser = Browser::start();
-    browser.open(&reports.held, DESKTOP);
+    browser.open(&report.page, DESKTOP);
     let cards = |browser: &mut Browser, list: &str| {
         let texts =
             format!("[...document.querySelectorAll('#{list} .card')].map(c => c.innerText)");
@@ -212,7 +200,7 @@ fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
         json!([0, true])
     );
     let answered = browser.value("document.querySelectorAll('#answers tbody tr').length");
-    assert_eq!(answered, json!(reports.count("user.message")), "every turn was answered");
+    assert_eq!(answered, json!(report.count("user.message")), "every turn was answered");
 
     // The table of events has them all, and finds one.
     let filter = "document.querySelector('#filter-text').value = 'busy'; \
@@ -220,7 +208,8 @@ fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
                   [...document.querySelectorAll('#events .kind')].map(k => k.innerText)";
     assert_eq!(browser.value(filter), json!(["tool.result", "agent.message"]));
 
-    browser.open(&reports.forked, DESKTOP);
+    let forked = hold(Some(Tick(500)));
+    browser.open(&forked.page, DESKTOP);
     assert!(browser.text("#fork").starts_with("Counterfactual from 10.00 s."));
     let marked = browser.value("document.querySelectorAll('.line.other').length");
     assert!(marked.as_u64().unwrap() > 3, "turns from there on are marked");
@@ -229,20 +218,21 @@ fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
 
 #[test]
 fn a_click_plays_from_there_and_keys_move() {
+    let report = hold(None);
     let mut browser = Browser::start();
-    browser.open(&reports().held, DESKTOP);
+    browser.open(&report.page, DESKTOP);
     // What is under way is told by the player's own events.
     let playing = "new Promise((done) => { const look = () => !audio.paused && audio.currentTime > \
                    window.from + 0.1 && done(audio.currentTime); \
                    audio.addEventListener('timeupdate', look); look(); })";
     let sound = "document.querySelector('audio') || 1";
-    assert_eq!(browser.value(sound).is_object(), true, "there is sound");
+    assert!(browser.value(sound).is_object(), "there is sound");
     browser.value("window.audio = document.querySelector('audio'); window.from = 0; 0");
     let known = browser.value(
         "new Promise((done) => audio.readyState ? done(audio.duration) : \
          audio.addEventListener('loadedmetadata', () => done(audio.duration)))",
     );
-    let seconds = reports().events.last().unwrap()["ms"].as_f64().unwrap() / 1_000.0 + 0.02;
+    let seconds = report.events.last().unwrap()["ms"].as_f64().unwrap() / 1_000.0 + 0.02;
     assert!((known.as_f64().unwrap() - seconds).abs() < 0.05, "{known} s instead of {seconds}");
 
     // A line of the transcript.

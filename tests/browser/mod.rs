@@ -159,10 +159,9 @@ impl Browser {
 
     /// Warnings, errors and exceptions since the page was opened.
     pub(crate) fn complaints(&self) -> Vec<&Value> {
-        let is_complaint = |event: &&Value| match event["method"].as_str().unwrap_or_default() {
-            "Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded" => true,
-            _ => false,
-        };
+        const TOLD: [&str; 3] =
+            ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];
+        let is_complaint = |event: &&Value| TOLD.iter().any(|told| event["method"] == *told);
         self.told.iter().filter(is_complaint).collect()
     }
 
@@ -200,7 +199,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Whatever it was doing, it is not needed any more.
+        // It closes its files if it is asked to, and its end of the pipe when it is done.
+        let close = json!({ "id": 0, "method": "Browser.close" });
+        let asked = self.to.write_all(&[close.to_string().as_bytes(), &[0]].concat());
+        while asked.is_ok() && self.from.recv_timeout(PATIENCE).is_ok() {}
         drop(self.process.kill());
         drop(self.process.wait());
     }

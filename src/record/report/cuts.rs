@@ -94,10 +94,9 @@ impl Cuts {
 
     pub(super) fn cut(&mut self, now: Tick, cut: CutItem<'_>, stage: &Stage) {
         if let Some((_, at)) = self.last.filter(|(tick, _)| *tick == now) {
-            if let Some(first) = at.and_then(|at| self.list.get_mut(at)) {
-                if first.dropped.len() < DROPPED_MAX {
-                    first.dropped.push(format!("{}{}", cut.spoken, cut.unspoken));
-                }
+            let first = at.and_then(|at| self.list.get_mut(at));
+            if let Some(first) = first.filter(|first| first.dropped.len() < DROPPED_MAX) {
+                first.dropped.push(format!("{}{}", cut.spoken, cut.unspoken));
             }
             return;
         }

@@ -5,8 +5,8 @@
 //! who spoke when, and says in plain words why each hand-over and each interruption happened, and why a
 //! cough was none.
 //!
-//! What a story holds is bounded, whatever the length of the call: waveforms get coarser ([`peaks`]),
-//! lists take so many and count the rest ([`kept`]), events fill [`EVENTS_ROOM`]. The page tells what it
+//! What a story holds is bounded, whatever the length of the call: waveforms get coarser,
+//! lists take so many and count the rest, events fill 8 MB. The page tells what it
 //! left out. The transcript alone grows with the talk, as that of the folder does.
 //!
 //! Texts of callers, tools and configurations are data in the page, never markup: the script shows them
@@ -51,7 +51,7 @@ use calls::{Call, Calls};
 use cuts::{CutItem, Cuts};
 use kept::Kept;
 use lateness::Lateness;
-use moves::Moves;
+use moves::{Moves, Way};
 use overlaps::Overlaps;
 use peaks::Peaks;
 use stage::{Said, Stage, Words};
@@ -280,11 +280,11 @@ impl Story {
                 calls.result(now, *call, name, outcome, *after_ticks);
             }
             EventKind::TransitionExecuted { from, to, transition, cause } => {
-                let plan = &self.plan;
-                moves.executed(now, (from, to), *transition, cause, plan, stage, calls);
+                let way = Way { from, to, cause };
+                moves.executed(now, way, *transition, &self.plan, stage, calls);
             }
             EventKind::TransitionRefused { from, to, cause, reason } => {
-                moves.refused(now, (from, to), cause, reason, stage, calls);
+                moves.refused(now, Way { from, to, cause }, reason, stage, calls);
             }
             EventKind::SessionCreated { .. }
             | EventKind::SessionEnded { .. }

@@ -9,6 +9,9 @@ use crate::id::{CallId, ItemId, UtteranceId};
 use crate::session::event::CutCause;
 use crate::tool::{Json, Outcome};
 
+/// Puts something into a scene.
+type Happens<'a> = &'a dyn Fn(&mut Scene);
+
 const NO_SOUND: Sound = Sound::None { why: String::new() };
 
 /// Two desks, and a tool whose answer leads from one to the other.
@@ -134,7 +137,7 @@ fn an_interruption_by_voice_is_confirmed_by_its_words() {
 
 #[test]
 fn a_false_interruption_says_why_the_agent_went_on() {
-    let ends: [(&dyn Fn(&mut Scene), &str); 4] = [
+    let ends: [(Happens, &str); 4] = [
         (&|scene| hears(scene, 70, 0, "", 0.0), "But the recogniser made out no words in it"),
         (
             &|scene| hears(scene, 70, 0, "stop", 0.2),
@@ -225,7 +228,7 @@ fn words_that_come_too_late_interrupt_anew_and_it_is_told_whose_they_are() {
 fn what_is_heard_over_the_agent_and_does_not_interrupt_is_told_as_well() {
     let during = "while desk was saying “You may return anything within thirty days.”, for 200 ms of \
                   voice. That is less than the 500 ms that interrupt by voice. ";
-    let ends: [(&dyn Fn(&mut Scene), &str, &str); 4] = [
+    let ends: [(Happens, &str, &str); 4] = [
         (
             &|scene| hears(scene, 40, 0, "", 0.0),
             "something was heard from Ann",
