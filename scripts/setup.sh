@@ -4,7 +4,7 @@
 #
 #   scripts/setup.sh                 cargo alone
 #   scripts/setup.sh build           + cmake and a C compiler (libopus is built from source)
-#   scripts/setup.sh build speech test   all that, and a second recogniser that listens to the demo
+#   scripts/setup.sh build speech test   all that, a second recogniser that listens to the demo, and a browser
 #   scripts/setup.sh build speech    + the recogniser, its English model and the synthesiser, loaded at run time
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
@@ -45,6 +45,12 @@ have_under_brew() {
     return 1
 }
 
+# A browser in which tests look at pages.
+have_browser() {
+    [ -n "${ANTIPHON_CHROMIUM:-}" ] || have chromium || have chromium-browser || have google-chrome ||
+        [ -d "/Applications/Chromium.app" ] || [ -d "/Applications/Google Chrome.app" ]
+}
+
 have_model() { [ -d /usr/share/pocketsphinx/model/en-us ] || [ -d /usr/local/share/pocketsphinx/model/en-us ]; }
 
 # Prints the packages that the groups named need and that are not here, one a line.
@@ -58,7 +64,10 @@ missing_packages() {
                     have_under_brew 'lib/libpocketsphinx*.dylib' || echo cmu-pocketsphinx
                     have_under_brew 'lib/libflite*' || echo flite
                     ;;
-                test) have pocketsphinx_batch || echo cmu-pocketsphinx ;;
+                test)
+                    have pocketsphinx_batch || echo cmu-pocketsphinx
+                    have_browser || echo chromium
+                    ;;
             esac
         else
             case $group in
@@ -71,7 +80,10 @@ missing_packages() {
                     have_model || echo pocketsphinx-en-us
                     have_library libflite.so.1 || echo libflite1
                     ;;
-                test) have pocketsphinx_batch || echo pocketsphinx ;;
+                test)
+                    have pocketsphinx_batch || echo pocketsphinx
+                    have_browser || echo chromium
+                    ;;
             esac
         fi
     done

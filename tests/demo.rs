@@ -164,7 +164,9 @@ fn said<'a>(event: &'a Value, field: &str) -> &'a str {
 
 #[test]
 fn two_runs_are_the_same_byte_for_byte() {
-    for name in ["ticks.jsonl", "events.jsonl", "transcript.json", "conversation.wav"] {
+    for name in
+        ["ticks.jsonl", "events.jsonl", "transcript.json", "conversation.wav", "report.html"]
+    {
         let [first, second] = demo().files.each_ref().map(|files| &files[name]);
         assert!(!first.is_empty(), "{name} is empty");
         // The bytes themselves would fill the screen.

@@ -18,7 +18,7 @@ use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::tool::{CallRecord, FailureKind, Json, Outcome, ToolCall};
 
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 name: test
 epoch: 2026-01-01T09:00:00Z
 audio: { rate_hz: 16000 }
@@ -26,37 +26,37 @@ speech: { synthesiser: { engine: flite } }
 agents: { desk: { greeting: Hello there. } }
 ";
 
-const ANN: LaneId = LaneId(0);
+pub(super) const ANN: LaneId = LaneId(0);
 
-fn plan(config: &str) -> Arc<Plan> {
+pub(super) fn plan(config: &str) -> Arc<Plan> {
     let config = config::parse(config.as_bytes(), "test.yaml").expect("a sound configuration");
     Arc::new(Plan::new(config).expect("a checked configuration"))
 }
 
 /// A call under way: outputs by tick, silent unless something is put in.
-struct Scene(Vec<Output>);
+pub(super) struct Scene(pub(super) Vec<Output>);
 
 impl Scene {
-    fn new(plan: &Plan, ticks: usize) -> Self {
+    pub(super) fn new(plan: &Plan, ticks: usize) -> Self {
         let mut silent = Output::default();
         silent.audio.resize(plan.samples(), 0);
         silent.heard.resize(plan.samples(), 0);
         Self(vec![silent; ticks])
     }
 
-    fn event(&mut self, tick: u64, kind: EventKind) -> &mut Output {
+    pub(super) fn event(&mut self, tick: u64, kind: EventKind) -> &mut Output {
         let out = &mut self.0[tick as usize];
         out.events.push(Event { seq: 0, tick: Tick(tick), kind });
         out
     }
 
-    fn message(&mut self, tick: u64, item: u32, text: &str) {
+    pub(super) fn message(&mut self, tick: u64, item: u32, text: &str) {
         let (agent, text) = ("desk".to_owned(), text.to_owned());
         self.event(tick, EventKind::AgentMessage { item: ItemId(item), agent, text });
     }
 
     /// Plays the bytes `from..to` of an item.
-    fn play(&mut self, tick: u64, item: u32, (from, to): (u32, u32), finished: bool) {
+    pub(super) fn play(&mut self, tick: u64, item: u32, (from, to): (u32, u32), finished: bool) {
         let item = ItemId(item);
         if from == 0 {
             self.event(tick, EventKind::AgentSpeechStarted { item });
@@ -71,7 +71,7 @@ impl Scene {
         out.played.push(Played { item, agent, samples: 320, from, to, started, finished });
     }
 
-    fn voice(&mut self, utterance: u32, ticks: std::ops::Range<u64>, stopped: u64) {
+    pub(super) fn voice(&mut self, utterance: u32, ticks: std::ops::Range<u64>, stopped: u64) {
         let utterance = UtteranceId(utterance);
         let started = EventKind::UserSpeechStarted { lane: ANN, utterance, over_agent: false };
         self.event(ticks.start, started);
@@ -83,14 +83,14 @@ impl Scene {
         }
     }
 
-    fn words(&mut self, tick: u64, utterance: u32, text: &str) {
+    pub(super) fn words(&mut self, tick: u64, utterance: u32, text: &str) {
         let (utterance, text) = (UtteranceId(utterance), text.to_owned());
         let kind =
             EventKind::UserTranscript { lane: ANN, utterance, text, confidence: 0.5, last: true };
         self.event(tick, kind);
     }
 
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         tick: u64,
         turn: u32,
@@ -111,7 +111,7 @@ impl Scene {
         );
     }
 
-    fn call(&mut self, tick: u64, id: u32, outcome: Outcome) {
+    pub(super) fn call(&mut self, tick: u64, id: u32, outcome: Outcome) {
         let (id, name, arguments) = (CallId(id), "find".to_owned(), Json(json!({ "number": 7 })));
         let called = EventKind::ToolCalled {
             call: id,
@@ -133,7 +133,7 @@ impl Scene {
 }
 
 /// After some noise Ann asks for her order, says "uh-huh" over the answer, and thanks by typing.
-fn scene(plan: &Plan) -> Scene {
+pub(super) fn scene(plan: &Plan) -> Scene {
     let mut scene = Scene::new(plan, 61);
     scene.event(0, EventKind::SessionCreated { agent: "desk".into() });
     scene.event(0, EventKind::UserJoined { lane: ANN, name: "Ann".into() });
@@ -394,13 +394,14 @@ fn timing_has_what_was_measured() {
     assert_eq!(metrics.lateness_us, None);
 }
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "conversation.wav",
     "events.jsonl",
     "ticks.jsonl",
     "timing.jsonl",
     "transcript.json",
     "metrics.json",
+    "report.html",
 ];
 
 #[test]
@@ -424,6 +425,46 @@ fn two_runs_give_the_same_bytes_on_a_thread_or_not() {
         let [one, other] = [&one, &other].map(|dir| fs::read(dir.path().join(name)).unwrap());
         assert!(one == other, "{name} differs");
     }
+}
+
+#[test]
+fn from_where_a_fork_goes_another_way_every_file_says_so() {
+    let plan = plan(CONFIG);
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    record(one.path(), &plan, &scene(&plan), Timing::default());
+    let mut folder = Folder::create(other.path(), Arc::clone(&plan), true).unwrap();
+    for (tick, out) in scene(&plan).0.iter().enumerate() {
+        if tick == 40 {
+            folder.diverge(Tick(40));
+        }
+        folder.tick(Tick(tick as u64), out, Timing::default());
+    }
+    let (metrics, troubles) = folder.finish("the agent ended the call");
+    assert_eq!(troubles, [""; 0]);
+    assert_eq!(metrics.counterfactual_from_tick, Some(Tick(40)));
+    assert_eq!(json_of(other.path(), "metrics.json")["counterfactual_from_tick"], 40);
+    assert_eq!(json_of(one.path(), "metrics.json")["counterfactual_from_tick"], Value::Null);
+    for name in ["events.jsonl", "ticks.jsonl", "timing.jsonl"] {
+        let field = if name == "ticks.jsonl" { "tick_id" } else { "tick" };
+        let known = lines(one.path(), name);
+        for (line, before) in lines(other.path(), name).iter().zip(&known) {
+            let mut expected = before.clone();
+            if expected[field].as_u64().unwrap() >= 40 {
+                expected["counterfactual"] = true.into();
+            }
+            assert_eq!(line, &expected, "{name}");
+        }
+    }
+    let marked = json_of(other.path(), "transcript.json");
+    let marked = marked.as_array().unwrap().iter().map(|turn| turn["counterfactual"] == true);
+    assert_eq!(marked.collect::<Vec<_>>(), [false, false, false, false, true, true]);
+    let [plain, marked] =
+        [&one, &other].map(|dir| fs::read(dir.path().join("conversation.wav")).unwrap());
+    assert_eq!(plain[8..], marked[8..plain.len()], "the same sound");
+    let cue = &marked[plain.len()..];
+    assert!(cue.starts_with(b"cue ") && cue[16..20] == (40_u32 * 320).to_le_bytes());
+    assert_eq!(wav::read(&marked).unwrap(), wav::read(&plain).unwrap());
+    assert!(text(other.path(), "report.html").contains(r#""counterfactual_from_ms":800"#));
 }
 
 #[test]

@@ -252,6 +252,11 @@ impl Stage {
 
     /// Plays the scene until the session ends.
     pub(crate) fn play(self) -> Scene {
+        self.play_before(|_, _| {})
+    }
+
+    /// Plays it before somebody who looks at what comes of each tick.
+    pub(crate) fn play_before(self, mut look: impl FnMut(Tick, &Output)) -> Scene {
         let Self { plan, seed, ticks_max, skips, checkpoints_at, .. } = &self;
         let (plan, seed, ticks_max, skips) = (Arc::clone(plan), *seed, *ticks_max, skips.clone());
         let checkpoints_at = checkpoints_at.clone();
@@ -276,6 +281,7 @@ impl Stage {
             let skipped = skips.get(&due.0).copied().unwrap_or(0);
             scene.status = slot.tick(skipped).clone();
             let out = slot.output();
+            look(due.after(u64::from(skipped)), out);
             scene.events.extend(out.events.iter().cloned());
             scene.agent.extend_from_slice(&out.audio);
             scene.heard.extend_from_slice(&out.heard);

@@ -32,6 +32,8 @@ pub(super) struct Cut {
     dropped: Vec<String>,
     /// The words of it, once known.
     words: Option<Words>,
+    /// Its words belong to speech that has cut the agent before, and came too late for that.
+    late: bool,
     pub(super) end: End,
 }
 
@@ -92,16 +94,22 @@ impl Cuts {
 
     pub(super) fn cut(&mut self, now: Tick, cut: CutItem<'_>, stage: &Stage) {
         if let Some((_, at)) = self.last.filter(|(tick, _)| *tick == now) {
-            if let Some(first) = at.and_then(|at| self.list.get_mut(at)) {
-                if first.dropped.len() < DROPPED_MAX {
-                    first.dropped.push(format!("{}{}", cut.spoken, cut.unspoken));
-                }
+            let first = at.and_then(|at| self.list.get_mut(at));
+            if let Some(first) = first.filter(|first| first.dropped.len() < DROPPED_MAX) {
+                first.dropped.push(format!("{}{}", cut.spoken, cut.unspoken));
             }
             return;
         }
         self.end(End::CutAgain { at: now });
-        let CutItem { item, cause, since, voiced_ms, spoken, unspoken } = cut;
+        let cause = cut.cause;
         let words = stage.words.clone().filter(|words| words.at == now);
+        let words = words.filter(|_| cause == CutCause::Words);
+        let before = self.last.and_then(|(_, at)| self.list.get_mut(at?));
+        let late = words.as_ref().is_some_and(|words| {
+            before.is_some_and(|before| before.was_false() && before.at >= words.since)
+        });
+        let since = words.as_ref().map_or(cut.since, |words| words.since);
+        let CutItem { item, voiced_ms, spoken, unspoken, .. } = cut;
         let mut who: Vec<String> = match cause {
             CutCause::Voice => stage.speaking().map(|known| stage.name(known.lane)).collect(),
             CutCause::Words => words.iter().map(|words| stage.name(words.lane)).collect(),
@@ -121,7 +129,8 @@ impl Cuts {
             spoken: spoken.to_owned(),
             unspoken: unspoken.to_owned(),
             dropped: Vec::new(),
-            words: words.filter(|_| cause == CutCause::Words),
+            words,
+            late,
             end: End::Open,
         });
         self.last = Some((now, at));
@@ -222,8 +231,8 @@ impl Cut {
         };
         let whole = format!("{}{}", self.spoken, self.unspoken);
         prose = match self.began {
-            Some(_) => prose.text(" was saying ").quote(&whole).text(". "),
-            None => prose.text(" was about to say ").quote(&whole).text(". "),
+            Some(_) => prose.text(" was saying ").glimpse(&whole).text(". "),
+            None => prose.text(" was about to say ").glimpse(&whole).text(". "),
         };
         prose = self.rule(plan, prose);
         prose = prose.text(" ").name(&self.agent).text(" was cut at ").at(ms(self.at));
@@ -236,7 +245,7 @@ impl Cut {
             prose =
                 prose.text(if more == 1 { " Also waiting was " } else { " Also waiting were " });
             for (n, text) in self.dropped.iter().enumerate() {
-                prose = prose.text(if n == 0 { "" } else { ", " }).quote(text);
+                prose = prose.text(if n == 0 { "" } else { ", " }).glimpse(text);
             }
             prose = prose.text(".");
         }
@@ -251,16 +260,24 @@ impl Cut {
         match self.cause {
             CutCause::Voice => {
                 prose.name(&whose).text(" spoke over it from ").at(since).text(format!(
-                    ". After {} ms of voice over the agent (the configuration interrupts at {} ms)",
+                    ". After {} ms of voice over the agent (this configuration interrupts after {} \
+                     ms)",
                     self.voiced_ms, turn.barge_in_ms
                 ))
             }
             CutCause::Words => {
-                let prose = prose.name(&whose).text(format!(
-                    " spoke over it, without reaching the {} ms of unbroken voice that interrupt by \
-                     themselves. But ",
-                    turn.barge_in_ms
-                ));
+                let prose = prose.name(&whose).text(" had begun to speak at ").at(since);
+                let prose = match self.late {
+                    true => prose.text(
+                        ", which cut the agent once already, but the words came too late to confirm \
+                         that. Now ",
+                    ),
+                    false => prose.text(format!(
+                        ", without reaching the {} ms of unbroken voice over the agent that interrupt \
+                         by themselves. But ",
+                        turn.barge_in_ms
+                    )),
+                };
                 match &self.words {
                     Some(words) if words.confidence >= plan.confidence => prose
                         .text("the words, ")
@@ -279,7 +296,7 @@ impl Cut {
         let ms = |tick| plan.len.start_ms(tick);
         let rest = |prose: Prose| match self.unspoken.trim() {
             "" => prose,
-            unspoken => prose.text(" The rest, ").quote(unspoken).text(", was not heard."),
+            unspoken => prose.text(" The rest, ").glimpse(unspoken).text(", was not heard."),
         };
         match &self.end {
             End::Open => rest(prose).text(" The call ended before it was known what was said."),
@@ -331,7 +348,7 @@ impl Cut {
                 let prose = prose.name(&self.agent).text(" went on where it was cut");
                 match self.unspoken.trim() {
                     "" => prose.text("."),
-                    unspoken => prose.text(", with ").quote(unspoken).text("."),
+                    unspoken => prose.text(", with ").glimpse(unspoken).text("."),
                 }
             }
             End::Failed { at, cause } => rest(prose)

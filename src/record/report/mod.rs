@@ -5,8 +5,8 @@
 //! who spoke when, and says in plain words why each hand-over and each interruption happened, and why a
 //! cough was none.
 //!
-//! What a story holds is bounded, whatever the length of the call: waveforms get coarser ([`peaks`]),
-//! lists take so many and count the rest ([`kept`]), events fill [`EVENTS_ROOM`]. The page tells what it
+//! What a story holds is bounded, whatever the length of the call: waveforms get coarser,
+//! lists take so many and count the rest, events fill 8 MB. The page tells what it
 //! left out. The transcript alone grows with the talk, as that of the folder does.
 //!
 //! Texts of callers, tools and configurations are data in the page, never markup: the script shows them
@@ -51,7 +51,7 @@ use calls::{Call, Calls};
 use cuts::{CutItem, Cuts};
 use kept::Kept;
 use lateness::Lateness;
-use moves::Moves;
+use moves::{Moves, Way};
 use overlaps::Overlaps;
 use peaks::Peaks;
 use stage::{Said, Stage, Words};
@@ -191,7 +191,7 @@ impl Story {
                 self.peaks.join(*lane);
             }
             EventKind::UserSpeechStarted { lane, utterance, over_agent } => {
-                stage.opened(*lane, *utterance);
+                stage.opened(now, *lane, *utterance);
                 if *over_agent {
                     overlaps.began(now, *lane, *utterance, stage);
                 }
@@ -201,13 +201,15 @@ impl Story {
                 answers.stopped(now);
             }
             EventKind::UserTranscript { lane, utterance, text, confidence, last: true } => {
-                let (lane, text, confidence) = (*lane, text.clone(), *confidence);
-                let words = Words { at: now, lane, text, confidence };
                 answers.words(now);
                 // While an utterance is open, no words are its last, whatever they say.
                 let is_open =
-                    stage.speaking().any(|known| known.lane == lane && known.id == *utterance);
-                if let Some(known) = (!is_open).then(|| stage.settled(lane, *utterance)).flatten() {
+                    stage.speaking().any(|known| known.lane == *lane && known.id == *utterance);
+                let settled = if is_open { None } else { stage.settled(*lane, *utterance) };
+                if let Some(known) = settled {
+                    let (since, lane) = (known.since, *lane);
+                    let (text, confidence) = (text.clone(), *confidence);
+                    let words = Words { at: now, since, lane, text, confidence };
                     overlaps.words(&known, &words, confidence_min);
                     cuts.words(&words);
                     stage.words = Some(words);
@@ -283,11 +285,11 @@ impl Story {
                 calls.result(now, *call, name, outcome, *after_ticks);
             }
             EventKind::TransitionExecuted { from, to, transition, cause } => {
-                let plan = &self.plan;
-                moves.executed(now, (from, to), *transition, cause, plan, stage, calls);
+                let way = Way { from, to, cause };
+                moves.executed(now, way, *transition, &self.plan, stage, calls);
             }
             EventKind::TransitionRefused { from, to, cause, reason } => {
-                moves.refused(now, (from, to), cause, reason, stage, calls);
+                moves.refused(now, Way { from, to, cause }, reason, stage, calls);
             }
             EventKind::SessionCreated { .. }
             | EventKind::SessionEnded { .. }

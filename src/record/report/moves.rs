@@ -43,6 +43,14 @@ pub(super) enum Fate {
     Refused(String),
 }
 
+/// From whom to whom, and why.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) from: &'a str,
+    pub(super) to: &'a str,
+    pub(super) cause: &'a Cause,
+}
+
 /// The hand-overs so far.
 #[derive(Debug, Clone)]
 pub(super) struct Moves {
@@ -59,37 +67,34 @@ impl Moves {
     pub(super) fn executed(
         &mut self,
         now: Tick,
-        (from, to): (&str, &str),
+        way: Way<'_>,
         transition: u16,
-        cause: &Cause,
         plan: &Plan,
         stage: &Stage,
         calls: &Calls,
     ) {
         let says = edge(plan, transition).is_some_and(|edge| edge.say.is_some());
-        let announced = stage.announced_last(now).filter(|item| says && item.agent == from);
+        let announced = stage.announced_last(now).filter(|item| says && item.agent == way.from);
         let announced = announced.map(|item| item.text.clone());
         let fate = Fate::Executed { transition, announced, arrived: None, heard: None };
-        self.arriving = self.push(now, (from, to), cause, fate, stage, calls);
+        self.arriving = self.push(now, way, fate, stage, calls);
     }
 
     pub(super) fn refused(
         &mut self,
         now: Tick,
-        ends: (&str, &str),
-        cause: &Cause,
+        way: Way<'_>,
         reason: &str,
         stage: &Stage,
         calls: &Calls,
     ) {
-        self.push(now, ends, cause, Fate::Refused(reason.to_owned()), stage, calls);
+        self.push(now, way, Fate::Refused(reason.to_owned()), stage, calls);
     }
 
     fn push(
         &mut self,
         now: Tick,
-        (from, to): (&str, &str),
-        cause: &Cause,
+        Way { from, to, cause }: Way<'_>,
         fate: Fate,
         stage: &Stage,
         calls: &Calls,
@@ -206,7 +211,7 @@ impl Move {
                     None => prose,
                 };
                 let prose = prose.text(", answered at ").at(len.start_ms(answered.at));
-                prose.text(": ").value(&answered.value).text(".")
+                prose.text(": ").code(&answered.value).text(".")
             }
             (Cause::ToolResult { tool, .. }, _, None) => {
                 prose.name(&self.from).text(" learnt a result of the tool ").name(tool).text(".")
@@ -224,10 +229,10 @@ impl Move {
                     key => prose.code(key).text(" in the result"),
                 };
                 let prose = prose.text(" of ").name(tool).text(format!(" {} ", words(*operator)));
-                let prose = prose.value(value);
+                let prose = prose.code(value);
                 let found = self.answered.as_ref().and_then(|known| at_path(&known.value, key));
                 match found {
-                    Some(found) => prose.text(", and it was ").value(found).text("."),
+                    Some(found) => prose.text(", and it was ").code(found).text("."),
                     None => prose.text("."),
                 }
             }

@@ -25,13 +25,11 @@ pub(super) struct Coder {
 }
 
 impl Coder {
-    #[expect(clippy::unnecessary_wraps, reason = "the coder of Opus may fail here")]
     pub(super) fn new(rate: Rate) -> io::Result<Self> {
         Ok(Self { rate, mono: Vec::new() })
     }
 
     /// Takes interleaved samples.
-    #[expect(clippy::unnecessary_wraps, reason = "the coder of Opus may fail here")]
     pub(super) fn push(&mut self, stereo: &[i16]) -> io::Result<()> {
         let both = stereo.chunks_exact(2).map(|pair| pair[0].saturating_add(pair[1]));
         self.mono.extend(both);

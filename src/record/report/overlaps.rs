@@ -164,9 +164,9 @@ impl Overlap {
                 prose.text("something was heard from ").name(&self.who)
             }
         };
-        prose = prose.text(" while ").name(&self.agent).text(" was saying ").quote(&self.saying);
+        prose = prose.text(" while ").name(&self.agent).text(" was saying ").glimpse(&self.saying);
         prose = match self.stopped {
-            Some((_, voiced_ms)) => prose.text(format!(", {voiced_ms} ms of voice. ")),
+            Some((_, voiced_ms)) => prose.text(format!(", for {voiced_ms} ms of voice. ")),
             None => prose.text(". "),
         };
         let short = self.stopped.is_some_and(|(_, ms)| ms < u64::from(turn.barge_in_ms));

@@ -48,7 +48,7 @@
       if (typeof piece === "string") p.append(piece);
       else if ("at" in piece) p.append(playsFrom(piece.at));
       else if ("name" in piece) p.append(el("b", "", piece.name));
-      else if ("quote" in piece) p.append(el("q", "", piece.quote));
+      else if ("quote" in piece) p.append(el("i", "", `“${piece.quote}”`));
       else p.append(el("code", "", piece.code));
     }
     return p;
@@ -60,7 +60,7 @@
   for (const event of data.events) if (event.type === "user.joined") names.set(event.lane, event.name);
   const who = (event) => names.get(event.lane) || `lane ${event.lane}`;
   const cause = (c) => (c.intent !== undefined ? `the intent ${c.intent}` : `the result of ${c.tool_result.tool}: ${c.tool_result.condition}`);
-  const ended = (r) => ({ agent_ended: "the agent ended it", max_length: "it reached its longest duration" })[r] || (r && r.hung_up) || json(r);
+  const ended = (r) => ({ agent_ended: "the agent ended the call", max_length: "the call reached its longest duration" })[r] || (r && r.hung_up) || json(r);
   const outcome = (o) => (o.Done !== undefined ? `answered ${json(o.Done)}` : `failed: ${o.Failed.message}`);
   const cutBy = { voice: "by voice", words: "by words", text: "by typed text" };
   // By type: the mark's glyph and kind, where it has one, and the sentence.
@@ -72,7 +72,7 @@
     "user.speech_started": [null, "", (e) => `${who(e)} begins to speak${e.over_agent ? " over the agent" : ""}.`],
     "user.speech_stopped": [null, "", (e) => `The utterance of ${who(e)} is over: ${e.voiced_ms} ms of voice.`],
     "user.transcript": [null, "", (e) => (e.last ? `The recogniser’s words of ${who(e)}: “${e.text}”, confidence ${e.confidence.toFixed(2)}.` : `So far ${who(e)} has said “${e.text}”.`)],
-    "user.message": ["“", "user", (e) => `${who(e)} ${e.typed ? "typed" : "said"} “${e.text}”: ${e.intent ? `the intent ${e.intent}` : "no intent understood"}.`],
+    "user.message": ["❝", "user", (e) => `${who(e)} ${e.typed ? "typed" : "said"} “${e.text}”: ${e.intent ? `the intent ${e.intent}` : "no intent understood"}.`],
     "user.backchannel": ["~", "user", (e) => `${who(e)} shows attention, “${e.text}”: no turn.`],
     "user.away": ["…", "", () => "Neither side has been heard for long: the caller counts as away."],
     "user.returned": ["…", "user", () => "The caller is heard again."],
@@ -104,10 +104,12 @@
     $("description").hidden = false;
   }
   const date = data.date.slice(0, 19).replace("T", " ") + " UTC";
+  const over = data.events.find((event) => event.type === "session.ended");
+  const path = data.agents.map((agent) => agent.name);
   const facts = [
     [data.live ? "Held" : "Virtual time", data.live ? date : `its clock begins at ${date}`],
     ["Length", length(data.call_ms)],
-    ["End", data.end],
+    ["End", over ? ended(over.reason) : data.end],
     ["Seed", data.seed],
     ["Build", data.build],
   ];
@@ -127,12 +129,12 @@
   const yielded = latency(f.yield_latency_ms);
   const late = data.lateness && data.lateness.lateness_us;
   const figures = [
-    ["Turns of callers", String(f.turns), many(f.agent_turns, "answer or greeting", "answers and greetings")],
+    ["Turns of callers", String(f.turns), `the agent spoke up ${many(f.agent_turns, "time")}`],
     ["End of speech → answer, median", spoken[0], spoken[1]],
     f.typed_response_latency_ms.count ? ["Typed → answer, median", typed[0], typed[1]] : null,
     ["Interruptions", String(f.interruptions), `${f.false_interruptions} false, ${many(f.backchannels, "sound")} of attention`],
     f.yield_latency_ms.count ? ["Talked over → silent, median", yielded[0], `p95 ${f.yield_latency_ms.p95} ms`] : null,
-    ["Hand-overs", String(f.hand_overs), many(data.agents.length, "stretch of an agent", "stretches of agents")],
+    ["Hand-overs", String(f.hand_overs), path.length <= 4 ? path.join(" → ") : `from ${path[0]} to ${path[path.length - 1]}`],
     ["Tool calls", String(f.tool_calls), `${f.deferred} deferred, ${f.tool_failures} failed`],
     f.recogniser_failures + f.synthesiser_failures ? ["Failures of speech", String(f.recogniser_failures + f.synthesiser_failures), `${f.recogniser_failures} hearing, ${f.synthesiser_failures} speaking`] : null,
     late ? ["Lateness of ticks, p99", `${(late.p99 / 1000).toFixed(2)} ms`, `at most ${(late.max / 1000).toFixed(2)} ms`] : ["Lateness of ticks", "none", "virtual time: nothing was late"],
@@ -250,24 +252,31 @@
     ends[row] = to + 10;
     call.row = row;
   }
-  const rows = [];
-  let height = 26;
-  const row = (kind, name, tall, cls) => {
-    rows.push({ kind, name, top: height, height: tall, cls });
-    height += tall;
+  // Rows from top to bottom. On a narrow screen their names stand above what is in them.
+  const rows = tracks.map((track) => (track.place = { name: track.name, tall: 72, cls: track.side, lift: 0 }));
+  const row = (name, tall) => {
+    rows.push({ name, tall, cls: "plain", lift: 18 });
     return rows[rows.length - 1];
   };
-  for (const track of tracks) track.place = row("track", track.name, 72, track.side);
-  const agentsRow = row("agents", "active agent", 36, "plain");
-  const toolsRow = data.calls.length ? row("tools", "tools", 12 + 26 * ends.length, "plain") : null;
-  const eventsRow = row("events", "events", 62, "plain");
-  $("timeline").style.height = "auto";
-  $("space").style.height = `${height}px`;
-  for (const { name, top, cls } of rows) {
-    const label = el("div", cls, name);
-    label.style.top = `${top}px`;
-    $("labels").append(label);
+  const agentsRow = row("active agent", 36);
+  const toolsRow = data.calls.length ? row("tools", 12 + 34 * ends.length) : null;
+  const eventsRow = row("events", 62);
+  const narrow = matchMedia("(max-width: 640px)");
+  let height = 0;
+  function pile() {
+    height = 26;
+    $("labels").replaceChildren();
+    for (const row of rows) {
+      row.top = height;
+      row.inner = height + (narrow.matches ? row.lift : 0);
+      height = row.inner + row.tall;
+      const label = el("div", row.cls, row.name);
+      label.style.top = `${row.top}px`;
+      $("labels").append(label);
+    }
+    $("space").style.height = `${height}px`;
   }
+  pile();
 
   let scale = 0; // pixels of a millisecond
   let width = 0;
@@ -319,27 +328,31 @@
   const things = [];
   const told = (title, text) => ({ title, text });
   for (const agent of data.agents) {
-    things.push({ row: agentsRow, from: agent.from_ms, to: agent.to_ms, make: () => {
+    things.push({ from: agent.from_ms, to: agent.to_ms, make: () => {
       const node = button("span", () => playFrom(agent.from_ms), el("b", "", agent.name));
       return tells(node, told(agent.name, `has the call from ${time(agent.from_ms)} to ${time(agent.to_ms)}`));
     }, lay: (node, x, wide) => {
-      Object.assign(node.style, { left: `${x}px`, width: `${Math.max(3, wide - 1)}px`, top: `${agentsRow.top + 6}px` });
+      Object.assign(node.style, { left: `${x}px`, width: `${Math.max(3, wide - 1)}px`, top: `${agentsRow.inner + 6}px` });
     } });
   }
   for (const call of data.calls) {
     const to = call.to_ms === null ? total : call.to_ms;
     const state = `${call.deferred ? " deferred" : ""}${call.failure ? " failed" : ""}`;
-    const words = [call.tool, call.deferred ? "deferred" : null, call.failure ? `failed: ${call.failure}` : null].filter(Boolean).join(" · ");
+    // Two lines beside the bar: which tool, and what became of it, as far as there is room.
+    const fate = [call.deferred ? "deferred" : null, call.failure ? "failed" : null].filter(Boolean).join(", ");
+    const fates = call.failure ? [`${fate}: ${call.failure}`, fate] : [fate];
     const result = call.failure ? `It failed: ${call.failure}.` : call.to_ms === null ? "No result came." : `The result: ${json(call.result)}.`;
     const after = call.to_ms === null ? "" : ` after ${call.to_ms - call.from_ms} ms`;
     const text = `${call.agent} called it at ${time(call.from_ms)} with ${json(call.arguments)}. ${call.deferred ? "It took longer than a tick: deferred, and the sound went on meanwhile. " : ""}${result}${after ? ` It came${after}.` : ""}`;
-    const top = toolsRow.top + 7 + 26 * call.row;
-    things.push({ row: toolsRow, from: call.from_ms, to, make: () => tells(button(`bar${state}`, () => seek(call.from_ms)), told(call.tool, text)), lay: (node, x, wide) => {
-      Object.assign(node.style, { left: `${x}px`, width: `${Math.max(8, wide)}px`, top: `${top}px` });
+    const top = () => `${toolsRow.inner + 6 + 34 * call.row}px`;
+    things.push({ from: call.from_ms, to, make: () => tells(button(`bar${state}`, () => seek(call.from_ms)), told(call.tool, text)), lay: (node, x, wide) => {
+      Object.assign(node.style, { left: `${x}px`, width: `${Math.max(8, wide)}px`, top: top() });
     } });
-    things.push({ row: toolsRow, from: call.from_ms, to, room: 150, make: () => el("span", `bar-text${state}`, words), lay: (node, x, wide, room) => {
-      Object.assign(node.style, { left: `${x + Math.max(8, wide) + 5}px`, top: `${top}px` });
-      node.hidden = room < 60 + words.length * 3;
+    things.push({ from: call.from_ms, to, make: () => el("span", `bar-text${state}`, el("b", "", call.tool), el("span", "")), lay: (node, x, wide, room) => {
+      Object.assign(node.style, { left: `${x + Math.max(8, wide) + 5}px`, top: top() });
+      const fits = (text) => text.length * 6.2 + 16 < room;
+      node.firstChild.textContent = fits(call.tool) ? call.tool : "";
+      node.lastChild.textContent = fates.find(fits) || "";
     }, next: () => {
       const later = data.calls.filter((other) => other.row === call.row && other.from_ms > call.from_ms);
       return later.length ? later[0].from_ms : total + 1e9;
@@ -351,21 +364,21 @@
     const key = `${event.type} ${event.tick}`;
     if (kind[0] === null || (event.type === "agent.interrupted" && seen.has(key))) continue;
     seen.add(key);
-    things.push({ row: eventsRow, from: event.ms, to: event.ms, mark: true, make: () => {
+    things.push({ from: event.ms, to: event.ms, mark: true, make: () => {
       const node = button(`mark ${kind[1]}`, () => seek(event.ms), kind[0]);
-      return tells(node, told(`${time(event.ms)}  ${event.type}`, sentence(event)));
+      return tells(node, told(`${time(event.ms)} · ${event.type}`, sentence(event)));
     }, lay: (node, x, wide, room, lift) => {
-      Object.assign(node.style, { left: `${Math.max(9, Math.min(x, total * scale - 9))}px`, top: `${eventsRow.top + 6 + 18 * lift}px` });
+      Object.assign(node.style, { left: `${Math.max(9, Math.min(x, total * scale - 9))}px`, top: `${eventsRow.inner + 6 + 18 * lift}px` });
     } });
   }
-  const flagTop = tracks[tracks.length - 1].place.top + 3;
+  const agentTrack = tracks[tracks.length - 1].place;
   data.interruptions.forEach((cut) => {
-    things.push({ row: null, from: cut.at_ms, to: cut.at_ms, make: () => el("span", `flag${cut.void ? " void" : ""}`, cut.void ? "cut, then went on" : "cut"), lay: (node, x) => {
-      Object.assign(node.style, { left: `${x + 1}px`, top: `${flagTop}px` });
+    things.push({ from: cut.at_ms, to: cut.at_ms, flag: true, make: () => el("span", `flag${cut.void ? " void" : ""}`, cut.void ? "cut, then went on" : "cut"), lay: (node, x, wide, room, lift) => {
+      Object.assign(node.style, { left: `${x + 1}px`, top: `${agentTrack.top + 3 + 17 * lift}px` });
     } });
   });
   if (fork !== null) {
-    things.push({ row: null, from: fork, to: total, make: () => el("span", "flag fork-flag", `counterfactual from ${time(fork)}`), lay: (node, x) => {
+    things.push({ from: fork, to: total, make: () => el("span", "flag fork-flag", `counterfactual from ${time(fork)}`), lay: (node, x) => {
       Object.assign(node.style, { left: `${x + 2}px`, top: "4px" });
     } });
   }
@@ -373,16 +386,18 @@
   function layOut() {
     const from = scroller.scrollLeft / scale - width / scale;
     const to = from + (3 * width) / scale;
-    const lifted = [-99, -99, -99];
+    const lifted = { mark: [-99, -99, -99], flag: [-999, -999, -999] };
     let shown = 0;
     for (const thing of things) {
       const x = thing.from * scale;
       let lift = 0;
-      if (thing.mark) {
-        // Marks that would cover each other are stacked.
-        lift = lifted.findIndex((last) => x - last >= 19);
-        if (lift < 0) lift = lifted.indexOf(Math.min(...lifted));
-        lifted[lift] = x;
+      const kind = thing.mark ? "mark" : thing.flag ? "flag" : null;
+      if (kind) {
+        // Those that would cover each other are stacked.
+        const ends = lifted[kind];
+        lift = ends.findIndex((last) => x - last >= (thing.mark ? 19 : 116));
+        if (lift < 0) lift = ends.indexOf(Math.min(...ends));
+        ends[lift] = x;
       }
       const inView = thing.to >= from && thing.from <= to && shown < 600;
       if (!inView) {
@@ -481,7 +496,7 @@
 
     // Waveforms, and below each the speech in them.
     for (const track of tracks) {
-      const { top, height: tall } = track.place;
+      const { top, tall } = track.place;
       const base = top + (tall - 12) / 2 + 2;
       const most = (tall - 20) / 2;
       const strong = color(track.side === "user" ? "--user" : "--agent");
@@ -498,7 +513,7 @@
           voiced = voiced || track.cells[at] > 0x7f;
         }
         pen.fillStyle = voiced ? strong : weak;
-        const half = Math.max(0.5, (loud / 127) * most);
+        const half = Math.max(0.5, Math.pow(loud / 127, 1.4) * most);
         pen.fillRect(px, base - half, 2, 2 * half);
         if (voiced) pen.fillRect(px, speech, 3, 4);
       }
@@ -506,7 +521,7 @@
 
     // Interruptions and hand-overs across it all.
     for (const cut of data.interruptions) {
-      if (cut.at_ms < first || cut.from_ms > last) continue;
+      if (cut.at_ms < first || cut.at_ms > last) continue;
       pen.strokeStyle = color("--cut");
       pen.lineWidth = 2;
       pen.setLineDash(cut.void ? [4, 3] : []);
@@ -604,6 +619,7 @@
     entries.push(call.failure ? aside(call.to_ms, "bad", `${call.tool} failed`, `${call.failure}${after}`) : aside(call.to_ms, "", `${call.tool} →`, `${json(call.result)}${after}`));
   }
   entries.sort((a, b) => a.ms - b.ms);
+  if (entries.length > 1000) list.classList.add("long");
   if (entries.length) list.append(...entries.map((entry) => entry.node));
   else list.append(el("li", "none", "Nobody said anything."));
 
@@ -671,8 +687,8 @@
     ["voice", "synthesiser, and waiting for the floor"],
   ];
   if (data.answers.length) {
-    const head = el("tr", "", el("th", "n", "at"), el("th", "", "turn"), el("th", "", "from the last of its voice to the first of the answer"));
-    for (const name of ["silence", "recogniser", "turn", "agent", "voice"]) head.append(el("th", "n", name));
+    const head = el("tr", "", el("th", "n", "at"), el("th", "", "turn"), el("th", "chart", "from the last of its voice to the first of the answer"));
+    for (const name of ["silence", "recogniser", "turn", "agent", "voice"]) head.append(el("th", "n part", name));
     head.append(el("th", "n", "all, ms"));
     const longest = Math.max(...data.answers.map((answer) => answer.total_ms), 1);
     const body = el("tbody");
@@ -684,10 +700,10 @@
         stack.append(piece);
       }
       const text = answer.text.length > 60 ? `${answer.text.slice(0, 58)}…` : answer.text;
-      const row = el("tr", "", el("td", "n", playsFrom(answer.from_ms)), el("td", "what", el("span", "", `${answer.who}: ${text}${answer.typed ? " (typed)" : ""}`)), el("td", "", stack));
+      const row = el("tr", "", el("td", "n", playsFrom(answer.from_ms)), el("td", "what", el("span", "", `${answer.who}: ${text}${answer.typed ? " (typed)" : ""}`)), el("td", "chart", stack));
       for (const [part] of PARTS) {
         const ms = answer[`${part}_ms`];
-        row.append(el("td", ms ? "n" : "n zero", String(ms)));
+        row.append(el("td", ms ? "n part" : "n part zero", String(ms)));
       }
       row.append(el("td", "n total", String(answer.total_ms)));
       body.append(row);
@@ -703,7 +719,7 @@
   // ---- The clock ------------------------------------------------------------------------------------
 
   if (data.lateness) {
-    const micro = (us) => (us >= 1e6 ? `${us / 1e6} s` : us >= 1000 ? `${Math.round(us / 100) / 10} ms` : `${us} µs`);
+    const micro = (us) => (us >= 1e6 ? `${us / 1e6} s` : us >= 1000 ? `${Math.round(us / 100) / 10} ms` : `${Math.round(us)} µs`);
     const measured = data.lateness.lateness_us;
     $("lateness-note").textContent = `How late ticks of ${data.tick_ms} ms began${measured ? `: half of them within ${micro(measured.p50)}, 99 % within ${micro(measured.p99)}, all within ${micro(measured.max)}` : ""}. ${many(data.lateness.skipped, "tick was", "ticks were")} jumped over. The bars are on a logarithmic scale.`;
     const most = Math.log1p(Math.max(...data.lateness.bins.map((bin) => bin.ticks), 1));
@@ -724,7 +740,7 @@
     option.value = type;
     $("filter-type").append(option);
   }
-  const AT_ONCE = 200;
+  const AT_ONCE = 60;
   let showing = AT_ONCE;
   const list_events = () => {
     const needle = $("filter-text").value.trim().toLowerCase();
@@ -787,6 +803,11 @@
   new ResizeObserver(measure).observe(scroller);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   matchMedia("print").addEventListener("change", draw);
+  narrow.addEventListener("change", () => {
+    pile();
+    layOut();
+    draw();
+  });
   measure();
   moved(false);
   document.documentElement.dataset.ready = "true";

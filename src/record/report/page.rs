@@ -352,7 +352,7 @@ fn overlapped(overlap: &Overlap, story: &Story) -> Card {
     let ms = |tick| story.plan.len.start_ms(tick);
     Card {
         from_ms: ms(overlap.since),
-        at_ms: overlap.stopped.map_or(ms(overlap.since), |(tick, _)| ms(tick)),
+        at_ms: ms(overlap.since),
         title: format!("{} over {}", overlap.who, overlap.agent),
         badge: overlap.badge().into(),
         void: true,

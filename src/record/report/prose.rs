@@ -6,10 +6,12 @@
 use std::fmt::{self, Display};
 
 use serde::Serialize;
-use serde_json::Value;
 
 /// Characters of a quotation that are shown; what is cut off is replaced by an ellipsis.
 const QUOTE_MAX: usize = 160;
+
+/// The same of a short one.
+const GLIMPSE_MAX: usize = 72;
 
 /// Sentences, as pieces.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -45,9 +47,16 @@ impl Prose {
 
     #[must_use]
     pub(super) fn text(mut self, text: impl Into<String>) -> Self {
-        let text = text.into();
+        let mut text = text.into();
         match self.0.last_mut() {
             Some(Piece::Text(last)) => last.push_str(&text),
+            Some(Piece::Quote { quote }) if quote.ends_with(['.', '?', '!']) => {
+                // A quotation that ends its sentence ends ours.
+                if text.starts_with('.') {
+                    text.remove(0);
+                }
+                self.0.push(Piece::Text(text));
+            }
             _ => self.0.push(Piece::Text(text)),
         }
         self
@@ -69,20 +78,21 @@ impl Prose {
         self.put(Piece::Quote { quote: beginning(text.trim(), QUOTE_MAX) })
     }
 
-    /// The end of a text.
+    /// Only the first words of a text.
+    #[must_use]
+    pub(super) fn glimpse(self, text: &str) -> Self {
+        self.put(Piece::Quote { quote: beginning(text.trim(), GLIMPSE_MAX) })
+    }
+
+    /// Only its last words.
     #[must_use]
     pub(super) fn quote_end(self, text: &str) -> Self {
-        self.put(Piece::Quote { quote: ending(text.trim(), QUOTE_MAX / 4) })
+        self.put(Piece::Quote { quote: ending(text.trim(), GLIMPSE_MAX / 2) })
     }
 
     #[must_use]
     pub(super) fn code(self, code: impl Display) -> Self {
         self.put(Piece::Code { code: beginning(&code.to_string(), QUOTE_MAX) })
-    }
-
-    #[must_use]
-    pub(super) fn value(self, value: &Value) -> Self {
-        self.code(value)
     }
 
     fn put(mut self, piece: Piece) -> Self {
@@ -139,7 +149,7 @@ mod tests {
     #[test]
     fn pieces_read_as_a_sentence() {
         let prose = Prose::new().text("At ").at(77_204).text(" ").name("returns").text(" said ");
-        let prose = prose.quote("wait").text(", which is ").value(&serde_json::json!({"a": 1}));
+        let prose = prose.quote("wait").text(", which is ").code(serde_json::json!({"a": 1}));
         assert_eq!(prose.to_string(), "At 77.20 s returns said “wait”, which is {\"a\":1}");
         let json = serde_json::to_value(&prose).unwrap();
         assert_eq!(json[1], serde_json::json!({ "at": 77_204 }));

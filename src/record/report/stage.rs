@@ -39,6 +39,7 @@ pub(super) struct Item {
 pub(super) struct Utterance {
     pub(super) lane: LaneId,
     pub(super) id: UtteranceId,
+    pub(super) since: Tick,
     /// When it was over, and how long it was voiced.
     pub(super) stopped: Option<(Tick, u64)>,
 }
@@ -57,6 +58,8 @@ pub(super) struct Said {
 #[derive(Debug, Clone)]
 pub(super) struct Words {
     pub(super) at: Tick,
+    /// When the utterance began.
+    pub(super) since: Tick,
     pub(super) lane: LaneId,
     pub(super) text: String,
     pub(super) confidence: f32,
@@ -86,11 +89,11 @@ impl Stage {
         self.turns.iter().rfind(fits)
     }
 
-    pub(super) fn opened(&mut self, lane: LaneId, id: UtteranceId) {
+    pub(super) fn opened(&mut self, now: Tick, lane: LaneId, id: UtteranceId) {
         if self.utterances.len() == UTTERANCES_MAX {
             self.utterances.remove(0);
         }
-        self.utterances.push(Utterance { lane, id, stopped: None });
+        self.utterances.push(Utterance { lane, id, since: now, stopped: None });
     }
 
     pub(super) fn closed(&mut self, now: Tick, lane: LaneId, id: UtteranceId, voiced_ms: u64) {
