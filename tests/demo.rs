@@ -501,3 +501,71 @@ fn without_the_libraries_it_says_what_to_install() {
     }
     assert!(!desk.dir.path().join("call").exists(), "a folder without a call");
 }
+
+#[test]
+fn forked_at_the_barge_in_with_a_longer_confirmation_time_the_agent_goes_on_speaking() {
+    let demo = demo();
+    let cut = demo.events.iter().find(|event| event["type"] == "agent.interrupted");
+    let cut = cut.and_then(|event| event["tick"].as_u64()).expect("the demo has a barge-in");
+    let desk = Desk::new();
+    desk.put("demo.antiphon", &demo.files[0]["journal.antiphon"]);
+
+    let same = desk.run(&format!("fork demo.antiphon --at {cut} --out same")).exits(0).stdout;
+    assert!(same.contains("equal to the end of the recording"), "{same}");
+    let alike = desk.run("diff demo.antiphon same").exits(0).stdout;
+    assert!(alike.contains("4987 ticks alike"), "{alike}");
+
+    let longer = format!("fork demo.antiphon --at {cut} --set turn.barge_in_ms=4000 --out longer");
+    let told = desk.run(&longer).exits(0).stdout;
+    assert!(told.contains(&format!("counterfactual from there (tick {cut}) on")), "{told}");
+    let diff = desk.run("diff demo.antiphon longer").exits(1).stdout;
+    let goes_on = diff.lines().find(|line| line.contains("the user speaks, to"));
+    let goes_on = goes_on.unwrap_or_else(|| panic!("the recording's agent is silent: {diff}"));
+    assert!(goes_on.contains("both speak, to"), "the fork's agent goes on: {diff}");
+
+    // Every file says from where on it is not what happened.
+    let file = |name: &str| {
+        let path = desk.dir.path().join("longer").join(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let lines = |name: &str| -> Vec<Value> {
+        let text = String::from_utf8(file(name)).expect("lines are text");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    };
+    for (name, key) in
+        [("events.jsonl", "tick"), ("ticks.jsonl", "tick_id"), ("timing.jsonl", "tick")]
+    {
+        let lines = lines(name);
+        assert!(lines.iter().any(|line| line["counterfactual"] == true), "{name}");
+        for line in lines {
+            let after = line[key].as_u64().is_some_and(|tick| tick >= cut);
+            assert_eq!(line["counterfactual"] == true, after, "{name}: {line}");
+        }
+    }
+    let metrics: Value = serde_json::from_slice(&file("metrics.json")).expect("it is JSON");
+    assert_eq!(metrics["counterfactual_from_tick"], cut);
+    let transcript: Value = serde_json::from_slice(&file("transcript.json")).expect("it is JSON");
+    let turns = transcript.as_array().expect("a list of turns");
+    assert!(turns.iter().any(|turn| turn["counterfactual"] == true));
+    assert!(turns.iter().any(|turn| turn["counterfactual"] != true));
+    let page = String::from_utf8(file("report.html")).expect("a page is text");
+    assert!(page.contains("counterfactual"), "the report says so");
+    let info = desk.run("journal info longer/journal.antiphon").exits(0).stdout;
+    assert!(info.contains(&format!("counterfactual from tick {cut} on")), "{info}");
+    desk.run("replay longer/journal.antiphon").exits(0);
+}
+
+#[test]
+fn heard_through_opus_a_full_journal_takes_less_than_a_megabyte_a_minute() {
+    let desk = Desk::new();
+    desk.run("demo --fast --opus --out call").exits(0);
+    let told = desk.run("journal info call/journal.antiphon --json").exits(0).stdout;
+    let told: Value = serde_json::from_str(&told).expect("it is an object");
+    let a_minute = told["bytes_a_minute"].as_f64().expect("a number");
+    println!("{a_minute} bytes a minute: {}", told["bytes"]);
+    assert!(a_minute < 1_000_000.0, "{told}");
+    let events = desk.events("call");
+    let intents = events.iter().filter_map(|event| event["intent"].as_str());
+    assert_eq!(intents.collect::<Vec<_>>(), INTENTS, "the caller is understood through Opus");
+    desk.run("replay call/journal.antiphon").exits(0);
+}

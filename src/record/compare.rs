@@ -8,7 +8,7 @@
 
 use serde_json::{Value, json};
 
-use super::timeline::{Line, Moment, Timeline, heard, seconds};
+use super::timeline::{Line, TimelineTick, Timeline, heard, seconds};
 use crate::clock::Tick;
 
 /// A stretch of ticks.
@@ -26,9 +26,9 @@ pub enum Stretch<'t> {
         /// Which.
         tick: Tick,
         /// What happened in the first call alone, and who was heard; none if it has no such tick.
-        left: Option<&'t Moment>,
+        left: Option<&'t TimelineTick>,
         /// The same of the second.
-        right: Option<&'t Moment>,
+        right: Option<&'t TimelineTick>,
     },
     /// Nothing different happened, but others were heard.
     Heard {
@@ -47,7 +47,7 @@ pub enum Stretch<'t> {
 #[must_use]
 pub fn compare<'t>(left: &'t Timeline, right: &'t Timeline) -> Vec<Stretch<'t>> {
     let mut stretches: Vec<Stretch<'t>> = Vec::new();
-    let (mut a, mut b) = (left.moments().iter().peekable(), right.moments().iter().peekable());
+    let (mut a, mut b) = (left.ticks().iter().peekable(), right.ticks().iter().peekable());
     loop {
         let next = match (a.peek(), b.peek()) {
             (Some(a), Some(b)) => a.tick.min(b.tick),
@@ -56,7 +56,7 @@ pub fn compare<'t>(left: &'t Timeline, right: &'t Timeline) -> Vec<Stretch<'t>> 
         };
         let left = a.next_if(|moment| moment.tick == next);
         let right = b.next_if(|moment| moment.tick == next);
-        let speakers = |moment: &Moment| (moment.user, moment.agent);
+        let speakers = |moment: &TimelineTick| (moment.user, moment.agent);
         let heard = (left.map(speakers), right.map(speakers));
         if happened_alike(left, right) {
             match (stretches.last_mut(), heard.0 == heard.1) {
@@ -80,7 +80,7 @@ pub fn compare<'t>(left: &'t Timeline, right: &'t Timeline) -> Vec<Stretch<'t>> 
     }
 }
 
-fn happened_alike(left: Option<&Moment>, right: Option<&Moment>) -> bool {
+fn happened_alike(left: Option<&TimelineTick>, right: Option<&TimelineTick>) -> bool {
     let (Some(left), Some(right)) = (left, right) else {
         return [left, right].into_iter().flatten().all(|moment| moment.lines.is_empty());
     };
@@ -132,7 +132,7 @@ pub fn side_by_side(
                 let none: &[Line] = &[];
                 let [a, b] = [left, right].map(|side| side.map_or(none, |moment| &moment.lines));
                 for n in 0..a.len().max(b.len()) {
-                    let told = |lines: &[Line], moment: &Option<&Moment>| match lines.get(n) {
+                    let told = |lines: &[Line], moment: &Option<&TimelineTick>| match lines.get(n) {
                         Some(line) => told(line, *moment),
                         None => String::new(),
                     };
@@ -151,7 +151,7 @@ pub fn to_json(stretches: &[Stretch<'_>], left: &Timeline) -> Value {
     let speakers = |heard: &Option<(bool, bool)>| {
         heard.map(|(user, agent)| json!({ "user_speech": user, "agent_speech": agent }))
     };
-    let happened = |moment: &Option<&Moment>| {
+    let happened = |moment: &Option<&TimelineTick>| {
         moment.map(|moment| {
             let lines = moment.lines.iter();
             let events: Vec<Value> =
@@ -182,7 +182,7 @@ const fn speak((user, agent): (bool, bool)) -> &'static str {
     }
 }
 
-fn told(line: &Line, moment: Option<&Moment>) -> String {
+fn told(line: &Line, moment: Option<&TimelineTick>) -> String {
     let (user, agent) = moment.map_or(('-', '-'), heard);
     format!("{user}{agent} {} {}", line.name, line.text).trim_end().to_owned()
 }

@@ -33,7 +33,7 @@ use crate::tool::Outcome;
 /// Columns of the strip at most: with the names before them they fit a terminal of 100.
 const COLUMNS: u64 = 80;
 
-/// Characters of a text in a line at most; what is longer is cut in the middle of nothing worse.
+/// Characters of a text in a line at most: with the columns before it two lines of a terminal.
 const TEXT_MAX: usize = 90;
 
 /// The column in which what an event says begins, after its name.
@@ -44,7 +44,7 @@ const NAME: usize = 24;
 pub struct Timeline {
     name: String,
     len: TickLen,
-    moments: Vec<Moment>,
+    ticks: Vec<TimelineTick>,
     names: BTreeMap<LaneId, String>,
     /// Who says what, of all items.
     items: BTreeMap<ItemId, (String, String)>,
@@ -53,7 +53,7 @@ pub struct Timeline {
 
 /// A tick.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Moment {
+pub struct TimelineTick {
     /// Which.
     pub tick: Tick,
     /// Whether a participant is heard in it.
@@ -84,7 +84,7 @@ impl Timeline {
         Self {
             name: plan.config.name.clone(),
             len: plan.len,
-            moments: Vec::new(),
+            ticks: Vec::new(),
             names: BTreeMap::new(),
             items: BTreeMap::new(),
             diverged: None,
@@ -100,7 +100,7 @@ impl Timeline {
             self.note(event);
             lines.push(self.line(&event.kind));
         }
-        self.moments.push(Moment {
+        self.ticks.push(TimelineTick {
             tick: now,
             user: out.user_speech,
             agent: out.agent_speech,
@@ -116,8 +116,8 @@ impl Timeline {
 
     /// The ticks, in order.
     #[must_use]
-    pub fn moments(&self) -> &[Moment] {
-        &self.moments
+    pub fn ticks(&self) -> &[TimelineTick] {
+        &self.ticks
     }
 
     /// The length of a tick.
@@ -141,8 +141,8 @@ impl Timeline {
     /// The text of these ticks.
     #[must_use]
     pub fn render(&self, ticks: Range<u64>) -> String {
-        let shown: Vec<&Moment> =
-            self.moments.iter().filter(|moment| ticks.contains(&moment.tick.0)).collect();
+        let shown: Vec<&TimelineTick> =
+            self.ticks.iter().filter(|moment| ticks.contains(&moment.tick.0)).collect();
         let (Some(first), Some(last)) = (shown.first(), shown.last()) else {
             return format!("{}: there are no ticks there\n", self.name);
         };
@@ -174,7 +174,7 @@ impl Timeline {
         self.render(0..u64::MAX)
     }
 
-    fn put(&self, moment: &Moment, line: &Line, text: &mut String) {
+    fn put(&self, moment: &TimelineTick, line: &Line, text: &mut String) {
         let mark = if self.is_counterfactual(moment.tick) { '~' } else { ' ' };
         let at = seconds(self.len, moment.tick);
         let (user, agent) = heard(moment);
@@ -189,7 +189,7 @@ impl Timeline {
     }
 
     /// Who is heard when, in at most [`COLUMNS`] columns.
-    fn strip(&self, shown: &[&Moment], text: &mut String) {
+    fn strip(&self, shown: &[&TimelineTick], text: &mut String) {
         let (Some(first), Some(last)) = (shown.first(), shown.last()) else { return };
         let (from, to) = (first.tick.0, last.tick.0 + 1);
         let span = (to - from).div_ceil(COLUMNS).max(1);
@@ -208,7 +208,7 @@ impl Timeline {
             }
         }
         let _ = writeln!(text, "  {:<width$} {}", "", scale.trim_end());
-        let mut row = |name: &str, is_heard: &dyn Fn(&Moment) -> bool| {
+        let mut row = |name: &str, is_heard: &dyn Fn(&TimelineTick) -> bool| {
             let mut counts = vec![0; columns];
             for moment in shown {
                 counts[((moment.tick.0 - from) / span) as usize] += u64::from(is_heard(moment));
@@ -351,7 +351,7 @@ impl Timeline {
 }
 
 /// Who is heard in a tick.
-pub(super) const fn heard(moment: &Moment) -> (char, char) {
+pub(super) const fn heard(moment: &TimelineTick) -> (char, char) {
     (if moment.user { 'u' } else { '-' }, if moment.agent { 'a' } else { '-' })
 }
 
