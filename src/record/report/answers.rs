@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::kept::Kept;
+use super::prose::{QUOTE_MAX, beginning};
 use crate::clock::Tick;
 use crate::id::ItemId;
 
@@ -75,7 +76,7 @@ impl Answers {
         let stopped = self.stopped.clamp(since, now);
         self.waiting = Some(Answer {
             who: who.to_owned(),
-            text: text.to_owned(),
+            text: beginning(text, QUOTE_MAX),
             typed,
             since,
             stopped,

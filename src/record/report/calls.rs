@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::kept::Kept;
+use super::prose::beginning;
 use crate::clock::Tick;
 use crate::id::CallId;
-use crate::tool::Outcome;
+use crate::tool::{Json, Outcome};
 
 /// Calls that are told one by one.
 const CALLS_MAX: usize = 2_000;
+
+/// Characters of arguments and of a result that are told.
+const VALUE_MAX: usize = 1_000;
 
 /// A call of a tool.
 #[derive(Debug, Clone)]
@@ -49,6 +53,7 @@ impl Calls {
 
     pub(super) fn called(&mut self, call: Call) {
         let id = call.id;
+        let call = Call { arguments: told(&call.arguments), ..call };
         if let Some(at) = self.list.push(call) {
             self.open.insert(id, at);
         }
@@ -69,7 +74,11 @@ impl Calls {
         after: u64,
     ) {
         if let Some(call) = self.find(id) {
-            call.result = Some((now, outcome.clone()));
+            let outcome = match outcome {
+                Outcome::Done(value) => Outcome::Done(Json(told(&value.0))),
+                Outcome::Failed(failure) => Outcome::Failed(failure.clone()),
+            };
+            call.result = Some((now, outcome));
         }
         self.open.remove(&id);
         // Tools are those of the configuration, so that their names are few.
@@ -89,4 +98,10 @@ impl Calls {
         let at = *self.open.get(&id)?;
         self.list.get_mut(at)
     }
+}
+
+/// A value, or the beginning of a long one as text.
+fn told(value: &Value) -> Value {
+    let text = value.to_string();
+    if text.len() <= VALUE_MAX { value.clone() } else { beginning(&text, VALUE_MAX).into() }
 }

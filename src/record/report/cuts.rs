@@ -1,7 +1,7 @@
 //! Interruptions: who cut the agent, by what rule, and what became of it.
 
 use super::kept::Kept;
-use super::prose::Prose;
+use super::prose::{Prose, QUOTE_MAX, beginning, ending};
 use super::stage::{Stage, Words};
 use crate::clock::Tick;
 use crate::id::ItemId;
@@ -26,7 +26,11 @@ pub(super) struct Cut {
     pub(super) agent: String,
     /// When what was cut had begun.
     began: Option<Tick>,
+    /// What it was saying, from the beginning.
+    saying: String,
+    /// The last of it that was heard.
     spoken: String,
+    /// The first of it that was not.
     unspoken: String,
     /// What was waiting to be said after it.
     dropped: Vec<String>,
@@ -96,7 +100,8 @@ impl Cuts {
         if let Some((_, at)) = self.last.filter(|(tick, _)| *tick == now) {
             let first = at.and_then(|at| self.list.get_mut(at));
             if let Some(first) = first.filter(|first| first.dropped.len() < DROPPED_MAX) {
-                first.dropped.push(format!("{}{}", cut.spoken, cut.unspoken));
+                let text = format!("{}{}", cut.spoken, cut.unspoken);
+                first.dropped.push(beginning(&text, QUOTE_MAX));
             }
             return;
         }
@@ -126,8 +131,9 @@ impl Cuts {
             who,
             agent: known.map_or_else(|| stage.agent.clone(), |item| item.agent.clone()),
             began: known.and_then(|item| item.started),
-            spoken: spoken.to_owned(),
-            unspoken: unspoken.to_owned(),
+            saying: beginning(&format!("{spoken}{unspoken}"), QUOTE_MAX),
+            spoken: ending(spoken, QUOTE_MAX),
+            unspoken: beginning(unspoken, QUOTE_MAX),
             dropped: Vec::new(),
             words,
             late,
@@ -159,8 +165,8 @@ impl Cuts {
         let intent = intent.map(str::to_owned);
         let end = match &open.words {
             Some(words) if words.confidence < confidence_min => End::Unclear { at: words.at },
-            Some(words) => End::Words { at: words.at, text: text.to_owned(), intent },
-            None => End::Words { at: now, text: text.to_owned(), intent },
+            Some(words) => End::Words { at: words.at, text: beginning(text, QUOTE_MAX), intent },
+            None => End::Words { at: now, text: beginning(text, QUOTE_MAX), intent },
         };
         self.end(end);
     }
@@ -229,10 +235,9 @@ impl Cut {
             Some(began) => prose.text("From ").at(ms(began)).text(" ").name(&self.agent),
             None => prose.name(&self.agent),
         };
-        let whole = format!("{}{}", self.spoken, self.unspoken);
         prose = match self.began {
-            Some(_) => prose.text(" was saying ").glimpse(&whole).text(". "),
-            None => prose.text(" was about to say ").glimpse(&whole).text(". "),
+            Some(_) => prose.text(" was saying ").glimpse(&self.saying).text(". "),
+            None => prose.text(" was about to say ").glimpse(&self.saying).text(". "),
         };
         prose = self.rule(plan, prose);
         prose = prose.text(" ").name(&self.agent).text(" was cut at ").at(ms(self.at));

@@ -54,6 +54,7 @@ use lateness::Lateness;
 use moves::{Moves, Way};
 use overlaps::Overlaps;
 use peaks::Peaks;
+use prose::{QUOTE_MAX, beginning};
 use stage::{Said, Stage, Words};
 
 pub use sound::{SECONDS_MAX, Sound};
@@ -208,7 +209,7 @@ impl Story {
                 let settled = if is_open { None } else { stage.settled(*lane, *utterance) };
                 if let Some(known) = settled {
                     let (since, lane) = (known.since, *lane);
-                    let (text, confidence) = (text.clone(), *confidence);
+                    let (text, confidence) = (beginning(text, QUOTE_MAX), *confidence);
                     let words = Words { at: now, since, lane, text, confidence };
                     overlaps.words(&known, &words, confidence_min);
                     cuts.words(&words);

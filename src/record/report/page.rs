@@ -26,7 +26,8 @@ use crate::tool::Outcome;
 
 const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
-const JS: &str = include_str!("page.js");
+const JS: &str =
+    concat!(include_str!("page.js"), include_str!("timeline.js"), include_str!("lists.js"));
 
 /// Turns that the page shows; a transcript beyond it is in `transcript.json`.
 const TURNS_MAX: usize = 5_000;

@@ -1,5 +1,8 @@
 //! Sentences whose times can be clicked and whose names and quotations stand out.
 //!
+//! Whoever keeps a text for a sentence keeps as much as a quotation shows ([`beginning`], [`ending`]): what
+//! somebody says may be long.
+//!
 //! A sentence is a list of pieces; the page shows each as text of its own kind and never as markup, so
 //! that what callers say stays what they say.
 
@@ -8,7 +11,7 @@ use std::fmt::{self, Display};
 use serde::Serialize;
 
 /// Characters of a quotation that are shown; what is cut off is replaced by an ellipsis.
-const QUOTE_MAX: usize = 160;
+pub(super) const QUOTE_MAX: usize = 160;
 
 /// The same of a short one.
 const GLIMPSE_MAX: usize = 72;
@@ -114,7 +117,8 @@ impl Display for Prose {
     }
 }
 
-fn beginning(text: &str, chars: usize) -> String {
+/// The first words of a text.
+pub(super) fn beginning(text: &str, chars: usize) -> String {
     let Some((at, _)) = text.char_indices().nth(chars) else { return text.to_owned() };
     let cut = &text[..at];
     // At the last whole word, unless that is far back.
@@ -122,7 +126,8 @@ fn beginning(text: &str, chars: usize) -> String {
     format!("{}…", cut.trim_end_matches([' ', ',', '.', ';', ':']))
 }
 
-fn ending(text: &str, chars: usize) -> String {
+/// The last words of a text.
+pub(super) fn ending(text: &str, chars: usize) -> String {
     let Some(from) = text.chars().count().checked_sub(chars).filter(|from| *from > 0) else {
         return text.to_owned();
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::prose::{QUOTE_MAX, beginning};
 use crate::clock::Tick;
 use crate::id::{ItemId, LaneId, UtteranceId};
 
@@ -10,6 +11,9 @@ const ITEMS_MAX: usize = 64;
 
 /// Utterances whose words are not known; a lane has eight under way at most.
 const UTTERANCES_MAX: usize = 64;
+
+/// Characters of a name that are shown.
+const NAME_MAX: usize = 80;
 
 /// The stage of a call.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +71,7 @@ pub(super) struct Words {
 
 impl Stage {
     pub(super) fn join(&mut self, lane: LaneId, name: &str) {
-        self.names.insert(lane, name.to_owned());
+        self.names.insert(lane, beginning(name, NAME_MAX));
         self.utterances.retain(|utterance| utterance.lane != lane);
     }
 
@@ -78,7 +82,7 @@ impl Stage {
 
     pub(super) fn turn(&mut self, said: Said) {
         self.turns.retain(|turn| turn.at == said.at);
-        self.turns.push(said);
+        self.turns.push(Said { text: beginning(&said.text, QUOTE_MAX), ..said });
     }
 
     /// The last turn of a user; if an intent is named, the one of this tick that has it.
@@ -119,7 +123,7 @@ impl Stage {
         if self.items.len() == ITEMS_MAX {
             self.items.pop_first();
         }
-        let (agent, text) = (agent.to_owned(), text.to_owned());
+        let (agent, text) = (agent.to_owned(), beginning(text, QUOTE_MAX));
         self.items.insert(item, Item { agent, text, announced: now, started: None });
     }
 
