@@ -16,6 +16,7 @@ use crate::host::ink::Ink;
 use crate::host::pace::{Class, Clock, wall_ms};
 use crate::host::shard::{Measured, Shard, Watch};
 use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
+use crate::host::watchdog::Standing;
 use crate::id::LaneId;
 use crate::journal::{CODEC, Header, Scribe};
 use crate::record::{Folder, FolderThread, Timing};
@@ -54,6 +55,10 @@ const EVENTS_WAITING: usize = 4_096;
 
 /// Ticks between two looks at the status line: 200 ms.
 const STATUS_TICKS: u64 = 10;
+
+/// What is said of a thread that the watchdog put back.
+const DEMOTED: &str = "the session's thread took nearly all of a core for half a second: it left the real-time \
+                       class, and ticks may be late when the machine is busy; see which inline tool takes so long";
 
 /// Holds the call, shows it, and says where everything is.
 pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
@@ -198,7 +203,7 @@ fn live(
     let slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
     let shard = Shard::start(Class::RealTime)
         .map_err(|error| Failure::broken(format!("no thread for the session: {error}")))?;
-    if shard.class() == Class::Normal {
+    if shard.class() == Standing::Normal {
         eprintln!(
             "the real-time class is not permitted: ticks may be late when the machine is busy"
         );
@@ -210,10 +215,16 @@ fn live(
     if !shard.admit(slot, Box::new(watch)) {
         return Err(Failure::broken("the session's thread is gone"));
     }
+    let mut demotions = 0;
     for glimpse in showing {
         match glimpse {
             Glimpse::Event(event) => view.event(&event),
-            Glimpse::Status(tick, state) => view.status(tick, state),
+            Glimpse::Status(tick, state) => {
+                if std::mem::replace(&mut demotions, shard.demotions()) < demotions {
+                    view.warn(DEMOTED);
+                }
+                view.status(tick, state);
+            }
         }
     }
     let Ok(Ended { folder, ink, status }) = finished.recv() else {
@@ -281,7 +292,7 @@ struct LiveWatch {
 
 impl Watch for LiveWatch {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
-        let Measured { lateness_ns, step_ns, skipped } = measured;
+        let Measured { lateness_ns, wake_ns: _, step_ns, skipped } = measured;
         let now = crate::clock::Tick(slot.session().tick().0 - 1);
         if let Some(folder) = &mut self.folder {
             let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };

@@ -1,6 +1,8 @@
 //! Real time: sessions stepped when their ticks are due, on threads of their own.
 //!
-//! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps;
+//! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps; a
+//! [`watchdog`] sees to it that a shard in the real-time class leaves something of the machine to others;
+//! [`laps`] are the times of a tick's phases;
 //! [`tools`] are the hands of a live session, with workers for everything that may wait;
 //! [`ink`] brings journals to disk; `codec` and `packets`, where Opus is built in, carry audio to and
 //! from a network.
@@ -10,8 +12,10 @@
 #[cfg(feature = "opus")]
 pub mod codec;
 pub mod ink;
+pub mod laps;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;
 pub mod shard;
 pub mod tools;
+pub mod watchdog;
