@@ -22,6 +22,8 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Checks a configuration.
     Check(CheckArgs),
+    /// Measures what this machine gives.
+    Bench(super::bench::BenchArgs),
 }
 
 #[derive(Debug, clap::Args)]

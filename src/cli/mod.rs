@@ -7,6 +7,7 @@
 //! half-written.
 
 mod args;
+mod bench;
 mod call;
 mod check;
 mod demo;
@@ -74,6 +75,7 @@ impl App {
             Command::Run(args) => run::run(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Check(args) => check::check(&args, self.tools),
+            Command::Bench(args) => bench::bench(&args),
         }
     }
 }

@@ -23,6 +23,12 @@ impl Moment {
         Self(self.0 + ns)
     }
 
+    /// The moment `ns` nanoseconds earlier, or the first there is.
+    #[must_use]
+    pub const fn before_ns(self, ns: u64) -> Self {
+        Self(self.0.saturating_sub(ns))
+    }
+
     /// Nanoseconds from `earlier` to this one; 0 if `earlier` is later.
     #[must_use]
     pub const fn since_ns(self, earlier: Self) -> u64 {
