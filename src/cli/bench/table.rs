@@ -103,7 +103,7 @@ fn row(text: &mut String, name: &str, cells: &[impl AsRef<str>]) {
     }
     let _ = write!(text, "  {:<NAME$}", if name.len() > NAME { "" } else { name });
     for cell in cells {
-        let _ = write!(text, "{:>CELL$}", cell.as_ref());
+        let _ = write!(text, " {:>CELL$}", cell.as_ref());
     }
     text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
@@ -111,7 +111,8 @@ fn row(text: &mut String, name: &str, cells: &[impl AsRef<str>]) {
 
 fn cell(spread: Spread, shown: fn(f64) -> String) -> String {
     let Spread { median, min, max } = spread;
-    format!("{} ({}–{})", shown(median), shown(min), shown(max))
+    let to = if min < 0.0 { " to " } else { "–" };
+    format!("{} ({}{to}{})", shown(median), shown(min), shown(max))
 }
 
 /// A ratio.
