@@ -54,10 +54,10 @@ fn head(setting: &Setting) -> String {
     );
     text += match only {
         Some(_) => {
-            "In one piece; times in µs: the median of its five fifths, and their least to most.\n"
+            "In one piece; times in µs, k for thousands: the median of its five fifths (least–most).\n"
         }
         None => {
-            "Five interleaved repetitions; times in µs: their median, and their least to most.\n"
+            "Five interleaved repetitions; times in µs, k for thousands: their median (least–most).\n"
         }
     };
     text += "No loop's thread has timer slack.\n\n";
@@ -109,6 +109,7 @@ fn row(text: &mut String, name: &str, cells: &[impl AsRef<str>]) {
     text.push('\n');
 }
 
+/// A median with its least and most.
 fn cell(spread: Spread, shown: fn(f64) -> String) -> String {
     let Spread { median, min, max } = spread;
     let to = if min < 0.0 { " to " } else { "–" };
@@ -120,9 +121,34 @@ fn times(value: f64) -> String {
     format!("{value:.2}")
 }
 
-/// A number as short as it can be: a decimal where it is small, none where it is large.
+/// A number as short as it can be: with a decimal where it is small, in thousands where it is large.
 fn number(value: f64) -> String {
-    let digits = usize::from(value.abs() < 100.0);
-    let text = format!("{value:.digits$}");
+    let (value, unit) = if value.abs() < 9_999.5 { (value, "") } else { (value / 1_000.0, "k") };
+    let digits = usize::from(value.abs() < 99.95);
+    let text = format!("{value:.digits$}{unit}");
     if text == "-0.0" { "0.0".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_enough_for_a_cell() {
+        let cases = [
+            (0.0, "0.0"),
+            (-0.01, "0.0"),
+            (99.94, "99.9"),
+            (99.96, "100"),
+            (9_999.0, "9999"),
+            (23_757.0, "23.8k"),
+            (-338_952.0, "-339k"),
+        ];
+        for (value, shown) in cases {
+            assert_eq!(number(value), shown, "{value}");
+        }
+        let spread = |median, min, max| cell(Spread { median, min, max }, number);
+        assert_eq!(spread(338_952.0, 246_809.0, 404_226.0), "339k (247k–404k)");
+        assert_eq!(spread(-2.9, -7.6, 7.8), "-2.9 (-7.6 to 7.8)");
+    }
 }

@@ -3,7 +3,7 @@
 //! A thread of the real-time class that does not sleep takes its core from everybody else, and with it perhaps
 //! the shell in which it could be stopped. So whoever wants the class [enlists](enlist): the first to do so
 //! starts the watchdog, a thread of a *higher* priority, and the last to leave ends it. Every [`LOOK_MS`] it
-//! looks at each enlisted thread's count of processor time, and [`Conduct`] decides: one that hardly slept for
+//! looks at each enlisted thread's count of processor time and decides on it (`conduct`): one that hardly slept for
 //! half a second goes back to the ordinary class, where it competes like everyone, and returns once it has been
 //! calm for ten seconds.
 //!
