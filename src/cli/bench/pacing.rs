@@ -228,7 +228,7 @@ fn measure(
             bar.inc(1);
         }
     }
-    busy.stop();
+    drop(busy);
     bar.finish_and_clear();
     Ok(runs)
 }
@@ -262,10 +262,12 @@ impl Busy {
         let threads = threads.map_err(|why| Failure::broken(format!("no busy thread: {why}")))?;
         Ok(Self { over, threads })
     }
+}
 
-    fn stop(self) {
+impl Drop for Busy {
+    fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             drop(thread.join());
         }
     }

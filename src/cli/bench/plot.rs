@@ -15,7 +15,7 @@ const HEIGHT: f64 = 500.0;
 
 /// The plot within the picture: left, right, top, bottom.
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = WIDTH - 24.0;
+const RIGHT: f64 = WIDTH - 44.0;
 const TOP: f64 = 112.0;
 const BOTTOM: f64 = HEIGHT - 58.0;
 
