@@ -220,18 +220,25 @@ fn live(
         match glimpse {
             Glimpse::Event(event) => view.event(&event),
             Glimpse::Status(tick, state) => {
-                if std::mem::replace(&mut demotions, shard.demotions()) < demotions {
-                    view.warn(DEMOTED);
-                }
+                warn_if_demoted(&shard, &view, &mut demotions);
                 view.status(tick, state);
             }
         }
     }
+    warn_if_demoted(&shard, &view, &mut demotions);
     let Ok(Ended { folder, ink, status }) = finished.recv() else {
         return Err(Failure::broken("the session's thread is gone"));
     };
     shard.stop();
     finish(&call, &view, &status, |end| folder.finish(end), ink.finish())
+}
+
+/// Says so each time the watchdog has put the thread back; `told` are the times that were told.
+fn warn_if_demoted(shard: &Shard, view: &View, told: &mut u32) {
+    let demotions = shard.demotions();
+    if demotions > std::mem::replace(told, demotions) {
+        view.warn(DEMOTED);
+    }
 }
 
 /// Says how a call went, and where everything is.
