@@ -18,7 +18,7 @@ use crate::cli::failure::Failure;
 use crate::host::laps::LapTimes;
 use crate::host::pace::{Class, Clock, Moment, sharpen};
 use crate::host::shard::{Measured, Shard, Watch};
-use crate::host::watchdog::{Enlisted, enlist};
+use crate::host::watchdog::{Enlisted, Standing, enlist};
 use crate::slot::{Slot, Status, message};
 
 /// A loop.
@@ -82,6 +82,9 @@ impl Contender {
     }
 }
 
+/// What is said if the class is refused half-way: figures of another one would mislead.
+const NO_CLASS: &str = "the real-time class, permitted before, is refused";
+
 fn broken(what: &str, why: impl std::fmt::Display) -> Failure {
     Failure::broken(format!("{what}: {why}"))
 }
@@ -91,6 +94,9 @@ fn broken(what: &str, why: impl std::fmt::Display) -> Failure {
 fn shard(course: Course, class: Class, slots: Vec<Slot>) -> Result<Recording, Failure> {
     let no_thread = |why| broken("no thread for the sessions", why);
     let shard = Shard::start(class).map_err(no_thread)?;
+    if class == Class::RealTime && shard.class() == Standing::Normal {
+        return Err(broken("the shard", NO_CLASS));
+    }
     let recording = Arc::new(Mutex::new(Recording::new(course)));
     let (done, finished) = bounded(slots.len());
     for (at, slot) in slots.into_iter().enumerate() {
@@ -182,7 +188,10 @@ fn on_thread(
 ) -> Result<Recording, Failure> {
     let contender = move || {
         sharpen();
-        let enlisted = (class == Class::RealTime).then(enlist).flatten();
+        let enlisted = match class {
+            Class::RealTime => Some(enlist().ok_or_else(|| io::Error::other(NO_CLASS))?),
+            Class::Normal => None,
+        };
         let mut recording = act()?;
         recording.demotions = enlisted.as_ref().map_or(0, Enlisted::demotions);
         Ok(recording)

@@ -172,6 +172,12 @@ fn permitted() -> Result<(), Failure> {
     if asked.unwrap_or(false) {
         return Ok(());
     }
+    if !cfg!(target_os = "linux") {
+        let remedy = "measure with --class normal";
+        return Err(Failure::input(format!(
+            "--class fifo: there is none on this system; {remedy}"
+        )));
+    }
     Err(Failure::input(format!(
         "--class fifo: the real-time class is not permitted to this process: the kernel refuses SCHED_FIFO at \
          priority {} or the watchdog's {}\nrun it as root, give it CAP_SYS_NICE, or raise the limit with \
