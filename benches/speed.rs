@@ -1,10 +1,13 @@
-//! How fast it is: virtual time, offline speech, replay, and what a tick costs by part.
+//! How fast it is: virtual time, offline speech, replay, what a tick costs by part, and how late it is.
 //!
-//! `cargo bench --bench speed` prints tables; a name (`virtual`, `speech`, `replay`, `tick`) picks one;
+//! `cargo bench --bench speed` prints tables; a name (`virtual`, `speech`, `replay`, `tick`, `pacing`) picks one;
 //! `--write` puts them into `benches/RESULTS.md` with the machine that they hold for.
 //!
 //! Times are medians of runs on whatever else the machine does meanwhile: compare ratios within one
 //! table, not figures from two days.
+
+#[path = "speed/pacing.rs"]
+mod pacing;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -57,8 +60,13 @@ fn main() {
         arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let wanted =
         |name: &str| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()));
-    let benches: [(&str, Bench); 4] =
-        [("virtual", virtual_time), ("speech", speech), ("replay", replayed), ("tick", tick)];
+    let benches: [(&str, Bench); 5] = [
+        ("virtual", virtual_time),
+        ("speech", speech),
+        ("replay", replayed),
+        ("tick", tick),
+        ("pacing", pacing::pacing),
+    ];
     let mut text = String::new();
     for (name, bench) in benches {
         if wanted(name) {

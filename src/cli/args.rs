@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
 use super::diff::DiffArgs;
 use super::fork::ForkArgs;
@@ -51,6 +52,7 @@ pub(super) enum Command {
     Timeline(TimelineArgs),
     Report(ReportArgs),
     Journal(JournalArgs),
+    Bench(BenchArgs),
     Completions(CompletionsArgs),
 }
 

@@ -19,6 +19,7 @@ use crate::host::pace::{Class, Clock};
 use crate::host::shard::{Measured, Shard, Watch};
 use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
 use crate::host::transcoder::through_opus;
+use crate::host::watchdog::Standing;
 use crate::id::LaneId;
 use crate::record::{Folder, FolderThread, SessionEnd, SessionMeter, Timing};
 use crate::seed::Seed;
@@ -58,6 +59,10 @@ const EVENTS_WAITING: usize = 4_096;
 
 /// Ticks between two looks at the status line: 200 ms.
 const STATUS_TICKS: u64 = 10;
+
+/// What is said of a thread that the watchdog put back.
+const DEMOTED: &str = "the session's thread took nearly all of a core for half a second: it left the real-time \
+                       class, and ticks may be late when the machine is busy; see which inline tool takes so long";
 
 /// Holds the call, shows it, and says where everything is.
 pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
@@ -192,7 +197,7 @@ fn live(
     journal.announce(&mut slot);
     let shard = Shard::start(Class::RealTime)
         .map_err(|error| Failure::broken(format!("no thread for the session: {error}")))?;
-    if shard.class() == Class::Normal {
+    if shard.class() == Standing::Normal {
         eprintln!(
             "the real-time class is not permitted: ticks may be late when the machine is busy"
         );
@@ -206,12 +211,17 @@ fn live(
     if !shard.admit(slot, Box::new(watch)) {
         return Err(Failure::broken("the session's thread is gone"));
     }
+    let mut demotions = 0;
     for glimpse in showing {
         match glimpse {
             Glimpse::Event(event) => view.event(&event),
-            Glimpse::Status(tick, state) => view.status(tick, state),
+            Glimpse::Status(tick, state) => {
+                warn_if_demoted(&shard, &view, &mut demotions);
+                view.status(tick, state);
+            }
         }
     }
+    warn_if_demoted(&shard, &view, &mut demotions);
     let Ok(Ended { mut folder, journal, status }) = finished.recv() else {
         return Err(Failure::broken("the session's thread is gone"));
     };
@@ -223,6 +233,14 @@ fn live(
 
 fn lost(loss: Option<&Loss>) -> u64 {
     loss.map_or(0, |loss| loss.ticks)
+}
+
+/// Says so each time the watchdog has put the thread back; `told` are the times that were told.
+fn warn_if_demoted(shard: &Shard, view: &View, told: &mut u32) {
+    let demotions = shard.demotions();
+    if demotions > std::mem::replace(told, demotions) {
+        view.warn(DEMOTED);
+    }
 }
 
 /// Says how a call went, and where everything is.
@@ -291,7 +309,7 @@ struct LiveWatch {
 
 impl Watch for LiveWatch {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
-        let Measured { lateness_ns, step_ns, skipped } = measured;
+        let Measured { lateness_ns, wake_ns: _, step_ns, skipped } = measured;
         let now = crate::clock::Tick(slot.session().tick().0 - 1);
         let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
         if let Some(meter) = &mut self.meter {

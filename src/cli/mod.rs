@@ -7,6 +7,7 @@
 //! half-written.
 
 mod args;
+mod bench;
 mod call;
 mod check;
 mod completions;
@@ -92,6 +93,7 @@ impl App {
             Command::Report(args) => report::report(&args),
             Command::Journal(args) => journal::journal(&args.command),
             Command::Check(args) => check::check(&args, self.tools),
+            Command::Bench(args) => bench::bench(&args),
         }
     }
 }

@@ -67,6 +67,14 @@ impl View {
         }
     }
 
+    /// Shows a warning, apart from what the command says.
+    pub(super) fn warn(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
     /// Takes the status line away.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {

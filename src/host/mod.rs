@@ -1,9 +1,11 @@
 //! Real time: sessions stepped when their ticks are due, on threads of their own.
 //!
-//! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps;
-//! [`tools`] are the hands of a live session, with workers for everything that may wait;
-//! [`ink`] brings journals to disk, and an [`archive`] keeps them for as long as it is told; `codec` and `packets`, where Opus is built in, carry audio to and
-//! from a network.
+//! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps; a
+//! [`watchdog`] sees to it that a shard in the real-time class leaves something of the machine to
+//! others; [`laps`] are the times of a tick's phases; [`tools`] are the hands of a live session, with
+//! workers for everything that may wait; [`ink`] brings journals to disk, and an [`archive`] keeps them
+//! for as long as it is told; `codec`, `inlets`, `packets` and `wire`, where Opus is built in, carry
+//! audio to and from a network.
 //!
 //! **Invariant:** the thread of a tick never waits for anything but the next tick.
 
@@ -13,6 +15,7 @@ pub mod codec;
 pub mod ink;
 #[cfg(feature = "opus")]
 pub mod inlets;
+pub mod laps;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;
@@ -23,5 +26,6 @@ pub mod transcoder;
 #[cfg(not(feature = "opus"))]
 #[path = "no_transcoder.rs"]
 pub mod transcoder;
+pub mod watchdog;
 #[cfg(feature = "opus")]
 pub mod wire;

@@ -1,8 +1,9 @@
 //! The clock of a shard: absolute deadlines on the monotonic clock.
 //!
 //! On Linux a deadline is slept for with `clock_nanosleep` and `TIMER_ABSTIME`, the sharpest timer
-//! that an ordinary thread has; elsewhere with the standard library's sleep. The real-time class is
-//! asked for, and done without where it is not permitted.
+//! that an ordinary thread has, [without the slack](sharpen) that the system would add; elsewhere with the
+//! standard library's sleep. The real-time class is asked for [elsewhere](super::watchdog), since whoever is in
+//! it has to be watched.
 
 #![expect(
     clippy::disallowed_methods,
@@ -20,6 +21,12 @@ impl Moment {
     #[must_use]
     pub const fn after_ns(self, ns: u64) -> Self {
         Self(self.0 + ns)
+    }
+
+    /// The moment `ns` nanoseconds earlier, or the first there is.
+    #[must_use]
+    pub const fn before_ns(self, ns: u64) -> Self {
+        Self(self.0.saturating_sub(ns))
     }
 
     /// Nanoseconds from `earlier` to this one; 0 if `earlier` is later.
@@ -49,9 +56,13 @@ impl Clock {
         os::now(self)
     }
 
-    /// Sleeps until a moment; returns at once if it has passed.
-    pub fn sleep_until(&self, moment: Moment) {
+    /// Sleeps until a moment, and says when the thread ran again; `None` at once if it has passed.
+    pub fn sleep_until(&self, moment: Moment) -> Option<Moment> {
+        if self.now() >= moment {
+            return None;
+        }
         os::sleep_until(self, moment);
+        Some(self.now())
     }
 }
 
@@ -76,20 +87,19 @@ pub enum Class {
     RealTime,
 }
 
-/// Puts the calling thread into the real-time class if that is permitted; the class it is in then.
-#[must_use]
-pub fn promote() -> Class {
-    os::promote()
+/// Takes the slack from the calling thread's timers. Linux lets an ordinary thread sleep 50 µs longer than it
+/// asked for, so that wake-ups can be joined; a tick is not worth saving that.
+pub fn sharpen() {
+    os::sharpen();
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the standard library has neither absolute sleeps nor classes")]
+#[expect(unsafe_code, reason = "the standard library has no absolute sleeps")]
 mod os {
-    use super::{Class, Clock, Moment};
+    use super::{Clock, Moment};
 
-    /// Low among real-time priorities (1 to 99): above all ordinary threads, below the kernel's own
-    /// and those of audio servers.
-    const PRIORITY: i32 = 10;
+    /// The least slack that Linux takes: 0 stands for the default.
+    const SLACK_NS: libc::c_ulong = 1;
 
     pub(super) fn now(_clock: &Clock) -> Moment {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -119,19 +129,15 @@ mod os {
         }
     }
 
-    pub(super) fn promote() -> Class {
-        let param = libc::sched_param { sched_priority: PRIORITY };
-        // What a shard starts, engines and workers, must not compete with it: the class ends here.
-        let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
-        // SAFETY: 0 is the calling thread, and `param` is valid for reading.
-        let set = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
-        if set == 0 { Class::RealTime } else { Class::Normal }
+    pub(super) fn sharpen() {
+        // SAFETY: this option has one argument, a number. Without it sleeps are as long as they were.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, SLACK_NS) };
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod os {
-    use super::{Class, Clock, Duration, Moment};
+    use super::{Clock, Duration, Moment};
 
     pub(super) fn now(clock: &Clock) -> Moment {
         Moment(clock.start.elapsed().as_nanos() as u64)
@@ -142,7 +148,5 @@ mod os {
         std::thread::sleep(Duration::from_nanos(left));
     }
 
-    pub(super) const fn promote() -> Class {
-        Class::Normal
-    }
+    pub(super) const fn sharpen() {}
 }

@@ -5,6 +5,8 @@
 //! that is up to [`CATCH_UP_TICKS`] late is stepped back to back until it is in time again; one that
 //! is later jumps ahead, and the skip is an input, so that a replay sees the same jump.
 //!
+//! The thread's timers have no slack, and in the real-time class it has a [watchdog].
+//!
 //! **Invariant:** a session that panics ends alone.
 
 use std::cmp::Reverse;
@@ -14,8 +16,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use super::pace::{Class, Clock, Moment, promote};
-use crate::slot::{Slot, Status};
+use super::laps::LapTimes;
+use super::pace::{Class, Clock, Moment, sharpen};
+use super::watchdog::{self, Enlisted, Standing};
+use crate::slot::{Slot, Status, message};
 
 /// Ticks that a late session makes up for back to back. More would push the others late.
 pub const CATCH_UP_TICKS: u64 = 3;
@@ -38,6 +42,9 @@ const PHASE_STEP: u64 = 9;
 pub struct Measured {
     /// From the deadline to the step, in nanoseconds.
     pub lateness_ns: u64,
+    /// From the deadline to the moment at which the thread ran again, in nanoseconds. None if it had not slept: it
+    /// was late, or had just stepped another session.
+    pub wake_ns: Option<u64>,
     /// How long the step took, edges included, in nanoseconds.
     pub step_ns: u64,
     /// Ticks jumped over before it.
@@ -46,6 +53,12 @@ pub struct Measured {
 
 /// Looks on while a session runs, on the thread of the shard.
 pub trait Watch: Send {
+    /// Where the phases of the next tick are to be timed. Nowhere unless said otherwise, and then no clock is read
+    /// within a tick.
+    fn laps(&mut self) -> Option<&mut LapTimes> {
+        None
+    }
+
     /// After each tick. Answers whether the session is to go on.
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool;
 
@@ -59,6 +72,19 @@ struct Member {
 }
 
 impl Member {
+    /// The slot's next tick, timed where that is wanted.
+    fn tick(&mut self, begun: Moment, skipped: u32) -> Status {
+        let Self { slot, watch } = self;
+        let tick = AssertUnwindSafe(|| match watch.laps() {
+            Some(laps) => {
+                laps.begin(begun);
+                slot.tick_marked(skipped, laps).clone()
+            }
+            None => slot.tick(skipped).clone(),
+        });
+        catch_unwind(tick).unwrap_or_else(|panic| Status::Panicked(message(&*panic)))
+    }
+
     /// Hands the slot over; what the one who looks on does about it is no matter of the shard's.
     fn end(self, status: Status) {
         let Self { slot, mut watch } = self;
@@ -75,7 +101,8 @@ enum Order {
 pub struct Shard {
     orders: Sender<Order>,
     thread: Option<JoinHandle<()>>,
-    class: Receiver<Class>,
+    /// Let go when the thread has ended.
+    enlisted: Option<Enlisted>,
 }
 
 impl Shard {
@@ -85,20 +112,31 @@ impl Shard {
     /// The system has no thread.
     pub fn start(wanted: Class) -> std::io::Result<Self> {
         let (orders, incoming) = bounded(ADMISSIONS_WAITING);
-        let (tell, class) = bounded(1);
+        let (tell, told) = bounded(1);
         let thread = std::thread::Builder::new().name(SHARD.to_owned()).spawn(move || {
-            let got = if wanted == Class::RealTime { promote() } else { Class::Normal };
+            sharpen();
+            let enlisted = match wanted {
+                Class::RealTime => watchdog::enlist(),
+                Class::Normal => None,
+            };
             // The one who started the shard waits for this.
-            tell.try_send(got).ok();
+            drop(tell.try_send(enlisted));
             Loop::new(incoming).run();
         })?;
-        Ok(Self { orders, thread: Some(thread), class })
+        let enlisted = told.recv().ok().flatten();
+        Ok(Self { orders, thread: Some(thread), enlisted })
     }
 
-    /// The class that the thread got.
+    /// The class that the thread is in, and whether that is because the [watchdog] put it there.
     #[must_use]
-    pub fn class(&self) -> Class {
-        self.class.recv().unwrap_or(Class::Normal)
+    pub fn class(&self) -> Standing {
+        self.enlisted.as_ref().map_or(Standing::Normal, Enlisted::standing)
+    }
+
+    /// How often the thread was demoted from the real-time class.
+    #[must_use]
+    pub fn demotions(&self) -> u32 {
+        self.enlisted.as_ref().map_or(0, Enlisted::demotions)
     }
 
     /// Gives a session to the shard; its first tick is due at once. False if the shard is gone.
@@ -153,8 +191,8 @@ impl Loop {
     fn run(mut self) {
         while self.take_orders() {
             let Some(Reverse((due, at))) = self.due.pop() else { continue };
-            self.clock.sleep_until(due);
-            self.step(due, at);
+            let woke = self.clock.sleep_until(due);
+            self.step(due, woke, at);
         }
         for member in self.members.drain(..).flatten() {
             member.end(Status::Ended);
@@ -198,20 +236,21 @@ impl Loop {
         self.due.push(Reverse((start, at)));
     }
 
-    fn step(&mut self, due: Moment, at: usize) {
+    fn step(&mut self, due: Moment, woke: Option<Moment>, at: usize) {
         let Some(member) = &mut self.members[at] else { return };
         let tick_ns = u64::from(member.slot.plan().len.ms()) * 1_000_000;
         let begun = self.clock.now();
         let lateness_ns = begun.since_ns(due);
+        let wake_ns = woke.map(|woke| woke.since_ns(due));
         let late = lateness_ns / tick_ns;
-        let skipped = if late > CATCH_UP_TICKS { late } else { 0 };
-        let status = member.slot.tick(skipped as u32).clone();
+        let skipped = if late > CATCH_UP_TICKS { late as u32 } else { 0 };
+        let status = member.tick(begun, skipped);
         let step_ns = self.clock.now().since_ns(begun);
-        let measured = Measured { lateness_ns, step_ns, skipped: skipped as u32 };
+        let measured = Measured { lateness_ns, wake_ns, step_ns, skipped };
         let watched = AssertUnwindSafe(|| member.watch.ticked(&mut member.slot, measured));
         let go_on = catch_unwind(watched).unwrap_or(false);
         if status == Status::Running && go_on {
-            self.due.push(Reverse((due.after_ns((1 + skipped) * tick_ns), at)));
+            self.due.push(Reverse((due.after_ns((1 + u64::from(skipped)) * tick_ns), at)));
             return;
         }
         if let Some(member) = self.members[at].take() {

@@ -8,7 +8,7 @@
 
 use serde_json::{Value, json};
 
-use super::timeline::{Line, TimelineTick, Timeline, heard, seconds};
+use super::timeline::{Line, Timeline, TimelineTick, heard, seconds};
 use crate::clock::Tick;
 
 /// A stretch of ticks.

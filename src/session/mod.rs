@@ -9,8 +9,8 @@
 //! wake    delays that are over: end of turn, false interruption, overdue engines and tools
 //! think   the agent answers turns and tool outcomes
 //! work    tool calls, synchronously, in order
-//! speak   playout → exactly one tick of audio
 //! route   the agent graph: at most one move, effective at the next tick
+//! speak   playout → exactly one tick of audio
 //! seal    the digest
 //! ```
 //!
@@ -22,6 +22,7 @@ pub mod event;
 mod hear;
 pub mod input;
 pub mod lane;
+pub mod laps;
 pub mod output;
 pub mod plan;
 mod seal;
@@ -50,6 +51,7 @@ use crate::tool::{Hands, Outcome, ToolCall};
 use event::{EndReason, Event, EventKind};
 use input::{Inbound, Input};
 use lane::Lane;
+use laps::{Laps, Phase, Unmarked};
 use output::Output;
 use plan::{AgentKind, Plan};
 
@@ -178,6 +180,21 @@ impl Session {
         hands: &mut dyn Hands,
         out: &mut Output,
     ) {
+        self.step_marked(plan, input, hands, out, &mut Unmarked);
+    }
+
+    /// The same tick, and `laps` is told of the end of each phase.
+    ///
+    /// # Panics
+    /// As [`Self::step`].
+    pub fn step_marked<L: Laps>(
+        &mut self,
+        plan: &Plan,
+        input: &mut Input,
+        hands: &mut dyn Hands,
+        out: &mut Output,
+        laps: &mut L,
+    ) {
         out.clear();
         if self.life == Life::Ended {
             out.audio.resize(plan.samples(), 0);
@@ -187,13 +204,21 @@ impl Session {
         }
         let now = self.begin(input);
         self.admit(plan, now, input, out);
+        laps.lap(Phase::Admit);
         self.hear(plan, now, input.skipped, out);
+        laps.lap(Phase::Hear);
         self.wake(plan, now, out);
+        laps.lap(Phase::Wake);
         let mut occasions = self.think(plan, now, out);
+        laps.lap(Phase::Think);
         self.work(plan, now, hands, &mut occasions, out);
+        laps.lap(Phase::Work);
         self.route(plan, now, &occasions, out);
+        laps.lap(Phase::Route);
         self.speak(plan, now, out);
+        laps.lap(Phase::Speak);
         self.seal(plan, now, out);
+        laps.lap(Phase::Seal);
     }
 
     fn begin(&mut self, input: &Input) -> Tick {

@@ -14,6 +14,7 @@ use crate::id::CallId;
 use crate::journal::{Scribe, Sealed};
 use crate::session::Session;
 use crate::session::input::{Inbound, Input};
+use crate::session::laps::{Laps, Phase, Unmarked};
 use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::tool::{Called, Hands, ToolCall};
@@ -92,10 +93,15 @@ impl Slot {
     /// Does the next tick, after jumping over `skipped` ticks. A panic, of the session or of an edge,
     /// is the end of this slot and of nothing else; the journal keeps the inputs that led to it.
     pub fn tick(&mut self, skipped: u32) -> &Status {
+        self.tick_marked(skipped, &mut Unmarked)
+    }
+
+    /// The same tick, and `laps` is told of the end of each phase.
+    pub fn tick_marked<L: Laps>(&mut self, skipped: u32, laps: &mut L) -> &Status {
         if self.status != Status::Running {
             return &self.status;
         }
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tick_unguarded(skipped))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tick_unguarded(skipped, laps))) {
             self.output.clear();
             self.seal();
             self.status = Status::Panicked(message(&*panic));
@@ -103,7 +109,7 @@ impl Slot {
         &self.status
     }
 
-    fn tick_unguarded(&mut self, skipped: u32) {
+    fn tick_unguarded<L: Laps>(&mut self, skipped: u32, laps: &mut L) {
         let now = self.session.tick().after(u64::from(skipped));
         self.input.clear(now, skipped);
         for edge in &mut self.edges {
@@ -111,14 +117,17 @@ impl Slot {
         }
         self.tools.give(now, &mut self.input);
         self.input.inbound.append(&mut self.announced);
+        laps.lap(Phase::Give);
         if let Some(scribe) = &mut self.scribe {
             scribe.arrived(&self.input);
         }
+        laps.lap(Phase::Journal);
         self.called.clear();
         let Self { plan, session, tools, input, output, called, .. } = self;
         let mut hands = Noting { hands: tools.as_mut(), called };
-        session.step(plan, input, &mut hands, output);
+        session.step_marked(plan, input, &mut hands, output, laps);
         self.seal();
+        laps.lap(Phase::Journal);
         if self.output.ended {
             self.status = Status::Ended;
         }
@@ -126,6 +135,7 @@ impl Slot {
             edge.take(now, &self.output);
         }
         self.tools.take(now, &self.output);
+        laps.lap(Phase::Take);
     }
 
     /// Closes the journal's entry of this tick, if it is open.

@@ -1,0 +1,43 @@
+//! `antiphon bench`: figures of this machine, from the program as it runs in production.
+//!
+//! **Invariant:** what is measured is what calls run on, not an imitation of it.
+
+mod contender;
+mod figures;
+mod pacing;
+mod plot;
+mod recording;
+mod table;
+mod talkers;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::failure::Failure;
+
+/// Measures what this machine gives.
+///
+/// Each bench measures the code that holds calls, beside the limit of what the machine permits in the
+/// same run: machines are shared and noisy, and ratios within a run are what can be compared.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  antiphon bench pacing
+  antiphon bench pacing --busy 2 --class fifo --plot pacing.svg")]
+pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+// Each command is described where its arguments are: a comment here would hide that.
+#[derive(Debug, Subcommand)]
+enum Bench {
+    Pacing(pacing::PacingArgs),
+}
+
+pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
+    match &args.bench {
+        Bench::Pacing(args) => pacing::pacing(args),
+    }
+}
