@@ -45,7 +45,8 @@ impl Session {
         apology: bool,
         out: &mut Output,
     ) -> Option<ItemId> {
-        if self.playout.len() >= plan.limits.items {
+        // What a cut keeps may yet be played.
+        if self.playout.held() >= plan.limits.items {
             self.limit(now, "items", out);
             return None;
         }
