@@ -20,6 +20,7 @@
 pub mod checkpoint;
 pub mod event;
 mod hear;
+pub mod held;
 pub mod input;
 pub mod lane;
 pub mod output;

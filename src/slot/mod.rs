@@ -89,10 +89,15 @@ impl Slot {
     /// Does the next tick, after jumping over `skipped` ticks. A panic, of the session or of an edge,
     /// is the end of this slot and of nothing else; the journal keeps the inputs that led to it.
     pub fn tick(&mut self, skipped: u32) -> &Status {
+        self.tick_seen(skipped, |_| ())
+    }
+
+    /// The same, showing `see` what has arrived before the session takes it.
+    pub fn tick_seen(&mut self, skipped: u32, see: impl FnOnce(&Input)) -> &Status {
         if self.status != Status::Running {
             return &self.status;
         }
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tick_unguarded(skipped))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tick_unguarded(skipped, see))) {
             self.output.clear();
             self.seal();
             self.status = Status::Panicked(message(&*panic));
@@ -100,13 +105,14 @@ impl Slot {
         &self.status
     }
 
-    fn tick_unguarded(&mut self, skipped: u32) {
+    fn tick_unguarded(&mut self, skipped: u32, see: impl FnOnce(&Input)) {
         let now = self.session.tick().after(u64::from(skipped));
         self.input.clear(now, skipped);
         for edge in &mut self.edges {
             edge.give(now, &mut self.input);
         }
         self.tools.give(now, &mut self.input);
+        see(&self.input);
         if let Some(scribe) = &mut self.scribe {
             scribe.arrived(&self.input);
         }
