@@ -6,7 +6,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "it tells how long the simulated hours took")]
 
-#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/soak/mod.rs"]
 mod soak;
 

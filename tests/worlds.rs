@@ -3,7 +3,6 @@
 //! `ANTIPHON_HOURS` sets how many simulated hours are lived through, `ANTIPHON_SEED` the first seed and
 //! `ANTIPHON_CASES` how many seeds, so that a call that failed can be made alone.
 
-#[expect(dead_code, reason = "each file of tests uses its part of it")]
 mod soak;
 
 use std::ops::ControlFlow;

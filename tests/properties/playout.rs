@@ -48,6 +48,9 @@ struct Item {
     begun: bool,
 }
 
+/// Of an item in a tick: its samples, and whether it began and ended.
+type Part = (ItemId, usize, bool, bool);
+
 /// The model: what is due, what a cut keeps, and the samples of a fade.
 #[derive(Debug, Default)]
 struct Model {
@@ -61,8 +64,8 @@ impl Model {
         self.due.iter_mut().chain(&mut self.kept).find(|item| item.id == id)
     }
 
-    /// The samples of a tick, and of each item its samples and whether it began and ended.
-    fn pull(&mut self, may_start: bool) -> (Vec<i16>, Vec<(ItemId, usize, bool, bool)>) {
+    /// The samples of a tick, and what they are of.
+    fn pull(&mut self, may_start: bool) -> (Vec<i16>, Vec<Part>) {
         let mut out: Vec<i16> = self.fade.drain(..self.fade.len().min(TICK)).collect();
         let mut played = Vec::new();
         while let Some(item) = self.due.first_mut().filter(|item| item.begun || may_start) {
