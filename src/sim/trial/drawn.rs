@@ -127,6 +127,8 @@ impl Draw {
         let (resume, away) = (self.of(&[0, 400, 1_500]), self.of(&[0, 2_000]));
         let (fade, reorder) = (self.ms(0, 101), self.of(&[0, 20, 60, 200, 500]));
         let (ear, mouth) = (self.ms(0, 600), self.ms(0, 400));
+        // With much patience, words that never come pile up.
+        let patience = self.of(&[900, 900, 900, 20_000]);
         let ears = self.of(&["pocketsphinx", "pocketsphinx", "pocketsphinx", "none"]);
         let mouths = self.of(&["tone", "tone", "tone", "tone", "none"]);
         let (slow, timeout, fails) = (self.ms(0, 1_500), self.ms(300, 2_000), self.below(3));
@@ -145,7 +147,7 @@ impl Draw {
              voice: {{ reorder_ms: {reorder} }}\n\
              turn: {{ end_silence_min_ms: {min}, end_silence_max_ms: {max}, gap_ms: {gap}, barge_in: {barge_in}, \
              barge_in_ms: {barge_in_ms}, false_interruption_ms: {resume}, away_ms: {away}, fade_ms: {fade} }}\n\
-             speech:\n  recogniser: {{ engine: {ears}, latency_ms: {ear}, timeout_ms: 900 }}\n  \
+             speech:\n  recogniser: {{ engine: {ears}, latency_ms: {ear}, timeout_ms: {patience} }}\n  \
              synthesiser: {{ engine: {mouths}, latency_ms: {mouth}, timeout_ms: 900 }}\n\
              call: {{ max_ms: {call_max}, max_moves_per_turn: {moves} }}\n\
              tools:\n  inline: {{ run: inline, canned: {{ otherwise: 1 }} }}\n  \
