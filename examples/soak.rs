@@ -22,8 +22,9 @@ const HOURS: u64 = 1_000;
 /// each would be seen.
 const SLOPE_MAX: f64 = 100.0 * 1_024.0;
 
-/// Fewer hours than these after the warm-up show nothing but the allocator.
-const HOURS_MEASURED_MIN: f64 = 40.0;
+/// Fewer hours than these after the warm-up show little but the allocator, which keeps what the largest
+/// calls so far have needed: steps of ten MiB up and down.
+const HOURS_MEASURED_MIN: f64 = 400.0;
 
 /// The resident memory of the process after so many hours.
 struct Sample {
