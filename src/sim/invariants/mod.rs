@@ -131,7 +131,8 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Notes what arrived for a tick; called before the session takes it.
+    /// Notes what arrived for a tick; called before the session takes it. Audio of an item arrives after
+    /// the tick that announced it: no edge knows its number before.
     pub fn arrived(&mut self, input: &Input) {
         self.arrived = Some((input.tick, input.skipped));
         self.spoken.arrived(input);

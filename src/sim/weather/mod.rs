@@ -264,6 +264,8 @@ fn nonsense(seed: &mut Seed) -> Inbound {
         5 => Inbound::RecogniserFailed { lane, utterance, cause: text },
         6 => {
             let pcm = Clip::from(vec![77; seed.below(3_000) as usize]);
+            // Never of an item to come: no edge knows its number before it is announced.
+            let item = ItemId(100_000 + item.0);
             Inbound::Speech { item, pcm, last: seed.below(2) == 0 }
         }
         7 => Inbound::SynthesiserFailed { item, cause: text },
