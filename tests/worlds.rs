@@ -43,7 +43,6 @@ fn is_worth_it(totals: &soak::Totals) {
     for name in [
         "agent.interrupted",
         "agent.resumed",
-        "limit.reached",
         "recogniser.failed",
         "session.ended",
         "synthesiser.failed",
