@@ -6,7 +6,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core lint bench fmt clean
+.PHONY: help setup demo test test-core soak fuzz lint bench fmt clean
 
 # Every command is one sequence of steps; `make -j` must not shuffle or interleave them.
 .NOTPARALLEL:
@@ -40,6 +40,25 @@ test: ## everything: format, lints, the core alone, documentation, all tests
 test-core: ## the core's tests alone: no system package, no root (ARGS=name picks tests)
 	@./scripts/setup.sh
 	$(CARGO) test --locked --no-default-features $(ARGS)
+
+soak: ## 1,000 simulated hours of random calls under invariants, and the memory (ANTIPHON_HOURS=n)
+	@./scripts/setup.sh
+	$(CARGO) run --release --locked --no-default-features --example soak
+
+FUZZ_SECONDS ?= 60
+
+fuzz: ## looks for what makes a reader panic, a minute a target (ARGS=journal, wav, config or cues)
+	@./scripts/setup.sh
+	@if ! command -v cargo-fuzz >/dev/null 2>&1; then \
+		echo 'cargo-fuzz is not installed: cargo install --locked cargo-fuzz' >&2; \
+		exit 2; \
+	fi
+	@set -e; for target in $(or $(ARGS),journal wav config cues); do \
+		printf '\n== %s\n' $$target; \
+		mkdir -p fuzz/found/$$target; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10; \
+	done
 
 lint: ## format, lints, documentation, licences and advisories; no tests
 	@./scripts/setup.sh build

@@ -3,6 +3,9 @@
 #[expect(dead_code, reason = "each file of tests uses its part of the stage")]
 mod stage;
 
+use antiphon::id::ItemId;
+use antiphon::pcm::Clip;
+use antiphon::session::input::Inbound;
 use antiphon::sim::caller::{Part, When};
 use serde_json::{Value, json};
 use stage::{Hears, POLICY, SHOP, Scene, Stage, caller, plays, plays_first, types};
@@ -209,4 +212,33 @@ fn an_interruption_of_the_apology_is_not_the_last_apology() {
     assert_eq!(scene.all("recogniser.failed").len(), 2);
     let apologies = scene.messages().into_iter().filter(|text| text == "Sorry about that.").count();
     assert_eq!(apologies, 2, "the second failure is apologised for, too");
+}
+
+#[test]
+fn what_was_cut_and_then_fails_is_told_once() {
+    let lines = [
+        types(When::Start(200), "what is the return policy"),
+        plays(When::AgentSpoke(1_000), "caller-02-hours"),
+    ];
+    let failure = Inbound::SynthesiserFailed { item: ItemId(0), cause: "too late".into() };
+    let scene = Stage::new(SHOP)
+        .caller(caller("ann"), lines)
+        .hears([Hears::Words("what are your opening hours")])
+        .happens(120, [failure])
+        .play();
+    let cut = scene.one("agent.interrupted");
+    let spoken = cut["spoken"].as_str().unwrap();
+    assert!(tick_of(&cut) < 120 && tick_of(&scene.all("user.message")[1]) > 120, "undecided");
+    assert_eq!(scene.transcript.iter().filter(|text| *text == spoken).count(), 1);
+}
+
+#[test]
+fn a_text_that_made_no_sound_was_not_said() {
+    let nothing = Inbound::Speech { item: ItemId(0), pcm: Clip::default(), last: true };
+    let scene = Stage::new(SHOP)
+        .caller(caller("ann"), [types(When::Start(200), "what are your opening hours")])
+        .happens(11, [nothing])
+        .play();
+    assert_eq!(tick_of(&scene.one("agent.speech_finished")), 11);
+    assert_eq!(scene.transcript, ["what are your opening hours"]);
 }

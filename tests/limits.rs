@@ -84,6 +84,28 @@ fn ten_thousand_texts_at_once_are_bounded() {
 }
 
 #[test]
+fn answers_that_come_while_a_cut_is_undecided_are_bounded_together_with_what_was_cut() {
+    // 32 answers wait to be said, and 32 calls are under way, when a voice cuts the agent.
+    let yaml = SHOP.replace("agents:", "tools: { look: { latency_ms: 2500, canned: { otherwise: 7 } } }\nagents:").replace(
+        "intents:",
+        "tools: [look]\n    intents:\n      - { name: look, phrases: [look it up], call: { tool: look }, then: 'It is {result}.' }",
+    ).replace("engine: pocketsphinx, latency_ms: 20", "engine: pocketsphinx, latency_ms: 2000");
+    let texts = [&["what is the return policy"][..], &["stop"; 31], &["look it up"; 32]].concat();
+    let scene = Stage::new(&yaml)
+        .caller(caller("ann"), [plays(When::AgentSpoke(300), "caller-02-hours")])
+        .hears([Hears::Words("")])
+        .happens(5, texts.into_iter().map(text))
+        .happens(400, hang_up())
+        .play();
+    let ms = |name: &str| scene.all(name)[0]["ms"].as_u64().unwrap();
+    let answered = scene.all("tool.result")[0]["ms"].as_u64().unwrap();
+    assert!(ms("agent.interrupted") < answered && answered < ms("agent.resumed"), "undecided");
+    assert_eq!(scene.all("agent.message").len(), 32, "what was cut may yet be said");
+    assert_eq!(reached(&scene, "items"), 32);
+    is_sound(&scene);
+}
+
+#[test]
 fn ten_thousand_texts_in_a_row_are_bounded() {
     let mut stage = shop().happens(0, [joined(0)]);
     for tick in 0..100 {

@@ -197,7 +197,7 @@ struct Metered {
 
 impl Watch for Metered {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
-        let Measured { lateness_ns, step_ns, skipped } = measured;
+        let Measured { lateness_ns, step_ns, skipped, .. } = measured;
         let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
         let now = Tick(slot.session().tick().0.saturating_sub(1));
         if let Some(meter) = &mut self.meter {

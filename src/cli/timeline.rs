@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::moment::Moment;
 use super::view::line;
 use crate::record::recount::Recount;
-use crate::record::timeline::Timeline;
+use crate::sim::timeline::Timeline;
 
 /// Tells a call as text, tick by tick.
 ///

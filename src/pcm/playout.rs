@@ -296,6 +296,12 @@ impl Playout {
         !self.kept.is_empty()
     }
 
+    /// Items announced and not over: those that a cut keeps may yet be played.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.items.len() + self.kept.len()
+    }
+
     /// Items announced and not finished.
     #[must_use]
     pub fn len(&self) -> usize {

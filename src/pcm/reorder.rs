@@ -207,6 +207,12 @@ impl<T> Reorder<T> {
         }
     }
 
+    /// How many items can be queued.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
     /// How many items are queued.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -8,8 +8,8 @@
 
 use serde_json::{Value, json};
 
-use super::timeline::{Line, Timeline, TimelineTick, heard, seconds};
 use crate::clock::Tick;
+use crate::sim::timeline::{Line, Timeline, TimelineTick, heard, seconds};
 
 /// A stretch of ticks.
 #[derive(Debug, Clone, PartialEq)]

@@ -19,7 +19,7 @@
 //! start.
 //!
 //! A call is read again by a [`Recount`](recount::Recount), told as text by a
-//! [`Timeline`](timeline::Timeline), and put beside another by [`compare`](compare::compare).
+//! [`Timeline`](crate::sim::timeline::Timeline), and put beside another by [`compare`](compare::compare).
 //!
 //! Ticks that were jumped over have no line, since nothing happened in them; the recording is silent
 //! for so long, and stays in time.
@@ -44,7 +44,6 @@ pub mod stamp;
 mod tests;
 mod thread;
 mod ticks;
-pub mod timeline;
 mod turns;
 mod written;
 

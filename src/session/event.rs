@@ -166,6 +166,23 @@ pub enum EventKind {
     LimitReached { limit: String },
 }
 
+impl EventKind {
+    /// Its name in the dotted namespace.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(Value::String(name)) => name,
+            Ok(Value::Object(kind)) => {
+                kind.into_iter().next().map_or_else(String::new, |(name, _)| name)
+            }
+            other => {
+                debug_assert!(false, "an event kind is a name or an object: {other:?}");
+                String::new()
+            }
+        }
+    }
+}
+
 impl Event {
     /// The event that [`Event::to_json`] has written; none if it is not one.
     #[must_use]

@@ -99,7 +99,7 @@ impl Session {
         let mut lane = Lane::new(id, name.clone(), plan);
         match known {
             Some(at) => {
-                lane.follow(&mut self.lanes[at], out);
+                lane.follow(&mut self.lanes[at], plan, out);
                 self.lanes[at] = lane;
             }
             None => self.lanes.push(lane),
@@ -205,7 +205,9 @@ impl Session {
         if !known.give_up(utterance) {
             return;
         }
-        out.effects.push(Effect::ListenDrop { lane, utterance });
+        if plan.recogniser.is_some() {
+            out.effects.push(Effect::ListenDrop { lane, utterance });
+        }
         // Whether the agent was interrupted will not be known: the apology ends it.
         self.floor.decided();
         self.forget_cut(out);

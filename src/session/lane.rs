@@ -298,13 +298,14 @@ impl Lane {
 
     /// Takes the place of the same participant's earlier lane: what was awaited there is dropped, and
     /// utterances are numbered on.
-    pub fn follow(&mut self, before: &mut Self, out: &mut Output) {
+    pub fn follow(&mut self, before: &mut Self, plan: &Plan, out: &mut Output) {
         let open = match before.ear {
             Ear::Open { utterance, .. } => Some(utterance),
             Ear::Quiet | Ear::Deaf { .. } => None,
         };
         let lane = self.id;
-        for utterance in before.awaited.drain(..).map(|awaited| awaited.utterance).chain(open) {
+        let heard = open.filter(|_| plan.recogniser.is_some());
+        for utterance in before.awaited.drain(..).map(|awaited| awaited.utterance).chain(heard) {
             out.effects.push(Effect::ListenDrop { lane, utterance });
         }
         self.utterances = before.utterances;
@@ -338,6 +339,18 @@ impl Lane {
     #[must_use]
     pub fn is_listening(&self) -> bool {
         matches!(self.ear, Ear::Open { .. }) || !self.awaited.is_empty()
+    }
+
+    /// The utterances whose words are awaited.
+    #[must_use]
+    pub const fn awaited(&self) -> &VecDeque<Awaited> {
+        &self.awaited
+    }
+
+    /// The order of its frames.
+    #[must_use]
+    pub const fn order(&self) -> &Reorder<u16> {
+        &self.order
     }
 
     /// What became of its frames.

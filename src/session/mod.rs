@@ -20,6 +20,7 @@
 pub mod checkpoint;
 pub mod event;
 mod hear;
+pub mod held;
 pub mod input;
 pub mod lane;
 pub mod laps;
@@ -81,7 +82,7 @@ pub struct Session {
     pending: Vec<Pending>,
     answered: Vec<Answered>,
     /// What was heard of items that were cut, until it is known that they are not resumed.
-    cut_off: Vec<Said>,
+    cut_off: Vec<(ItemId, Said)>,
     /// Turns that ended in this tick; empty between ticks.
     turns: Vec<Ended>,
 }

@@ -182,6 +182,9 @@ impl Plan {
         if config.voice.reorder_ms > 500 {
             return Err(wrong("voice.reorder_ms"));
         }
+        if config.turn.fade_ms > 100 {
+            return Err(wrong("turn.fade_ms"));
+        }
         if config.agents.values().any(|a| matches!(a, config::Agent::Echo(e) if e.delay_ms > 5_000))
         {
             return Err(wrong("delay_ms"));

@@ -45,7 +45,8 @@ impl Session {
         apology: bool,
         out: &mut Output,
     ) -> Option<ItemId> {
-        if self.playout.len() >= plan.limits.items {
+        // What a cut keeps may yet be played.
+        if self.playout.held() >= plan.limits.items {
             self.limit(now, "items", out);
             return None;
         }
@@ -103,7 +104,9 @@ impl Session {
                 self.event(now, EventKind::AgentSpeechStarted { item: played.item }, out);
             }
             if played.finished {
-                if let Some(Speaking { from, text, .. }) = self.speaking.remove(&played.item) {
+                // A text of which no sample came ends as it begins: nobody has heard it.
+                let speaking = self.speaking.remove(&played.item).filter(|_| played.to > 0);
+                if let Some(Speaking { from, text, .. }) = speaking {
                     let speaker = Speaker::Agent(played.agent);
                     self.transcript.push(Said { speaker, text, from, to: now, interrupted: false });
                 }
@@ -153,7 +156,8 @@ impl Session {
             let from = self.speaking.get(&item).map_or(now, |speaking| speaking.from);
             if samples > 0 {
                 let (speaker, text) = (Speaker::Agent(agent), spoken.clone());
-                self.cut_off.push(Said { speaker, text, from, to: now, interrupted: true });
+                let said = Said { speaker, text, from, to: now, interrupted: true };
+                self.cut_off.push((item, said));
             }
             let kind = EventKind::AgentInterrupted {
                 item,
@@ -171,7 +175,7 @@ impl Session {
     /// What was cut is not resumed: it stands in the transcript as far as it was heard, and its
     /// audio is no longer wanted.
     pub(super) fn forget_cut(&mut self, out: &mut Output) {
-        for said in self.cut_off.drain(..) {
+        for (_, said) in self.cut_off.drain(..) {
             self.transcript.push(said);
         }
         while let Some(item) = self.playout.forget(&mut out.spent) {
@@ -201,6 +205,8 @@ impl Session {
     ) {
         let Some(heard) = self.playout.remove(item) else { return };
         let speaking = self.speaking.remove(&item);
+        // What was cut is told here, and not once more when the cut is decided.
+        self.cut_off.retain(|(cut, _)| *cut != item);
         let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::SynthesiserFailed { item, cause }, out);
         if heard.samples > 0 {

@@ -6,6 +6,8 @@ use crate::id::LaneId;
 use crate::seed::Seed;
 use crate::session::input::Input;
 
+use super::weather::{Fault, Tally};
+
 /// How bad a network is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Faults {
@@ -32,14 +34,22 @@ pub struct Network {
     seed: Seed,
     /// Frames sent so far: the network's time.
     sent: u64,
+    tally: Tally,
     under_way: VecDeque<(u64, LaneId, u16, Vec<i16>)>,
 }
 
 impl Network {
     /// A network with these faults, drawn from this seed.
     #[must_use]
-    pub const fn new(faults: Faults, seed: Seed) -> Self {
-        Self { faults, seed, sent: 0, under_way: VecDeque::new() }
+    pub fn new(faults: Faults, seed: Seed) -> Self {
+        Self { faults, seed, sent: 0, tally: Tally::default(), under_way: VecDeque::new() }
+    }
+
+    /// Counts its faults there.
+    #[must_use]
+    pub fn counted(mut self, tally: Tally) -> Self {
+        self.tally = tally;
+        self
     }
 
     /// Sends a frame, and delivers what is due.
@@ -55,8 +65,16 @@ impl Network {
             (false, true) => 2,
             (false, false) => 1,
         };
+        match copies {
+            0 => self.tally.add(Fault::FrameLost),
+            2 => self.tally.add(Fault::FrameDoubled),
+            _ => {}
+        }
         for _ in 0..copies {
             let late = self.seed.chance(delay_percent);
+            if late {
+                self.tally.add(Fault::FrameDelayed);
+            }
             let delay = if late { 1 + self.seed.below(delay_frames_max.max(1)) } else { 0 };
             self.under_way.push_back((self.sent + delay, lane, seq, frame.to_vec()));
         }

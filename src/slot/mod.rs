@@ -93,15 +93,30 @@ impl Slot {
     /// Does the next tick, after jumping over `skipped` ticks. A panic, of the session or of an edge,
     /// is the end of this slot and of nothing else; the journal keeps the inputs that led to it.
     pub fn tick(&mut self, skipped: u32) -> &Status {
-        self.tick_marked(skipped, &mut Unmarked)
+        self.guarded(skipped, |_| (), &mut Unmarked)
     }
 
     /// The same tick, and `laps` is told of the end of each phase.
     pub fn tick_marked<L: Laps>(&mut self, skipped: u32, laps: &mut L) -> &Status {
+        self.guarded(skipped, |_| (), laps)
+    }
+
+    /// The same tick, and `see` is shown what has arrived before the session takes it.
+    pub fn tick_seen(&mut self, skipped: u32, see: impl FnOnce(&Input)) -> &Status {
+        self.guarded(skipped, see, &mut Unmarked)
+    }
+
+    fn guarded<L: Laps>(
+        &mut self,
+        skipped: u32,
+        see: impl FnOnce(&Input),
+        laps: &mut L,
+    ) -> &Status {
         if self.status != Status::Running {
             return &self.status;
         }
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tick_unguarded(skipped, laps))) {
+        let tick = AssertUnwindSafe(|| self.tick_unguarded(skipped, see, laps));
+        if let Err(panic) = catch_unwind(tick) {
             self.output.clear();
             self.seal();
             self.status = Status::Panicked(message(&*panic));
@@ -109,7 +124,7 @@ impl Slot {
         &self.status
     }
 
-    fn tick_unguarded<L: Laps>(&mut self, skipped: u32, laps: &mut L) {
+    fn tick_unguarded<L: Laps>(&mut self, skipped: u32, see: impl FnOnce(&Input), laps: &mut L) {
         let now = self.session.tick().after(u64::from(skipped));
         self.input.clear(now, skipped);
         for edge in &mut self.edges {
@@ -117,6 +132,7 @@ impl Slot {
         }
         self.tools.give(now, &mut self.input);
         self.input.inbound.append(&mut self.announced);
+        see(&self.input);
         laps.lap(Phase::Give);
         if let Some(scribe) = &mut self.scribe {
             scribe.arrived(&self.input);

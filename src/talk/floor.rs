@@ -96,7 +96,7 @@ impl TurnEnd {
 }
 
 /// Parts of a turn at most: minutes of speech without a pause that ends it.
-const PARTS_MAX: usize = 64;
+pub const PARTS_MAX: usize = 64;
 
 fn by_lane(parts: &[(LaneId, String)]) -> Vec<(LaneId, String)> {
     let mut lanes: Vec<(LaneId, String)> = Vec::new();
@@ -246,6 +246,15 @@ impl Floor {
             Turn::Open { id, since, parts, .. } => {
                 Some(TurnEnd { id, since, parts, last_voiced: self.last_voiced })
             }
+        }
+    }
+
+    /// Parts of the user's turn that are not answered yet.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        match &self.turn {
+            Turn::None => 0,
+            Turn::Open { parts, .. } => parts.len(),
         }
     }
 

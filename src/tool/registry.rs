@@ -117,6 +117,17 @@ impl Registry {
         Ok(())
     }
 
+    /// The same tools, each with something around its code.
+    #[must_use]
+    pub fn wrapped<T: Tool + 'static>(&self, wrap: impl Fn(Arc<dyn Tool>) -> T) -> Self {
+        let around = |entry: &Entry| Entry {
+            tool: Arc::new(wrap(Arc::clone(&entry.tool))),
+            ..entry.clone()
+        };
+        let tools = self.tools.iter().map(|(name, entry)| (name.clone(), around(entry)));
+        Self { tools: tools.collect() }
+    }
+
     /// What is known of a tool.
     #[must_use]
     pub fn spec(&self, name: &str) -> Option<&ToolSpec> {

@@ -24,6 +24,7 @@ use antiphon::session::output::{Effect, Output};
 use antiphon::session::plan::{Plan, tool_spec};
 use antiphon::sim::caller::{Act, Caller, Cue, Part, When};
 use antiphon::sim::network::{Faults, Network};
+use antiphon::sim::timeline::Timeline;
 use antiphon::sim::tools::{Latency, VirtualTools};
 use antiphon::slot::{Edge, Slot, Status};
 use antiphon::tool::canned::Canned;
@@ -272,6 +273,7 @@ impl Stage {
             journal: Vec::new(),
             checkpoints: Vec::new(),
             transcript: Vec::new(),
+            timeline: Timeline::new(&plan),
         };
         while (scene.ticks.len() as u64) < ticks_max && scene.status == Status::Running {
             let due = slot.session().tick();
@@ -282,6 +284,7 @@ impl Stage {
             scene.status = slot.tick(skipped).clone();
             let out = slot.output();
             look(due.after(u64::from(skipped)), out);
+            scene.timeline.tick(due.after(u64::from(skipped)), out);
             scene.events.extend(out.events.iter().cloned());
             scene.agent.extend_from_slice(&out.audio);
             scene.heard.extend_from_slice(&out.heard);
@@ -357,6 +360,7 @@ pub(crate) struct Scene {
     pub(crate) checkpoints: Vec<Vec<u8>>,
     /// What was said, as the transcript has it at the end.
     pub(crate) transcript: Vec<String>,
+    timeline: Timeline,
 }
 
 impl Scene {
@@ -405,21 +409,7 @@ impl Scene {
 
     /// Everything that happened, a line each.
     pub(crate) fn timeline(&self) -> String {
-        let mut text =
-            format!("seed {}, {} ticks, {:?}\n", self.seed, self.ticks.len(), self.status);
-        for event in &self.events {
-            let mut json = event.to_json(self.plan.len);
-            let mut field = |name: &str| json.as_object_mut().unwrap().remove(name).unwrap();
-            let [ms, tick, name, _] =
-                ["ms", "tick", "type", "seq"].map(|name| field(name).to_string());
-            let mut line = format!("{ms:>7} ms {tick:>6}  {name:<26} {json}");
-            if let Some((at, _)) = line.char_indices().nth(240) {
-                line.truncate(at);
-            }
-            text += &line;
-            text.push('\n');
-        }
-        text
+        format!("seed {}, {:?}\n{}", self.seed, self.status, self.timeline.text())
     }
 }
 

@@ -10,11 +10,10 @@ use crate::clock::TickLen;
 use crate::config;
 use crate::host::tools::{LiveTools, Workers};
 use crate::id::LaneId;
-use crate::journal::{CODEC, Header, Scribe};
+use crate::journal::{Header, Scribe};
 use crate::pcm::{resample, wav};
 use crate::seed::Seed;
 use crate::session::Session;
-use crate::session::checkpoint::BUILD;
 use crate::session::plan::Plan;
 use crate::sim::caller::{Act, Caller, Cue, Part, When};
 use crate::sim::network::{Faults, Network};
@@ -50,15 +49,8 @@ impl Talkers {
         let broken = |why: String| Failure::broken(format!("the bench's own session: {why}"));
         let config = config::parse(text.as_bytes(), "pacing");
         let config = config.map_err(|why| broken(why.to_string()))?;
-        let header = Header {
-            build: BUILD.to_owned(),
-            codec: CODEC.to_owned(),
-            config: serde_json::to_string(&config).map_err(|why| broken(why.to_string()))?,
-            seed: 1,
-            virtual_time: false,
-            started_ms: None,
-        };
         let plan = Plan::new(config).map_err(|why| broken(why.to_string()))?;
+        let header = Header { virtual_time: false, ..Header::new(&plan, 1) };
         let clip = |bytes: &&[u8]| {
             let wav = wav::read(bytes).map_err(|why| broken(why.to_string()))?;
             Ok(resample::convert(&wav.pcm, wav.rate_hz, plan.rate.hz()).into())

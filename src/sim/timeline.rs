@@ -351,12 +351,14 @@ impl Timeline {
 }
 
 /// Who is heard in a tick.
-pub(super) const fn heard(moment: &TimelineTick) -> (char, char) {
+#[must_use]
+pub const fn heard(moment: &TimelineTick) -> (char, char) {
     (if moment.user { 'u' } else { '-' }, if moment.agent { 'a' } else { '-' })
 }
 
 /// When a tick begins, in seconds.
-pub(super) fn seconds(len: TickLen, tick: Tick) -> String {
+#[must_use]
+pub fn seconds(len: TickLen, tick: Tick) -> String {
     let ms = len.start_ms(tick);
     format!("{}.{:02}", ms / 1_000, ms % 1_000 / 10)
 }

@@ -1,0 +1,109 @@
+//! What must hold of any bytes that somebody gives to a reader: a function for each reader.
+//!
+//! The same functions are fuzzed with cargo-fuzz (`make fuzz`) and given the committed corpus by
+//! `tests/corpus.rs`, on every run of the tests and with the stable compiler.
+
+use antiphon::config::cues::{Cues, parse_cues};
+use antiphon::config::{self, Config};
+use antiphon::journal::{CODEC, Journal, MAGIC};
+use antiphon::pcm::{resample, wav};
+use antiphon::session::Session;
+use antiphon::session::checkpoint::BUILD;
+use antiphon::session::input::Input;
+use antiphon::session::output::Output;
+use antiphon::session::plan::Plan;
+use antiphon::sim::replay::replay;
+use antiphon::tool::NoHands;
+
+/// So many ticks of a journal are replayed.
+const TICKS_MAX: usize = 200;
+
+/// A WAV file is read or refused; what is read can be played.
+pub(crate) fn wav(bytes: &[u8]) {
+    match wav::read(bytes) {
+        Ok(file) => {
+            assert!(resample::RATES_HZ.contains(&file.rate_hz));
+            assert!(wav::CHANNELS.contains(&file.channels));
+            assert!(!file.pcm.is_empty() && file.pcm.len() <= bytes.len());
+            if let Some(truncated) = file.truncated {
+                assert!(truncated.got_frames < truncated.expected_frames);
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A configuration is refused with complaints, or a session can run on it.
+pub(crate) fn config(bytes: &[u8]) {
+    let config = match config::parse(bytes, "fuzz.yaml") {
+        Ok(config) => config,
+        Err(complaints) => return assert!(!complaints.to_string().is_empty()),
+    };
+    // As the journal writes it.
+    let json = serde_json::to_string(&config).expect("a configuration can be written");
+    let again: Config = serde_json::from_str(&json).expect("what is written can be read");
+    assert!(again == config, "what is read again is the same");
+    let plan = Plan::new(config).expect("what is accepted can be planned");
+    let mut session = Session::new(&plan, 0);
+    let (mut input, mut out) = (Input::default(), Output::default());
+    for _ in 0..3 {
+        input.clear(session.tick(), 0);
+        session.step(&plan, &mut input, &mut NoHands, &mut out);
+    }
+}
+
+/// A list of cues is refused with complaints, or is the same when written and read again.
+pub(crate) fn cues(bytes: &[u8]) {
+    match parse_cues(bytes, "fuzz.yaml") {
+        Ok(cues) => {
+            let json = serde_json::to_string(&cues).expect("cues can be written");
+            let again: Cues = serde_json::from_str(&json).expect("what is written can be read");
+            assert!(again == cues, "what is read again is the same");
+            parse_cues(json.as_bytes(), "again.json").expect("JSON is YAML");
+        }
+        Err(complaints) => assert!(!complaints.to_string().is_empty()),
+    }
+}
+
+/// A journal is read or refused; what is read can be replayed, equal or not.
+pub(crate) fn journal(bytes: &[u8]) {
+    replays(bytes);
+    if let Some(resealed) = resealed(bytes) {
+        replays(&resealed);
+    }
+}
+
+fn replays(bytes: &[u8]) {
+    let mut journal = match Journal::read(bytes) {
+        Ok(journal) => journal,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    journal.ticks.truncate(TICKS_MAX);
+    // Whatever build and codec it claims.
+    journal.header.build = BUILD.to_owned();
+    journal.header.codec = CODEC.to_owned();
+    if let Err(refused) = replay(&journal, |_, out| assert_eq!(out.audio.len(), out.heard.len())) {
+        assert!(!refused.to_string().contains("panics"), "{refused}");
+    }
+}
+
+/// The same bytes with lengths and checksums that fit, so that what is behind them is reached.
+fn resealed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut sealed = bytes.get(..MAGIC.len() + 2)?.to_vec();
+    let mut rest = &bytes[MAGIC.len() + 2..];
+    while let Some((head, body)) = rest.split_first_chunk::<8>() {
+        let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) & 0x0FFF_FFFF;
+        let (payload, after) = body.split_at((len as usize).min(body.len()));
+        let mut check = 0xF;
+        let mut digits = payload.len() as u32;
+        while digits > 0 {
+            check ^= digits & 0xF;
+            digits >>= 4;
+        }
+        sealed.extend((payload.len() as u32 | check << 28).to_le_bytes());
+        sealed.extend(crc32fast::hash(payload).to_le_bytes());
+        sealed.extend(payload);
+        rest = after;
+    }
+    Some(sealed)
+}

@@ -1,0 +1,271 @@
+//! The corpus of the fuzz targets, given to every reader as it is.
+//!
+//! Files are either made below, by `ANTIPHON_BLESS=1 cargo test --test corpus`, or were found by
+//! `make fuzz` and are kept because of what they once broke.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use antiphon::journal::{Journal, Scribe};
+use antiphon::sim::trial::{Cast, Trial};
+
+/// The largest file of the corpus, and all of it.
+const FILE_MAX: usize = 20 << 10;
+const CORPUS_MAX: usize = 300 << 10;
+
+/// A journal of the corpus is smaller than this.
+const JOURNAL_MAX: usize = 3_000;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// Gives every file of a target's corpus to it.
+fn replayed(target: &str, made: Vec<(&str, Vec<u8>)>, read: fn(&[u8])) {
+    let folder = corpus(target);
+    if std::env::var_os("ANTIPHON_BLESS").is_some() {
+        fs::create_dir_all(&folder).unwrap();
+        for (name, bytes) in &made {
+            fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+    let (mut files, mut sum) = (0, 0);
+    for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{target}: {error}")) {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        assert!(
+            bytes.len() <= FILE_MAX,
+            "{}: {} bytes; make it smaller",
+            path.display(),
+            bytes.len()
+        );
+        (files, sum) = (files + 1, sum + bytes.len());
+        let broken = std::panic::catch_unwind(|| read(&bytes)).is_err();
+        assert!(!broken, "{} breaks the reader of {target}", path.display());
+    }
+    assert!(sum <= CORPUS_MAX / 3, "{target}: {sum} bytes; make it smaller");
+    for (name, _) in made {
+        assert!(folder.join(name).exists(), "{name} is missing; make it with ANTIPHON_BLESS=1");
+    }
+    assert!(files > 0, "{target} has no corpus");
+}
+
+#[test]
+fn every_journal_is_read_or_refused() {
+    let mut made = Vec::new();
+    let mut journals = (1..).filter_map(|seed| {
+        let mut journal = Vec::new();
+        let trial = Trial::any(seed, &Cast::default()).at_most(60);
+        trial
+            .watch(|slot| {
+                if let Some(scribe) = slot.scribe() {
+                    scribe.take(&mut journal);
+                }
+            })
+            .unwrap();
+        (journal.len() < JOURNAL_MAX).then_some(journal)
+    });
+    let whole = journals.next().unwrap();
+    let mut changed = |name, change: fn(&mut Vec<u8>)| {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        made.push((name, bytes));
+    };
+    changed("whole", |_| ());
+    changed("nothing", Vec::clear);
+    changed("magic-alone", |bytes| bytes.truncate(8));
+    changed("version-alone", |bytes| bytes.truncate(10));
+    changed("other-version", |bytes| bytes[8] ^= 0x40);
+    changed("header-alone", |bytes| bytes.truncate(700));
+    changed("torn", |bytes| bytes.truncate(bytes.len() - 5));
+    changed("huge-length", |bytes| bytes[10..14].copy_from_slice(&[0xFF; 4]));
+    changed("empty-entry", |bytes| bytes[10..14].copy_from_slice(&[0, 0, 0, 0xF0]));
+    changed("flipped-in-header", |bytes| bytes[40] ^= 1);
+    changed("flipped-at-end", |bytes| {
+        let last = bytes.len() - 1;
+        bytes[last] ^= 0x10;
+    });
+    changed("twice", |bytes| bytes.extend_from_within(..));
+    changed("zeros-behind", |bytes| bytes.extend([0; 64]));
+    changed("noise-behind", |bytes| bytes.extend((0..200_u8).map(|n| n.wrapping_mul(37))));
+    for (name, old, new) in [
+        ("no-agent", "agents", "agenda"),
+        ("nonsense-tick", "\"tick_ms\":", "\"tick_ms\":9"),
+        ("endless-patience", "\"reorder_ms\":", "\"reorder_ms\":9999"),
+        ("endless-fade", "\"fade_ms\":", "\"fade_ms\":9999"),
+        ("endless-rate", "\"rate_hz\":", "\"rate_hz\":99"),
+        ("no-configuration", "{", ""),
+    ] {
+        made.push((name, configured(&whole, old, new)));
+    }
+    for name in ["whole-2", "whole-3", "whole-4"] {
+        made.push((name, journals.next().unwrap()));
+    }
+    replayed("journal", made, targets::journal);
+}
+
+/// The same journal with something else in its configuration.
+fn configured(journal: &[u8], old: &str, new: &str) -> Vec<u8> {
+    let mut header = Journal::read(journal).unwrap().header;
+    let mut head = Vec::new();
+    Scribe::new(&header).take(&mut head);
+    assert!(header.config.contains(old), "{old} is not in {}", header.config);
+    header.config = header.config.replacen(old, new, 1);
+    let mut changed = Vec::new();
+    Scribe::new(&header).take(&mut changed);
+    changed.extend(&journal[head.len()..]);
+    changed
+}
+
+#[test]
+fn a_journal_of_the_corpus_is_a_journal() {
+    let read = Journal::read(&fs::read(corpus("journal").join("whole")).unwrap());
+    assert!(read.is_ok_and(|journal| !journal.ticks.is_empty()), "make it with ANTIPHON_BLESS=1");
+}
+
+/// A WAV file: tag, bits, channels, rate, what it claims to hold, what it holds.
+fn wav(form: (u16, u16, u16), rate_hz: u32, claims: u32, audio: &[u8]) -> Vec<u8> {
+    let (tag, bits, channels) = form;
+    let mut file = b"RIFF\xFF\xFF\xFF\xFFWAVEfmt \x10\0\0\0".to_vec();
+    file.extend(tag.to_le_bytes());
+    file.extend(channels.to_le_bytes());
+    file.extend(rate_hz.to_le_bytes());
+    file.extend(rate_hz.wrapping_mul(2).to_le_bytes());
+    file.extend([0, 0]);
+    file.extend(bits.to_le_bytes());
+    file.extend(b"data");
+    file.extend(claims.to_le_bytes());
+    file.extend(audio);
+    file
+}
+
+#[test]
+fn every_wav_file_is_read_or_refused() {
+    let audio: Vec<u8> = (0..640_u32).map(|n| (n * 7) as u8).collect();
+    let nan: Vec<u8> =
+        [f32::NAN, f32::INFINITY, -0.0, 1e38, -1e38].iter().flat_map(|f| f.to_le_bytes()).collect();
+    let nan_64: Vec<u8> =
+        [f64::NAN, f64::NEG_INFINITY, 1e308].iter().flat_map(|f| f.to_le_bytes()).collect();
+    let plain = wav((1, 16, 1), 16_000, 640, &audio);
+    let chunk = |id: &[u8], claims: u32| {
+        let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
+        file.extend(id);
+        file.extend(claims.to_le_bytes());
+        file.extend(&plain[12..]);
+        file
+    };
+    let mut extensible = plain.clone();
+    extensible[20..22].copy_from_slice(&0xFFFE_u16.to_le_bytes());
+    let made = vec![
+        ("plain", plain.clone()),
+        ("nothing", Vec::new()),
+        ("riff-alone", plain[..12].to_vec()),
+        ("cut-in-format", plain[..30].to_vec()),
+        ("cut-in-audio", plain[..101].to_vec()),
+        ("stereo-8", wav((1, 8, 2), 8_000, 640, &audio)),
+        ("eight-24", wav((1, 24, 8), 48_000, 640, &audio)),
+        ("32", wav((1, 32, 1), 44_100, 640, &audio)),
+        ("a-law", wav((6, 8, 1), 8_000, 640, &audio)),
+        ("mu-law", wav((7, 8, 1), 8_000, 640, &audio)),
+        ("not-a-number", wav((3, 32, 1), 16_000, 20, &nan)),
+        ("not-a-number-64", wav((3, 64, 1), 16_000, 24, &nan_64)),
+        ("claims-all", wav((1, 16, 1), 16_000, u32::MAX, &audio)),
+        ("claims-none", wav((1, 16, 1), 16_000, 0, &audio)),
+        ("claims-more", wav((1, 16, 3), 16_000, 0x7FFF_0000, &audio)),
+        ("no-channels", wav((1, 16, 0), 16_000, 640, &audio)),
+        ("all-channels", wav((1, 16, u16::MAX), 16_000, 640, &audio)),
+        ("no-rate", wav((1, 16, 1), 0, 640, &audio)),
+        ("all-rate", wav((1, 16, 1), u32::MAX, 640, &audio)),
+        ("odd-bits", wav((1, 17, 1), 16_000, 640, &audio)),
+        ("huge-chunk", chunk(b"LIST", u32::MAX)),
+        ("odd-chunk", chunk(b"LIST", 3)),
+        ("cut-extensible", extensible),
+    ];
+    replayed("wav", made, targets::wav);
+}
+
+const SMALL: &str = "name: a\nagents: { a: { kind: echo } }\n";
+
+#[test]
+fn every_configuration_is_planned_or_refused() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = |name: &str| fs::read(root.join(name)).unwrap();
+    let text = |text: String| text.into_bytes();
+    let bomb: String = (1..9).fold("a0: &a0 [x, x]\n".to_owned(), |yaml, n| {
+        let alias = format!("*a{}, ", n - 1).repeat(9);
+        format!("{yaml}a{n}: &a{n} [{alias}]\n")
+    });
+    let scripted =
+        |intent: &str| text(format!("name: a\nagents: {{ a: {{ intents: [{intent}] }} }}\n"));
+    let made = vec![
+        ("demo", file("configs/demo.yaml")),
+        ("echo", file("configs/echo.yaml")),
+        ("dice", file("examples/dice.yaml")),
+        ("small", text(SMALL.to_owned())),
+        ("nothing", Vec::new()),
+        ("deep-flow", text(format!("name: {}", "[".repeat(5_000)))),
+        ("deep-block", text((0..100).map(|n| format!("{}a:\n", " ".repeat(n))).collect())),
+        ("aliases", text(bomb)),
+        ("alias-of-itself", text("name: &a [*a]\n".to_owned())),
+        ("merge", text(format!("{SMALL}tools: {{ <<: {{ a: {{}} }} }}\n"))),
+        ("not-a-number", text(format!("{SMALL}voice: {{ threshold: .nan }}\n"))),
+        (
+            "infinite",
+            text(format!("{SMALL}voice: {{ threshold: .inf }}\ncall: {{ max_ms: -.inf }}\n")),
+        ),
+        (
+            "huge-numbers",
+            text(format!("{SMALL}seed: 99999999999999999999999\ncall: {{ max_ms: 1e400 }}\n")),
+        ),
+        ("negative", text(format!("{SMALL}turn: {{ gap_ms: -1 }}\n"))),
+        ("fraction", text(format!("{SMALL}audio: {{ tick_ms: 20.0, rate_hz: 16000.5 }}\n"))),
+        (
+            "other-tag",
+            text("name: !!binary aGVsbG8=\nagents: !x { a: !y { kind: echo } }\n".to_owned()),
+        ),
+        ("two-documents", text(format!("{SMALL}---\n{SMALL}"))),
+        ("utf-16", SMALL.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("marked-utf-8", text(format!("\u{feff}{SMALL}"))),
+        ("tabs", text(SMALL.replace(' ', "\t"))),
+        ("null-bytes", text("name: \0\nagents:\0 { a: { kind: echo } }".to_owned())),
+        ("pattern", scripted("{ name: p, patterns: ['(a{999}){999}'], say: x }")),
+        (
+            "group",
+            scripted("{ name: p, patterns: ['(?P<n>[0-9]+)'], say: 'It is {n:digits}, {m}.' }"),
+        ),
+        (
+            "braces",
+            scripted("{ name: p, phrases: ['{', '}', '{{}', '{a:b:c}'], say: '{result.}' }"),
+        ),
+    ];
+    replayed("config", made, targets::config);
+}
+
+#[test]
+fn every_list_of_cues_is_read_or_refused() {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("audio/demo.yaml");
+    let made = vec![
+        ("demo", fs::read(demo).unwrap()),
+        ("nothing", Vec::new()),
+        ("plays", text("cues: [{ play: a.wav, after: { start_ms: 0 }, gain_db: -3.5 }]")),
+        ("types", text("name: a\ncues: [{ type: hello, after: { agent_silent_ms: 600000 } }]")),
+        ("both", text("cues: [{ play: a.wav, type: hello }]")),
+        ("neither", text("cues: [{ after: { previous_ms: 1 } }]")),
+        (
+            "not-a-number",
+            text("noise: n.wav\nnoise_gain_db: .nan\ncues: [{ play: a.wav, gain_db: .inf }]"),
+        ),
+        (
+            "minus-zero",
+            text("noise: n.wav\nnoise_gain_db: -0.0\ncues: [{ play: a.wav, gain_db: -0 }]"),
+        ),
+        ("quotes", text("cues: [{ type: \"\\0\\x07\\u202e\\U0001F600 \\\" ' : # - \" }]")),
+        ("scalar", text("cues: &a\n  - *a\n")),
+        ("many", format!("cues: [{}]", "{ play: a }, ".repeat(1_001)).into_bytes()),
+    ];
+    replayed("cues", made, targets::cues);
+}
