@@ -137,6 +137,11 @@ fn a_folder_that_cannot_be_written_costs_the_journal_and_not_the_call() {
 #[test]
 fn a_full_disk_costs_the_rest_of_the_journal_and_not_the_call() {
     let desk = desk("journals: { folder: disk/kept }");
+    // A call of half a minute: it goes on for long after the disk is full.
+    let again = "  - { type: what are your opening hours, after: { agent_silent_ms: 300 } }\n";
+    let longer =
+        CALLER.replace("  - { type: goodbye", &format!("{}  - {{ type: goodbye", again.repeat(12)));
+    desk.put("caller.yaml", longer);
     fs::create_dir(desk.dir.path().join("disk")).expect("room");
     // A disk of 256 KB, of which a few seconds of PCM are enough; nobody else sees it.
     let script = format!(

@@ -21,6 +21,9 @@ use crate::journal::pack::shrink;
 /// Blocks on their way to the disk at most: at one a tick of 20 ms, five seconds of a stuck disk.
 const BLOCKS_WAITING: usize = 256;
 
+/// Blocks on their way in virtual time at most: the session hears of a loss soon after it.
+const BLOCKS_AHEAD: usize = 4;
+
 /// Blocks made at the start, so that the thread of a tick makes none while the disk keeps up.
 const BLOCKS_MADE: usize = 8;
 
@@ -127,7 +130,11 @@ impl Ink {
         if scribe.waiting() > 0
             && let Some(blocks) = &self.blocks
         {
-            let mut block = self.empties.try_recv().unwrap_or_default();
+            // Blocks come back as they are taken from the queue.
+            let is_ahead = blocks.len() >= BLOCKS_AHEAD;
+            let empty =
+                if is_ahead { self.empties.recv().ok() } else { self.empties.try_recv().ok() };
+            let mut block = empty.unwrap_or_default();
             block.clear();
             scribe.take(&mut block);
             // The writer takes blocks until the end, whether it can write them or not.

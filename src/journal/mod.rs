@@ -27,6 +27,7 @@ pub use write::{Scribe, Sealed};
 
 use crate::clock::Tick;
 use crate::id::{CallId, ItemId, LaneId};
+use crate::pcm::Clip;
 use crate::session::checkpoint::BUILD;
 use crate::session::digest_pcm;
 use crate::session::event::Event;
@@ -143,7 +144,7 @@ enum Kind {
     Header = 0,
     Clip = 1,
     Tick = 2,
-    /// A clip, packed.
+    /// A clip, or what it was converted from, packed.
     Packed = 3,
     /// What happened in a tick, in a journal of events.
     Events = 4,
@@ -151,6 +152,8 @@ enum Kind {
     Change = 5,
     /// The call goes another way than the recording that it was forked from, from the last tick on.
     Diverged = 6,
+    /// What a clip was converted from.
+    Source = 7,
 }
 
 impl Kind {
@@ -163,6 +166,7 @@ impl Kind {
             4 => Some(Self::Events),
             5 => Some(Self::Change),
             6 => Some(Self::Diverged),
+            7 => Some(Self::Source),
             _ => None,
         }
     }
@@ -184,10 +188,10 @@ enum LoggedRef<'a> {
     Other(&'a Inbound),
 }
 
-/// The digest of the audio that was heard in a tick, in order of arrival; 0 without any. 32 bits tell
+/// The digest of the audio that was heard in a tick, in order of arrival; 0 without any. 16 bits tell
 /// whether two decoders differ, which they do in many ticks or in none.
 #[must_use]
-pub fn heard(input: &Input) -> u32 {
+pub fn heard(input: &Input) -> u16 {
     let mut hash = None;
     for value in &input.inbound {
         if let Inbound::Audio { from, len, .. } = *value {
@@ -195,7 +199,7 @@ pub fn heard(input: &Input) -> u32 {
             digest_pcm(hash.get_or_insert_with(Xxh3::new), frame.unwrap_or_default());
         }
     }
-    hash.map_or(0, |hash| hash.digest() as u32)
+    hash.map_or(0, |hash| hash.digest() as u16)
 }
 
 /// A digest as eight bytes: as a number of variable length it would take ten.
@@ -223,7 +227,7 @@ pub struct Outcomes {
     pub digest: u64,
     /// The [digest](heard) of the audio that was heard, which tells a codec's difference from a
     /// session's.
-    pub heard: u32,
+    pub heard: u16,
 }
 
 /// The same, to be written.
@@ -233,7 +237,32 @@ struct OutcomesRef<'a> {
     events: &'a [Event],
     #[serde(with = "digest_bytes")]
     digest: u64,
-    heard: u32,
+    heard: u16,
+}
+
+/// What a clip was converted from.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sourced {
+    from_hz: u32,
+    to_hz: u32,
+    pcm: Clip,
+}
+
+/// The same, to be written.
+#[derive(Serialize)]
+struct SourcedRef<'a> {
+    from_hz: u32,
+    to_hz: u32,
+    pcm: Pcm<'a>,
+}
+
+/// Samples as a clip is written.
+struct Pcm<'a>(&'a [i16]);
+
+impl Serialize for Pcm<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::pcm::pcm_bytes::serialize(self.0, serializer)
+    }
 }
 
 /// What happened in a tick, where inputs are not written.

@@ -172,13 +172,13 @@ impl Journal {
         let damaged = |why: String| NotAJournal::Damaged { at, why };
         match kind {
             Kind::Header => return Err(damaged("a second header".into())),
-            Kind::Clip | Kind::Packed => {
-                let clip = if kind == Kind::Clip {
-                    decode::<Clip>(at, payload)?.0
-                } else {
-                    let unpacked = self.sizes.speech_unpacked / 2;
-                    let bound = (self.sizes.file * UNFOLDS_MAX).saturating_sub(unpacked);
-                    pack::unpack(payload, bound).map_err(damaged)?
+            Kind::Clip | Kind::Packed | Kind::Source => {
+                let unpacked = self.sizes.speech_unpacked / 2;
+                let bound = (self.sizes.file * UNFOLDS_MAX).saturating_sub(unpacked);
+                let clip = match kind {
+                    Kind::Packed => pack::unpack(payload, bound).map_err(damaged)?,
+                    Kind::Source => pack::convert(payload, bound).map_err(damaged)?,
+                    _ => decode::<Clip>(at, payload)?.0,
                 };
                 self.sizes.speech += payload.len();
                 self.sizes.speech_unpacked += clip.0.len() * 2;

@@ -7,11 +7,12 @@ use serde::ser::{SerializeSeq, Serializer};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
-    HappenedRef, Header, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, VERSION, checked_len, heard,
+    HappenedRef, Header, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, Pcm, SourcedRef, VERSION,
+    checked_len, heard,
 };
 use crate::clock::Tick;
 use crate::id::{CallId, LaneId};
-use crate::pcm::Clip;
+use crate::pcm::{Clip, Source};
 use crate::session::digest_pcm;
 use crate::session::event::Event;
 use crate::session::input::{Coded, Inbound, Input};
@@ -37,7 +38,7 @@ pub struct Scribe {
     told: Option<Tick>,
     clips: BTreeMap<(u128, usize), u32>,
     next_clip: u32,
-    heard: u32,
+    heard: u16,
     /// The clips of the open tick's speech, in order.
     spoken: Vec<u32>,
     /// Lanes whose audio comes in packets.
@@ -110,7 +111,7 @@ impl Scribe {
             inbound: Inbounds { values: &input.inbound, spoken: &self.spoken, coded: &self.coded },
             coded: &input.coded,
             packets: Bytes(&input.packets),
-            pcm: Pcm { input, coded: &self.coded },
+            pcm: Samples { input, coded: &self.coded },
         };
         put(&mut self.bytes, &arrived);
     }
@@ -164,7 +165,13 @@ impl Scribe {
         let number = self.next_clip;
         self.clips.insert(key, number);
         self.next_clip += 1;
-        self.entry(Kind::Clip, pcm);
+        match pcm.source().filter(|source| source.pcm.len() < pcm.0.len()) {
+            Some(source) => {
+                let Source { from_hz, to_hz, ref pcm } = *source;
+                self.entry(Kind::Source, &SourcedRef { from_hz, to_hz, pcm: Pcm(pcm) });
+            }
+            None => self.entry(Kind::Clip, pcm),
+        }
         number
     }
 
@@ -212,7 +219,7 @@ struct Arrived<'a> {
     inbound: Inbounds<'a>,
     coded: &'a [Coded],
     packets: Bytes<'a>,
-    pcm: Pcm<'a>,
+    pcm: Samples<'a>,
 }
 
 struct Bytes<'a>(&'a [u8]);
@@ -224,12 +231,12 @@ impl Serialize for Bytes<'_> {
 }
 
 /// The samples of a tick; none if all of them can be decoded again.
-struct Pcm<'a> {
+struct Samples<'a> {
     input: &'a Input,
     coded: &'a [LaneId],
 }
 
-impl Serialize for Pcm<'_> {
+impl Serialize for Samples<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let decoded = |value: &Inbound| match value {
             Inbound::Audio { lane, .. } => self.coded.contains(lane),

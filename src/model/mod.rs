@@ -26,7 +26,7 @@ pub mod virtual_time;
 use std::ops::ControlFlow;
 
 use crate::clock::Rate;
-use crate::pcm::{Clip, resample};
+use crate::pcm::Clip;
 
 /// Why a speech engine could not do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,5 +121,5 @@ pub fn render(
         pcm.extend_from_slice(piece);
         ControlFlow::Continue(())
     })?;
-    Ok(Clip::from(resample::convert(&pcm, engine.rate_hz(), rate.hz())))
+    Ok(Clip::converted(pcm, engine.rate_hz(), rate.hz()))
 }

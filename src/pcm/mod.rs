@@ -16,13 +16,57 @@ pub mod voice;
 pub mod wav;
 pub mod wav_writer;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A piece of mono PCM that changes owner without being copied.
 ///
 /// In compact formats it is written as little-endian bytes, two a sample.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Clip(pub Box<[i16]>);
+#[derive(Clone, Default)]
+pub struct Clip(pub Box<[i16]>, Option<Arc<Source>>);
+
+/// What a clip was [converted](resample::convert) from: fewer samples say the same.
+#[derive(Debug)]
+pub struct Source {
+    /// The samples before the conversion.
+    pub pcm: Box<[i16]>,
+    /// Their rate.
+    pub from_hz: u32,
+    /// The clip's.
+    pub to_hz: u32,
+}
+
+impl Clip {
+    /// Whole audio at one rate, for sessions of another.
+    ///
+    /// # Panics
+    /// If a rate is outside [`resample::RATES_HZ`].
+    #[must_use]
+    pub fn converted(pcm: Vec<i16>, from_hz: u32, to_hz: u32) -> Self {
+        if from_hz == to_hz {
+            return Self::from(pcm);
+        }
+        let converted = resample::convert(&pcm, from_hz, to_hz).into_boxed_slice();
+        let source = Source { pcm: pcm.into_boxed_slice(), from_hz, to_hz };
+        Self(converted, Some(Arc::new(source)))
+    }
+
+    /// What it was converted from, if it was.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        self.1.as_deref()
+    }
+}
+
+/// Two clips are the same if they sound the same, wherever they come from.
+impl PartialEq for Clip {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Clip {}
 
 impl std::fmt::Debug for Clip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,7 +76,7 @@ impl std::fmt::Debug for Clip {
 
 impl From<Vec<i16>> for Clip {
     fn from(pcm: Vec<i16>) -> Self {
-        Self(pcm.into_boxed_slice())
+        Self(pcm.into_boxed_slice(), None)
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Player<'j> {
     change: usize,
     input: Input,
     output: Output,
-    heard: u32,
+    heard: u16,
 }
 
 impl std::fmt::Debug for Player<'_> {
@@ -150,7 +150,7 @@ impl<'j> Player<'j> {
 
     /// The digest of the audio heard in the last tick.
     #[must_use]
-    pub const fn heard(&self) -> u32 {
+    pub const fn heard(&self) -> u16 {
         self.heard
     }
 
