@@ -75,9 +75,9 @@ lint: ## format, lints, documentation, licences and advisories; no tests
 		echo 'skipped: cargo-deny is not installed (cargo install --locked cargo-deny)'; \
 	fi
 
-bench: ## what a tick costs, and how many sessions fit (ARGS=name picks benches)
+bench: ## writes benches/RESULTS.md: what a tick costs, how fast virtual time is, how late ticks are (ARGS=name prints one)
 	@./scripts/setup.sh build speech
-	$(CARGO) bench --locked --all-features $(if $(ARGS),-- $(ARGS))
+	$(CARGO) bench --locked --all-features --bench speed -- $(or $(ARGS),--write)
 
 fmt: ## format the sources
 	$(CARGO) fmt

@@ -163,7 +163,7 @@ impl Recount {
             Source::Stepped(journal) => {
                 let wrong = |error: &dyn std::fmt::Display| NothingToTell(error.to_string());
                 let decoder = transcoder(&journal.header.codec, &self.plan);
-                let decoder = decoder.map_err(|codec| NothingToTell(codec))?;
+                let decoder = decoder.map_err(NothingToTell)?;
                 let mut player = Player::new(journal, decoder).map_err(|error| wrong(&error))?;
                 while let Some(entry) = player.tick().map_err(|error| wrong(&error))? {
                     each(entry.input.tick, player.output(), timing(entry.input.tick));

@@ -46,9 +46,17 @@ pub(super) enum Words {
 pub(super) struct Heard {
     /// While it was open, so many ticks after it was noticed.
     pub(super) early: Vec<(u64, Words)>,
-    /// How much voice it had in milliseconds, where its end was told, and what was made of it after its
-    /// end, so many ticks later.
-    pub(super) late: Option<(Option<u64>, Vec<(u64, Words)>)>,
+    /// After its end, if it ended.
+    pub(super) late: Option<Late>,
+}
+
+/// What was made of an utterance after its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Late {
+    /// How much voice it had in milliseconds, where its end was told.
+    pub(super) voiced_ms: Option<u64>,
+    /// So many ticks after its end.
+    pub(super) words: Vec<(u64, Words)>,
 }
 
 /// What came of a call.
@@ -183,7 +191,7 @@ impl Learning {
         let Some(Listened { noticed, ended }) = self.utterances.get(&of) else { return };
         let Some(heard) = self.memory.utterances.get_mut(&(of.0, *noticed)) else { return };
         match (ended, &mut heard.late) {
-            (Some(ended), Some((_, late))) => late.push((now.since(*ended), words)),
+            (Some(ended), Some(late)) => late.words.push((now.since(*ended), words)),
             _ => heard.early.push((now.since(*noticed), words)),
         }
     }
@@ -220,7 +228,8 @@ impl Learning {
                     listened.ended = Some(now);
                     let noticed = (*lane, listened.noticed);
                     if let Some(heard) = self.memory.utterances.get_mut(&noticed) {
-                        heard.late = Some((voiced_ms(out, *lane, *utterance), Vec::new()));
+                        let voiced_ms = voiced_ms(out, *lane, *utterance);
+                        heard.late = Some(Late { voiced_ms, words: Vec::new() });
                     }
                 }
                 Effect::Listen { .. } | Effect::ListenDrop { .. } | Effect::SpeakDrop { .. } => {}

@@ -206,10 +206,10 @@ impl Recall {
         self.forget_words(of);
         let heard = self.memory.utterance(of.0, noticed);
         let late = heard.and_then(|heard| heard.late.clone());
-        match late.filter(|(recorded, _)| *recorded == voiced_ms) {
-            Some((_, late)) => {
+        match late.filter(|late| late.voiced_ms == voiced_ms) {
+            Some(late) => {
                 self.live_utterances.remove(&of);
-                for (after, words) in late {
+                for (after, words) in late.words {
                     self.words(after, of, words);
                 }
             }
