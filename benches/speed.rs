@@ -279,7 +279,7 @@ fn conversation(extent: Extent, folder: &Path) -> u64 {
     });
     if let (Some(mut ink), Some(scribe)) = (ink, slot.scribe()) {
         ink.flow_waiting(scribe);
-        assert_eq!(ink.finish(), None);
+        assert_eq!(ink.finish(None), None);
     }
     if let Some(files) = files {
         assert!(files.finish("stopped").1.is_empty());

@@ -571,3 +571,25 @@ fn heard_through_opus_a_full_journal_takes_less_than_a_megabyte_a_minute() {
     assert_eq!(intents.collect::<Vec<_>>(), INTENTS, "the caller is understood through Opus");
     desk.run("replay call/journal.antiphon").exits(0);
 }
+
+#[test]
+fn what_the_readme_quotes_of_the_demo_is_what_is_printed() {
+    let desk = Desk::new();
+    let folder = desk.dir.path().join("out/demo");
+    fs::create_dir_all(&folder).expect("room");
+    for (name, bytes) in &demo().files[0] {
+        fs::write(folder.join(name), bytes).expect("room");
+    }
+    let readme = include_str!("../README.md");
+    let blocks = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut quoted = 0;
+    for block in blocks.filter(|block| block.starts_with("$ antiphon ")) {
+        for session in block.split("$ antiphon ").skip(1) {
+            let (words, expected) = session.split_once('\n').expect("a command is a line");
+            let ran = desk.run(words);
+            assert_eq!(ran.stdout.trim_end(), expected.trim_end(), "antiphon {words}");
+            quoted += 1;
+        }
+    }
+    assert!(quoted >= 3, "timeline, fork and diff are quoted");
+}

@@ -6,7 +6,7 @@ mod stage;
 
 use std::sync::Arc;
 
-use antiphon::clock::Tick;
+use antiphon::clock::{Tick, TickLen};
 use antiphon::config::{self, Config};
 use antiphon::journal::Journal;
 use antiphon::model::tone::Tone;
@@ -49,7 +49,7 @@ struct Forked {
     diverged: Option<Tick>,
     unknown: Unknown,
     journal: Journal,
-    len: antiphon::clock::TickLen,
+    len: TickLen,
 }
 
 impl Forked {
@@ -65,11 +65,21 @@ fn try_fork(
     config: Option<Config>,
     live: Option<Live>,
 ) -> Result<Forked, String> {
-    let journal = Arc::new(scene.read_journal());
+    fork_of(scene.read_journal(), scene.plan.len, at, config, live)
+}
+
+fn fork_of(
+    journal: Journal,
+    len: TickLen,
+    at: u64,
+    config: Option<Config>,
+    live: Option<Live>,
+) -> Result<Forked, String> {
+    let journal = Arc::new(journal);
     let change = Change { at: Tick(at), config, of: "a.antiphon".into(), live };
     let mut fork = Fork::new(journal, [None, None], change).map_err(|error| error.to_string())?;
     let (mut events, mut digests, mut agent_speech) = (Vec::new(), Vec::new(), Vec::new());
-    while fork.tick().map_err(|error| error.to_string())?.is_some() {
+    while fork.tick().is_some() {
         let out = fork.slot().output();
         events.extend(out.events.iter().cloned());
         digests.push(out.digest);
@@ -84,7 +94,7 @@ fn try_fork(
         diverged: fork.diverged(),
         unknown: fork.unknown(),
         journal: Journal::read(&bytes).expect("it is whole"),
-        len: scene.plan.len,
+        len,
     })
 }
 
@@ -247,4 +257,29 @@ fn what_cannot_change_under_a_call_is_refused() {
     let late = scene.ticks.len() as u64;
     let told = try_fork(&scene, late, None, None).err().expect("there is no such tick");
     assert!(told.contains("has no tick"), "{told}");
+}
+
+#[test]
+fn what_was_still_awaited_when_the_recording_ended_is_not_missed() {
+    let scene = a_call();
+    let asked = tick_of(&scene.all("agent.message")[0]) as usize;
+    let mut journal = scene.read_journal();
+    journal.ticks.truncate(asked + 1);
+    // Another name for an intent: the same words from another digest on.
+    let renamed = shop().replace("name: policy", "name: rules");
+    let forked = fork_of(journal, scene.plan.len, 0, Some(yaml(&renamed)), None).unwrap();
+    assert!(forked.diverged.is_some());
+    assert!(forked.all("synthesiser.failed").is_empty());
+    assert_eq!(forked.unknown, Unknown::default());
+}
+
+#[test]
+fn a_fork_from_the_first_tick_begins_with_another_agent() {
+    let scene = a_call();
+    let other =
+        shop().replace("agents:\n", "start: aaa\nagents:\n  aaa: { greeting: Good day. }\n");
+    let forked = fork(&scene, 0, Some(yaml(&other)));
+    assert_eq!(forked.all("session.created")[0]["agent"], "aaa");
+    let ticks = forked.digests.len() as u64;
+    assert_eq!(replay(&forked.journal, |_, _| {}), Ok(Replayed::Equal { ticks }));
 }

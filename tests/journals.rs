@@ -262,3 +262,96 @@ fn what_a_journal_holds_is_told() {
     let none = desk.run("journal info no/such").exits(2).stderr;
     assert!(none.contains("check the path"), "{none}");
 }
+
+/// Entries of a journal file as they are: length, checksum, payload.
+fn entries(bytes: &[u8]) -> Vec<&[u8]> {
+    let (mut at, mut entries) = (10, Vec::new());
+    while at < bytes.len() {
+        let word = bytes[at..at + 4].try_into().expect("four bytes");
+        let len = 8 + (u32::from_le_bytes(word) & 0x0FFF_FFFF) as usize;
+        entries.push(&bytes[at..at + len]);
+        at += len;
+    }
+    entries
+}
+
+#[test]
+fn a_guess_at_what_was_said_cannot_be_tried_on_a_redacted_journal() {
+    let redacted = |pin: &str| {
+        let desk = desk("");
+        let typed = CALLER.replace("what are your opening hours", &format!("my pin is {pin}"));
+        desk.put("caller.yaml", typed.replace("noise: hours.wav\n", ""));
+        desk.run(RUN).exits(0);
+        desk.run("journal redact call/journal.antiphon --out redacted").exits(0);
+        fs::read(desk.dir.path().join("redacted")).expect("it is there")
+    };
+    assert!(redacted("4711") == redacted("4712"), "they differ in nothing that is left");
+}
+
+#[test]
+fn a_journal_that_was_lost_on_the_way_does_not_shorten_the_call_that_is_told() {
+    let desk = desk("");
+    desk.run(RUN).exits(0);
+    let whole = desk.run("timeline call").exits(0).stdout;
+    let path = desk.dir.path().join("call/journal.antiphon");
+    let bytes = fs::read(&path).expect("a journal");
+    let all = entries(&bytes);
+    let half = [&bytes[..10], &all[..all.len() / 2].concat()].concat();
+    fs::write(&path, half).expect("room");
+    let ran = desk.run("timeline call").exits(0);
+    assert!(ran.stderr.contains("told from the other files"), "{}", ran.stderr);
+    let events = |text: &str| text.lines().filter(|line| line.contains(" s ")).count();
+    assert_eq!(events(&ran.stdout), events(&whole));
+}
+
+#[test]
+fn a_journal_elsewhere_leaves_none_of_an_earlier_call_behind() {
+    let desk = desk("");
+    desk.run(RUN).exits(0);
+    desk.run(&format!("{RUN} --journal elsewhere")).exits(0);
+    assert!(!desk.dir.path().join("call/journal.antiphon").exists());
+    assert!(!read(&desk.dir.path().join("elsewhere")).ticks.is_empty());
+}
+
+#[test]
+fn a_fork_that_cannot_be_made_leaves_its_folder_as_it_was() {
+    let desk = desk("");
+    desk.run(RUN).exits(0);
+    desk.run(&RUN.replace("--out call", "--out other")).exits(0);
+    let files = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        journals(&desk, "other")
+            .into_iter()
+            .map(|path| (path.clone(), fs::read(path).expect("a file")))
+            .collect()
+    };
+    let before = files();
+    desk.put("counter.yaml", DESK.replace("  desk:\n", "  counter:\n"));
+    let told =
+        desk.run("fork call/journal.antiphon --at 1s --config counter.yaml --out other").exits(2);
+    assert!(told.stderr.contains("agent `desk` has the call"), "{}", told.stderr);
+    assert!(before == files());
+    let told = desk.run("fork call/journal.antiphon --at 1s --out call").exits(2).stderr;
+    assert!(told.contains("over the recording"), "{told}");
+}
+
+#[test]
+fn a_loss_is_counted_in_ticks_whatever_the_journal_holds() {
+    for mode in ["full", "events"] {
+        let desk = desk(&format!("journal: {mode}"));
+        desk.run(&format!("{RUN} --journal /dev/full")).exits(1);
+        let metrics = metrics(&desk);
+        assert_eq!(metrics["journal_lost_ticks"], metrics["ticks"], "{mode}");
+    }
+}
+
+#[test]
+fn a_call_is_like_itself_whatever_is_known_of_it() {
+    let desk = desk("");
+    desk.run(RUN).exits(0);
+    desk.put("desk.yaml", format!("{DESK}journal: events"));
+    desk.run(&format!("{} --journal of-events", RUN.replace("--out call", "--out other"))).exits(0);
+    for sides in ["of-events of-events", "call of-events", "of-events call", "call call"] {
+        let told = desk.run(&format!("diff {sides}")).exits(0).stdout;
+        assert!(told.contains("ticks alike"), "{sides}: {told}");
+    }
+}

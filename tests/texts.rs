@@ -250,3 +250,47 @@ fn what_init_says() {
     // The program is called by its path here.
     snapshot("init", &session(&desk, words), &[(r"(?m)^  \S+/antiphon ", "  antiphon ")]);
 }
+
+#[test]
+fn the_timeline_of_a_call_and_of_its_fork() {
+    let desk = Desk::new();
+    desk.put(
+        "desk.yaml",
+        "
+name: desk
+speech: { synthesiser: { engine: tone } }
+tools: { look: { latency_ms: 300, canned: { otherwise: 7, fails_first: 1 } } }
+start: front
+agents:
+  front:
+    greeting: Good day.
+    tools: [look]
+    intents:
+      - { name: look, phrases: [look it up], call: { tool: look }, then: 'It is {result}.', failed: Not now. }
+      - { name: long, phrases: [tell me more], say: There is a lot to tell and it takes a while to say it all. }
+      - { name: back, phrases: [the back please], say: I will pass you on. }
+  back: { arrival: This is the back. }
+transitions: [{ from: front, to: back, when: { intent: back } }]
+",
+    );
+    desk.put(
+        "caller.yaml",
+        "
+name: ann
+hang_up_ms: 500
+cues:
+  - { type: look it up, after: { agent_silent_ms: 200 } }
+  - { type: tell me more, after: { agent_silent_ms: 200 } }
+  - { type: look it up, after: { agent_spoke_ms: 600 } }
+  - { type: the back please, after: { agent_silent_ms: 200 } }
+",
+    );
+    let words = [
+        "run desk.yaml --input caller.yaml --out call --fast",
+        "timeline call",
+        "fork call/journal.antiphon --at 2s --set turn.barge_in=false --out fork",
+        "timeline fork --from 2s --to 4s",
+        "diff call fork",
+    ];
+    snapshot("timeline", &session(&desk, words), &[]);
+}

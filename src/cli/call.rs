@@ -154,17 +154,18 @@ fn fast(
     let mut before = clock.now();
     let ran = world::run(&mut slot, TICKS_MAX, |slot| {
         let step_ns = clock.now().since_ns(before);
-        let now = slot.session().tick().0 - 1;
-        let timing = Timing { lateness_ns: None, step_ns, skipped: 0 };
-        folder.tick(crate::clock::Tick(now), slot.output(), timing);
-        if let Some(meter) = &mut meter {
-            meter.tick(slot.plan(), crate::clock::Tick(now), slot.output(), timing);
-        }
-        for event in &slot.output().events {
-            view.event(event);
-        }
-        if now.is_multiple_of(STATUS_TICKS * 50) {
-            view.status(now, "");
+        if let Some(now) = slot.done() {
+            let timing = Timing { lateness_ns: None, step_ns, skipped: 0 };
+            folder.tick(now, slot.output(), timing);
+            if let Some(meter) = &mut meter {
+                meter.tick(slot.plan(), now, slot.output(), timing);
+            }
+            for event in &slot.output().events {
+                view.event(event);
+            }
+            if now.0.is_multiple_of(STATUS_TICKS * 50) {
+                view.status(now.0, "");
+            }
         }
         journal.flow_waiting(slot, 1 << 16);
         before = clock.now();
@@ -310,7 +311,10 @@ struct LiveWatch {
 impl Watch for LiveWatch {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
         let Measured { lateness_ns, wake_ns: _, step_ns, skipped } = measured;
-        let now = crate::clock::Tick(slot.session().tick().0 - 1);
+        let Some(now) = slot.done() else {
+            // A tick that panicked has come to nothing; `ended` follows.
+            return false;
+        };
         let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
         if let Some(meter) = &mut self.meter {
             meter.tick(slot.plan(), now, slot.output(), timing);

@@ -14,7 +14,7 @@ use crate::record::compare;
 const DIFFER: u8 = 1;
 
 /// Columns where there is no terminal.
-const WIDTH: usize = 120;
+const WIDTH: usize = 100;
 
 /// Puts two calls side by side, tick by tick.
 ///

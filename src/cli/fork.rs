@@ -93,7 +93,7 @@ pub(super) fn fork(args: &ForkArgs, tools: Registry) -> Result<ExitCode, Failure
     let of = args.journal.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let change = Change { at, config, of, live };
     let fork = Fork::new(Arc::clone(&journal), decoders, change).map_err(|error| wrong(&error))?;
-    run(args, &shown, fork, plan, at)
+    run(args, &shown, fork, plan, at, journal.header.seed)
 }
 
 /// The configuration from the tick of the fork on; none if nothing is changed.
@@ -193,25 +193,21 @@ fn run(
     mut fork: Fork,
     plan: Arc<Plan>,
     at: Tick,
+    seed: u64,
 ) -> Result<ExitCode, Failure> {
     let len = plan.len;
-    spare(args)?;
-    let mut folder =
-        Folder::create(&args.out, plan, true).map_err(|error| Failure::input(error.to_string()))?;
-    let path = args.out.join(BESIDE);
-    let mut ink = Ink::create(&path).map_err(|error| {
-        Failure::input(format!("{}: the journal cannot be written: {error}", path.display()))
-    })?;
-    let mut marked = false;
-    while let Some(now) =
-        fork.tick().map_err(|error| Failure::input(format!("{shown}: {error}")))?
-    {
-        if let Some(diverged) =
-            fork.diverged().filter(|_| !std::mem::replace(&mut marked, fork.diverged().is_some()))
-        {
+    let (mut folder, mut ink) = open(args, plan)?;
+    folder.seeded(seed);
+    let (mut marked, mut last) = (false, None);
+    while let Some(now) = fork.tick() {
+        if let Some(diverged) = fork.diverged().filter(|_| !marked) {
+            marked = true;
             folder.diverge(diverged);
         }
-        folder.tick(now, fork.slot().output(), Timing::default());
+        if !matches!(fork.status(), Status::Panicked(_)) {
+            last = Some(now);
+            folder.tick(now, fork.slot().output(), Timing::default());
+        }
         if let Some(scribe) = fork.slot().scribe() {
             ink.flow_waiting(scribe);
         }
@@ -221,8 +217,10 @@ fn run(
         Status::Running => "stopped",
         Status::Panicked(_) => "panicked",
     };
+    let loss = ink.finish(last);
+    folder.journal_lost(loss.as_ref().map_or(0, |loss| loss.ticks));
     let (metrics, mut troubles) = folder.finish(end);
-    troubles.extend(ink.finish().map(|loss| format!("journal: {loss}")));
+    troubles.extend(loss.map(|loss| format!("journal: {loss}")));
     for trouble in &troubles {
         eprintln!("{trouble}");
     }
@@ -260,19 +258,35 @@ fn run(
     }
 }
 
-/// A fork that overwrites what it is made of is a slip of the keyboard.
-fn spare(args: &ForkArgs) -> Result<(), Failure> {
-    let target = args.out.join(BESIDE);
-    let same = |a: &Path, b: &Path| {
-        a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
-    };
-    if same(&args.journal, &target) {
-        let out = args.out.display();
+/// Opens what is written to; the journal first, since it may be refused. A fork that overwrites what it
+/// is made of is a slip of the keyboard.
+fn open(args: &ForkArgs, plan: Arc<Plan>) -> Result<(Folder, Ink), Failure> {
+    let out = args.out.display();
+    let canonical = |path: &Path| path.canonicalize().ok();
+    let folder = args
+        .journal
+        .parent()
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let same = folder.and_then(canonical).zip(canonical(&args.out));
+    let is_call = args.out.join("conversation.wav").exists();
+    if same.is_some_and(|(a, b)| a == b) && (is_call || args.out.join(BESIDE).exists()) {
         return Err(Failure::input(format!(
             "{out}: the fork would be written over the recording; name another folder with --out"
         )));
     }
-    Ok(())
+    let path = args.out.join(BESIDE);
+    let ink = || {
+        Ink::create(&path).map_err(|error| {
+            let shown = path.display();
+            Failure::input(format!(
+                "{shown}: the journal cannot be written: {error}; name another folder with --out"
+            ))
+        })
+    };
+    let early = path.exists().then(ink).transpose()?;
+    let folder = Folder::create(&args.out, plan, true);
+    let folder = folder.map_err(|error| Failure::input(error.to_string()))?;
+    Ok((folder, early.map_or_else(ink, Ok)?))
 }
 
 fn unknown(Unknown { calls, texts, utterances }: Unknown, live: bool) {

@@ -80,8 +80,8 @@ pub(super) struct VerifyArgs {
 
 /// Writes a copy of a journal without audio and text.
 ///
-/// Gone: audio, what was said and typed, names of participants, arguments and values of tools. Left:
-/// ticks, digests, who spoke when, intents, tools by name and how their calls ended, hand-overs, and the
+/// Gone: audio, what was said and typed, names of participants, arguments and values of tools, digests.
+/// Left: ticks, who spoke when, intents, tools by name and how their calls ended, hand-overs, and the
 /// configuration with its texts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -109,6 +109,11 @@ pub(super) fn journal(command: &JournalCommand) -> Result<ExitCode, Failure> {
     }
 }
 
+/// What somebody else has written, on one line.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 fn read(file: &Path) -> Result<Journal, Failure> {
     recount::journal(file).map_err(|error| Failure::input(error.to_string()))
 }
@@ -127,14 +132,14 @@ fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
         .flat_map(|entry| &entry.outcomes.events)
         .filter_map(|event| match &event.kind {
             EventKind::UserJoined { lane, name } if name.is_empty() => Some(lane.to_string()),
-            EventKind::UserJoined { name, .. } => Some(name.clone()),
+            EventKind::UserJoined { name, .. } => Some(plain(name)),
             _ => None,
         })
         .collect();
     let end =
         journal.ticks.iter().flat_map(|entry| &entry.outcomes.events).find_map(
             |event| match &event.kind {
-                EventKind::SessionEnded { reason } => Some(reason.to_string()),
+                EventKind::SessionEnded { reason } => Some(plain(&reason.to_string())),
                 _ => None,
             },
         );

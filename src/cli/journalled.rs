@@ -41,10 +41,10 @@ pub(super) struct Journalled {
     ink: Option<(PathBuf, Ink)>,
     /// Why there is none although there should be, before the session knows.
     trouble: Option<String>,
-    /// Of a journal that could not even begin: all ticks.
-    missing: Option<Loss>,
-    /// The last tick that was counted as missing.
-    counted: Tick,
+    /// Why there is not even a beginning.
+    missing: Option<String>,
+    /// The last tick of the session.
+    last: Option<Tick>,
 }
 
 /// Opens a journal and the folder of a call's other files. If something cannot be opened that was
@@ -80,7 +80,8 @@ pub(super) fn open(
         let journalled = archived(Path::new(archive), about.plan, started_ms, scribe);
         return Ok((folder, journalled));
     }
-    let path = about.named.map_or(beside, Path::to_owned);
+    let path = about.named.unwrap_or(&beside).to_owned();
+    let is_beside = about.named.is_none_or(|named| named == beside);
     // What may be refused comes first, but for a new file in a folder that may have to be made.
     let is_new = !path.exists();
     let early = !(is_new && path.parent() == Some(about.out));
@@ -91,7 +92,15 @@ pub(super) fn open(
             std::fs::remove_file(&path).ok();
         }
     })?;
-    let ink = early.map_or_else(|| ink(&path), Ok)?;
+    let mut ink = early.map_or_else(|| ink(&path), Ok)?;
+    if !is_beside {
+        forget(&beside)?;
+    }
+    // Its head takes the place of an earlier call's journal at once.
+    let mut scribe = scribe;
+    if let Some(scribe) = &mut scribe {
+        ink.flow_waiting(scribe);
+    }
     Ok((folder, Journalled { scribe, ink: Some((path, ink)), ..Journalled::none() }))
 }
 
@@ -118,8 +127,7 @@ fn archived(folder: &Path, plan: &Plan, now_ms: u64, scribe: Option<Scribe>) -> 
         Ok(ink) => Journalled { scribe, ink: Some(ink), ..Journalled::none() },
         Err(error) => {
             let cause = format!("{}: {error}", folder.display());
-            let missing = Some(Loss { ticks: 0, cause: cause.clone() });
-            Journalled { trouble: Some(cause), missing, ..Journalled::none() }
+            Journalled { trouble: Some(cause.clone()), missing: Some(cause), ..Journalled::none() }
         }
     }
 }
@@ -135,7 +143,7 @@ fn ink(path: &Path) -> Result<Ink, Failure> {
 
 impl Journalled {
     const fn none() -> Self {
-        Self { scribe: None, ink: None, trouble: None, missing: None, counted: Tick(0) }
+        Self { scribe: None, ink: None, trouble: None, missing: None, last: None }
     }
 
     /// Tells the session what is known before its first tick.
@@ -147,7 +155,7 @@ impl Journalled {
 
     /// Hands over what a tick has written; never waits.
     pub(super) fn flow(&mut self, slot: &mut Slot) {
-        self.count(slot);
+        self.note(slot);
         let Some((_, ink)) = &mut self.ink else { return };
         let cause = slot.scribe().and_then(|scribe| ink.flow(scribe));
         if let Some(cause) = cause {
@@ -157,7 +165,7 @@ impl Journalled {
 
     /// Hands over what is written once it is more than `bytes`, and waits for the disk.
     pub(super) fn flow_waiting(&mut self, slot: &mut Slot, bytes: usize) {
-        self.count(slot);
+        self.note(slot);
         let Some((_, ink)) = &mut self.ink else { return };
         let scribe = slot.scribe().filter(|scribe| scribe.waiting() > bytes);
         if let Some(cause) = scribe.and_then(|scribe| ink.flow_waiting(scribe)) {
@@ -165,20 +173,18 @@ impl Journalled {
         }
     }
 
-    fn count(&mut self, slot: &Slot) {
-        if let Some(missing) =
-            self.missing.as_mut().filter(|_| slot.session().tick() > self.counted)
-        {
-            self.counted = slot.session().tick();
-            missing.ticks += 1;
-        }
+    fn note(&mut self, slot: &Slot) {
+        self.last = slot.session().tick().0.checked_sub(1).map(Tick);
     }
 
     /// Closes the file: where it is, and what is missing in it.
     pub(super) fn finish(self) -> (Option<PathBuf>, Option<Loss>) {
         match self.ink {
-            Some((path, ink)) => (Some(path), ink.finish()),
-            None => (None, self.missing),
+            Some((path, ink)) => (Some(path), ink.finish(self.last)),
+            None => {
+                let ticks = self.last.map_or(0, |last| last.0 + 1);
+                (None, self.missing.map(|cause| Loss { ticks, cause }))
+            }
         }
     }
 }

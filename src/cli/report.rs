@@ -68,22 +68,23 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let samples_max = seconds_max * u64::from(recount.plan.rate.hz()) * 2;
     let mut stereo: Vec<i16> = Vec::new();
     let listens = !recording.is_file();
-    recount
-        .tell(|now, out, timing| {
-            story.tick(now, out, timing);
-            if out.events.iter().any(|event| matches!(event.kind, EventKind::SessionEnded { .. })) {
-                end = "ended";
-            }
-            let gap = now.since(next) as usize * recount.plan.samples() * 2;
-            next = now.after(1);
-            if listens && !out.audio.is_empty() && (stereo.len() + gap) as u64 <= samples_max {
-                stereo.resize(stereo.len() + gap, 0);
-                stereo.extend(
-                    out.heard.iter().zip(&out.audio).flat_map(|(&heard, &said)| [heard, said]),
-                );
-            }
-        })
-        .map_err(|error| Failure::input(format!("{}: {error}", args.call.display())))?;
+    let told = recount.tell(|now, out, timing| {
+        story.tick(now, out, timing);
+        if out.events.iter().any(|event| matches!(event.kind, EventKind::SessionEnded { .. })) {
+            end = "ended";
+        }
+        let gap = now.since(next) as usize * recount.plan.samples() * 2;
+        next = now.after(1);
+        if listens && !out.audio.is_empty() && (stereo.len() + gap) as u64 <= samples_max {
+            stereo.resize(stereo.len() + gap, 0);
+            stereo
+                .extend(out.heard.iter().zip(&out.audio).flat_map(|(&heard, &said)| [heard, said]));
+        }
+    });
+    // What was told up to there is shown.
+    if let Err(error) = told {
+        eprintln!("{}: told up to here: {error}", args.call.display());
+    }
     let report = story.finish(end);
     let sound = if !listens {
         Sound::of_file(&recording, seconds_max)

@@ -50,8 +50,12 @@ pub(super) fn told(call: &Path) -> Result<Timeline, Failure> {
     if let Some(diverged) = recount.diverged {
         timeline.diverge(diverged);
     }
-    recount
-        .tell(|now, out, _| timeline.tick(now, out))
-        .map_err(|error| Failure::input(format!("{}: {error}", call.display())))?;
+    if !recount.knows_who_is_heard() {
+        timeline.unheard();
+    }
+    // What was told up to there is told.
+    if let Err(error) = recount.tell(|now, out, _| timeline.tick(now, out)) {
+        eprintln!("{}: told up to here: {error}", call.display());
+    }
     Ok(timeline)
 }

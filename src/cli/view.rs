@@ -88,15 +88,18 @@ impl View {
         };
         Some(match kind {
             EventKind::UserJoined { lane, name } => {
-                self.names.insert(*lane, name.clone());
-                dim(&format!("{name} joined"))
+                let name = plain(name);
+                let joined = dim(&format!("{name} joined"));
+                self.names.insert(*lane, name);
+                joined
             }
             EventKind::UserMessage { lane, text, intent, .. } => {
                 let meant = intent.as_deref().unwrap_or("nothing known");
-                format!("{} {text}  {}", user(&name(&self.names, lane)), dim(&format!("→ {meant}")))
+                let (who, text) = (user(&name(&self.names, lane)), plain(text));
+                format!("{who} {text}  {}", dim(&format!("→ {meant}")))
             }
             EventKind::UserBackchannel { lane, text } => {
-                let told = format!("({text}) the agent goes on");
+                let told = format!("({}) the agent goes on", plain(text));
                 format!("{} {}", user(&name(&self.names, lane)), dim(&told))
             }
             EventKind::UserAway => dim("the user is away"),
@@ -135,7 +138,7 @@ impl View {
             EventKind::ToolResult { name, outcome, after_ticks, .. } => {
                 let told = match outcome {
                     Outcome::Done(value) => value.0.to_string(),
-                    Outcome::Failed(failure) => warn(&format!("failed: {failure}")),
+                    Outcome::Failed(failure) => warn(&plain(&format!("failed: {failure}"))),
                 };
                 let after = dim(&format!("after {} ms", self.len.span_ms(*after_ticks)));
                 format!("  {} {name} → {told}  {after}", tool("tool"))
@@ -155,7 +158,7 @@ impl View {
             EventKind::TickSkipped { count } => warn(&format!("{count} ticks skipped")),
             EventKind::JournalLost { cause } => warn(&format!("the journal is lost: {cause}")),
             EventKind::LimitReached { limit } => warn(&format!("limit reached: {limit}")),
-            EventKind::SessionEnded { reason } => dim(&format!("ended: {reason}")),
+            EventKind::SessionEnded { reason } => dim(&plain(&format!("ended: {reason}"))),
             EventKind::SessionCreated { .. }
             | EventKind::UserLeft { .. }
             | EventKind::UserReturned
@@ -165,6 +168,11 @@ impl View {
             | EventKind::ToolUnexpected { .. } => return None,
         })
     }
+}
+
+/// What somebody else has said or written, on one line and without commands to the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Prints a line. Who stops reading (`| head`) misses lines, and stops nothing.

@@ -77,12 +77,11 @@ pub fn prune(folder: &Path, keep: &Journals) -> Pruned {
         if !is_old && total <= most {
             continue;
         }
-        match remove(&path) {
-            Ok(true) => {
+        match fs::remove_file(&path) {
+            Ok(()) => {
                 total -= len;
                 pruned.removed += 1;
             }
-            Ok(false) => {}
             Err(error) => pruned.troubles.push(format!("{}: {error}", path.display())),
         }
     }
@@ -90,6 +89,7 @@ pub fn prune(folder: &Path, keep: &Journals) -> Pruned {
 }
 
 fn journals(folder: &Path, troubles: &mut Vec<String>) -> Vec<(SystemTime, PathBuf, u64)> {
+    // What is being written is neither counted nor removed.
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         // A folder that is not there yet has nothing to remove.
@@ -105,16 +105,13 @@ fn journals(folder: &Path, troubles: &mut Vec<String>) -> Vec<(SystemTime, PathB
         let is_ours = about.is_file() && path.extension().is_some_and(|ending| ending == ENDING);
         Some((about.modified().ok()?, path, about.len())).filter(|_| is_ours)
     };
-    entries.flatten().filter_map(of_ours).collect()
+    entries.flatten().filter_map(of_ours).filter(|(_, path, _)| !is_written(path)).collect()
 }
 
-/// Removes a file, unless a call is writing to it.
-fn remove(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Ok(()) | Err(TryLockError::Error(_)) => fs::remove_file(path).map(|()| true),
-    }
+/// Whether a call is writing to a file.
+fn is_written(path: &Path) -> bool {
+    let lock = File::open(path).map(|file| file.try_lock());
+    matches!(lock, Ok(Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]
@@ -179,7 +176,7 @@ mod tests {
             .unwrap();
         assert_eq!(prune(folder.path(), &keep(1, 1)).removed, 1);
         assert_eq!(names(folder.path()), ["shop-now.antiphon"]);
-        assert_eq!(ink.finish(), None);
+        assert_eq!(ink.finish(None), None);
         assert_eq!(prune(folder.path(), &keep(1, 0)).removed, 1);
     }
 

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::clock::Tick;
 use crate::journal::Scribe;
 use crate::journal::pack::shrink;
 
@@ -37,8 +38,7 @@ pub struct Ink {
     empties: Receiver<Vec<u8>>,
     troubles: Receiver<String>,
     writer: Option<JoinHandle<Written>>,
-    /// Ticks that did not get as far as the writer, and whether it was told that there are some.
-    lost: u64,
+    /// Why nothing more is written, once that is known.
     trouble: Option<String>,
 }
 
@@ -60,7 +60,8 @@ impl std::fmt::Display for Loss {
 /// What the writer's thread came to.
 #[derive(Debug, Default)]
 struct Written {
-    lost: u64,
+    /// The last tick in the file.
+    last: Option<Tick>,
     failed: Option<String>,
 }
 
@@ -89,40 +90,29 @@ impl Ink {
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || write(file, &incoming, &give_back, &tell))?;
-        Ok(Self {
-            blocks: Some(blocks),
-            empties,
-            troubles,
-            writer: Some(writer),
-            lost: 0,
-            trouble: None,
-        })
+        Ok(Self { blocks: Some(blocks), empties, troubles, writer: Some(writer), trouble: None })
     }
 
     /// Hands over what the scribe has written in a tick; never waits. Where the disk does not keep up,
-    /// the tick is lost, and with it the journal from there on. Says why, once, when the journal is
-    /// lost.
+    /// the journal ends there. Says why, once, when the journal is lost.
     pub fn flow(&mut self, scribe: &mut Scribe) -> Option<String> {
+        if self.trouble.is_some() {
+            // A hole in a journal is worse than an early end.
+            scribe.discard();
+            return None;
+        }
+        let mut cause = self.troubles.try_recv().ok();
         if scribe.waiting() > 0 {
             let mut block = self.empties.try_recv().unwrap_or_default();
             block.clear();
             scribe.take(&mut block);
-            let taken = self.lost == 0
-                && self.blocks.as_ref().is_some_and(|blocks| blocks.try_send(block).is_ok());
-            if !taken {
-                self.lost += 1;
+            let blocks = self.blocks.as_ref();
+            if blocks.is_none_or(|blocks| blocks.try_send(block).is_err()) {
+                cause = cause.or_else(|| Some("the disk is too slow".to_owned()));
             }
         }
-        let cause = match self.troubles.try_recv() {
-            Ok(cause) => cause,
-            Err(_) if self.lost > 0 => "the disk is too slow".to_owned(),
-            Err(_) => return None,
-        };
-        if self.trouble.is_some() {
-            return None;
-        }
-        self.trouble = Some(cause.clone());
-        Some(cause)
+        self.trouble.clone_from(&cause);
+        cause
     }
 
     /// Waits like a file would: for virtual time, where the disk may set the pace.
@@ -140,7 +130,7 @@ impl Ink {
             // The writer takes blocks until the end, whether it can write them or not.
             drop(blocks.send(block));
         }
-        let cause = self.troubles.try_recv().ok()?;
+        let cause = self.troubles.try_recv().ok().filter(|_| self.trouble.is_none())?;
         self.trouble = Some(cause.clone());
         Some(cause)
     }
@@ -151,14 +141,15 @@ impl Ink {
         self.blocks.as_ref().map_or(0, Sender::len)
     }
 
-    /// Writes what is left and closes the file; what is missing in it, if anything.
-    pub fn finish(mut self) -> Option<Loss> {
+    /// Writes what is left and closes the file of a session whose last tick was this; what is missing,
+    /// if anything.
+    pub fn finish(mut self, last: Option<Tick>) -> Option<Loss> {
         drop(self.blocks.take());
-        let panicked = || Written { lost: 0, failed: Some("its writer panicked".to_owned()) };
+        let panicked = || Written { last: None, failed: Some("its writer panicked".to_owned()) };
         let written = self.writer.take()?.join().unwrap_or_else(|_| panicked());
-        let ticks = written.lost + self.lost;
         let cause = written.failed.or(self.trouble)?;
-        Some(Loss { ticks, cause })
+        let after = |tick: Option<Tick>| tick.map_or(0, |tick| tick.0 + 1);
+        Some(Loss { ticks: after(last).saturating_sub(after(written.last)), cause })
     }
 }
 
@@ -173,20 +164,21 @@ fn write(
     let mut shrunk = Vec::new();
     for block in blocks {
         shrunk.clear();
-        let ticks = shrink(&block, &mut shrunk).ticks;
+        let last = shrink(&block, &mut shrunk);
         // Room for a block to be reused; if there is none, it is freed here.
         drop(give_back.try_send(block));
-        if written.failed.is_none() {
-            let begin = if is_begun { Ok(()) } else { file.set_len(0) };
-            is_begun = true;
-            if let Err(error) = begin.and_then(|()| append(&mut file, &shrunk)) {
+        if written.failed.is_some() {
+            continue;
+        }
+        let begin = if is_begun { Ok(()) } else { file.set_len(0) };
+        is_begun = true;
+        match begin.and_then(|()| append(&mut file, &shrunk)) {
+            Ok(()) => written.last = last.or(written.last),
+            Err(error) => {
                 // Who waits for it hears of it at once; there is room for one.
                 drop(tell.try_send(error.to_string()));
                 written.failed = Some(error.to_string());
             }
-        }
-        if written.failed.is_some() {
-            written.lost += ticks;
         }
     }
     if written.failed.is_none() {

@@ -54,7 +54,7 @@ impl Inlets {
     /// Adds the frames of a tick to its input; what happened to packets meanwhile.
     pub fn pull(&mut self, input: &mut Input) -> InletCounts {
         // Ticks that were jumped over had their frames, too; more than an inlet holds there are not.
-        let ticks = (1 + input.skipped).min(u32::from(PACKETS_HELD));
+        let ticks = input.skipped.saturating_add(1).min(u32::from(PACKETS_HELD));
         let mut happened = InletCounts::default();
         for (lane, inlet) in &mut self.inlets {
             let before = inlet.counts();
@@ -117,14 +117,12 @@ impl Transcode for OpusTranscoder {
         self.decoded.clear(input.tick, input.skipped);
         self.inlets.pull(&mut self.decoded);
         let Input { inbound, pcm, .. } = input;
-        let mut frames = self.decoded.inbound.iter();
         for value in inbound {
             let Inbound::Audio { lane, seq, from, len } = value else { continue };
             if *from != UNDECODED {
                 continue;
             }
-            // Frames come in the order in which they came then.
-            let frame = frames.find_map(|frame| match *frame {
+            let frame = self.decoded.inbound.iter().find_map(|frame| match *frame {
                 Inbound::Audio { lane: of, seq: number, from, len }
                     if (of, number) == (*lane, *seq) =>
                 {

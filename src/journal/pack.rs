@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write::{begin_entry, end_entry};
 use super::{ENTRY_MAX, Kind, LEN_MASK, MAGIC, Sourced};
+use crate::clock::Tick;
 use crate::pcm::Clip;
 use crate::pcm::resample::RATES_HZ;
 
@@ -44,16 +45,10 @@ struct Packed<'a> {
     flac: &'a [u8],
 }
 
-/// What a block of entries came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shrunk {
-    /// Ticks in it.
-    pub ticks: u64,
-}
-
-/// Copies a block of whole entries, as a scribe gives them, with its clips packed.
-pub fn shrink(block: &[u8], into: &mut Vec<u8>) -> Shrunk {
-    let mut shrunk = Shrunk::default();
+/// Copies a block of whole entries, as a scribe gives them, with its clips packed. The last tick that
+/// has an entry in it, if one has.
+pub fn shrink(block: &[u8], into: &mut Vec<u8>) -> Option<Tick> {
+    let mut last = None;
     let mut rest = block;
     if block.starts_with(MAGIC) {
         let (opening, entries) = block.split_at((MAGIC.len() + 2).min(block.len()));
@@ -64,7 +59,6 @@ pub fn shrink(block: &[u8], into: &mut Vec<u8>) -> Shrunk {
         let word = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
         let len = ((word & LEN_MASK) as usize).min(body.len());
         let (payload, after) = body.split_at(len);
-        shrunk.ticks += u64::from(payload.first() == Some(&(Kind::Tick as u8)));
         let packed = match payload.split_first() {
             Some((&kind, clip)) if kind == Kind::Clip as u8 => {
                 postcard::from_bytes(clip).is_ok_and(|clip: Clip| pack_clip(&clip, (0, 0), into))
@@ -73,6 +67,11 @@ pub fn shrink(block: &[u8], into: &mut Vec<u8>) -> Shrunk {
                 .is_ok_and(|Sourced { from_hz, to_hz, pcm }| {
                     pack_clip(&pcm, (from_hz, to_hz), into)
                 }),
+            Some((&kind, of)) if kind == Kind::Tick as u8 || kind == Kind::Events as u8 => {
+                // Both begin with their tick.
+                last = postcard::take_from_bytes::<Tick>(of).map_or(last, |(tick, _)| Some(tick));
+                false
+            }
             Some(_) | None => false,
         };
         if !packed {
@@ -81,7 +80,7 @@ pub fn shrink(block: &[u8], into: &mut Vec<u8>) -> Shrunk {
         rest = after;
     }
     into.extend_from_slice(rest);
-    shrunk
+    last
 }
 
 /// Writes a clip's entry packed. False, and nothing written, if that gains nothing.
@@ -146,7 +145,7 @@ pub(super) fn convert(payload: &[u8], bound: usize) -> Result<Clip, String> {
     let Sourced { from_hz, to_hz, pcm } =
         postcard::from_bytes(payload).map_err(|error| error.to_string())?;
     believable(pcm.0.len(), (from_hz, to_hz), bound)?;
-    Ok(converted(pcm.0.into_vec(), (from_hz, to_hz)))
+    Ok(converted(pcm.0.to_vec(), (from_hz, to_hz)))
 }
 
 fn converted(pcm: Vec<i16>, (from_hz, to_hz): (u32, u32)) -> Clip {

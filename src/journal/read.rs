@@ -10,9 +10,16 @@ use crate::clock::Tick;
 use crate::pcm::{Clip, pcm_bytes};
 use crate::session::input::{Coded, Inbound, Input, UNDECODED};
 
-/// Samples of clips for each byte of a file at most: silence packs to a 164th, and a file that unfolds
-/// further is not believed.
-const UNFOLDS_MAX: usize = 200;
+/// Samples of clips for each byte of a file at most, beyond the first ones: speech packs to less than
+/// one, and what unfolds so much further is not believed. Each clip is in memory once.
+const UNFOLDS_MAX: usize = 50;
+
+/// Samples of clips that any file may have: half an hour of silence at 16 kHz, which packs to nearly
+/// nothing.
+const UNFOLDED_MIN: usize = 32 << 20;
+
+/// The last tick that is believed: a hundred days of 20 ms.
+const TICK_MAX: u64 = 432_000_000;
 
 /// A journal in memory.
 #[derive(Debug, Clone)]
@@ -101,9 +108,15 @@ impl std::fmt::Display for NotAJournal {
                 f.write_str("this is not a journal; name the journal.antiphon of an output folder")
             }
             Self::Version(found) => {
-                write!(f, "the journal has format {found}, this program reads format {VERSION}")
+                write!(
+                    f,
+                    "the journal has format {found}, this program reads format {VERSION}; use the program that wrote it"
+                )
             }
-            Self::Damaged { at, why } => write!(f, "the journal is damaged at byte {at}: {why}"),
+            Self::Damaged { at, why } => write!(
+                f,
+                "the journal is damaged at byte {at}: {why}; what lies before can be cut out (head -c {at})"
+            ),
         }
     }
 }
@@ -174,7 +187,8 @@ impl Journal {
             Kind::Header => return Err(damaged("a second header".into())),
             Kind::Clip | Kind::Packed | Kind::Source => {
                 let unpacked = self.sizes.speech_unpacked / 2;
-                let bound = (self.sizes.file * UNFOLDS_MAX).saturating_sub(unpacked);
+                let most = UNFOLDED_MIN + self.sizes.file * UNFOLDS_MAX;
+                let bound = most.saturating_sub(unpacked);
                 let clip = match kind {
                     Kind::Packed => pack::unpack(payload, bound).map_err(damaged)?,
                     Kind::Source => pack::convert(payload, bound).map_err(damaged)?,
@@ -186,6 +200,7 @@ impl Journal {
             }
             Kind::Tick => {
                 let entry = tick(at, payload, clips)?;
+                self.is_next(entry.input.tick).map_err(damaged)?;
                 self.sizes.ticks += payload.len();
                 self.sizes.packets += entry.input.packets.len();
                 self.sizes.samples += entry.input.pcm.len() * 2;
@@ -193,6 +208,7 @@ impl Journal {
             }
             Kind::Events => {
                 let Happened { tick, events, digest } = decode(at, payload)?.0;
+                self.is_next(tick).map_err(damaged)?;
                 self.sizes.ticks += payload.len();
                 let outcomes = Outcomes { events, digest, ..Outcomes::default() };
                 self.ticks.push(TickEntry { input: Input { tick, ..Input::default() }, outcomes });
@@ -202,6 +218,19 @@ impl Journal {
                 self.changes.push(Change { before: self.ticks.len(), config });
             }
             Kind::Diverged => self.diverged = Some(decode(at, payload)?.0),
+        }
+        Ok(())
+    }
+}
+
+impl Journal {
+    /// Time goes on, and not for ever.
+    fn is_next(&self, tick: Tick) -> Result<(), String> {
+        let last = self.ticks.last().map(|entry| entry.input.tick);
+        if tick.0 > TICK_MAX || last.is_some_and(|last| tick <= last) {
+            let last =
+                last.map_or_else(|| "the beginning".to_owned(), |last| format!("tick {last}"));
+            return Err(format!("tick {tick} cannot follow {last}"));
         }
         Ok(())
     }

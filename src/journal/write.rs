@@ -150,6 +150,11 @@ impl Scribe {
         into.append(&mut self.bytes);
     }
 
+    /// Throws away what is written and not taken.
+    pub fn discard(&mut self) {
+        self.bytes.clear();
+    }
+
     /// Bytes waiting to be taken.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -24,7 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// In compact formats it is written as little-endian bytes, two a sample.
 #[derive(Clone, Default)]
-pub struct Clip(pub Box<[i16]>, Option<Arc<Source>>);
+pub struct Clip(pub Arc<[i16]>, Option<Arc<Source>>);
 
 /// What a clip was [converted](resample::convert) from: fewer samples say the same.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Clip {
         if from_hz == to_hz {
             return Self::from(pcm);
         }
-        let converted = resample::convert(&pcm, from_hz, to_hz).into_boxed_slice();
+        let converted = Arc::from(resample::convert(&pcm, from_hz, to_hz));
         let source = Source { pcm: pcm.into_boxed_slice(), from_hz, to_hz };
         Self(converted, Some(Arc::new(source)))
     }
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Clip {
 
 impl From<Vec<i16>> for Clip {
     fn from(pcm: Vec<i16>) -> Self {
-        Self(pcm.into_boxed_slice(), None)
+        Self(Arc::from(pcm), None)
     }
 }
 

@@ -18,8 +18,8 @@ pub enum Stretch<'t> {
     Alike {
         /// The first tick.
         from: Tick,
-        /// How many.
-        ticks: u64,
+        /// The last.
+        to: Tick,
     },
     /// A tick in which different things happened.
     Happened {
@@ -34,8 +34,8 @@ pub enum Stretch<'t> {
     Heard {
         /// The first tick.
         from: Tick,
-        /// How many.
-        ticks: u64,
+        /// The last.
+        to: Tick,
         /// Who was heard in the first call: users, agent; none if it has no such ticks.
         left: Option<(bool, bool)>,
         /// The same of the second.
@@ -43,47 +43,48 @@ pub enum Stretch<'t> {
     },
 }
 
-/// The stretches of two calls, in order.
+/// The stretches of two calls, in order. Who was heard is compared where it is known of both.
 #[must_use]
 pub fn compare<'t>(left: &'t Timeline, right: &'t Timeline) -> Vec<Stretch<'t>> {
     let mut stretches: Vec<Stretch<'t>> = Vec::new();
     let (mut a, mut b) = (left.ticks().iter().peekable(), right.ticks().iter().peekable());
+    let both_heard = left.is_heard() && right.is_heard();
     loop {
         let next = match (a.peek(), b.peek()) {
             (Some(a), Some(b)) => a.tick.min(b.tick),
             (Some(only), None) | (None, Some(only)) => only.tick,
             (None, None) => return stretches,
         };
-        let left = a.next_if(|moment| moment.tick == next);
-        let right = b.next_if(|moment| moment.tick == next);
-        let speakers = |moment: &TimelineTick| (moment.user, moment.agent);
-        let heard = (left.map(speakers), right.map(speakers));
-        if happened_alike(left, right) {
-            match (stretches.last_mut(), heard.0 == heard.1) {
-                (Some(Stretch::Alike { ticks, .. }), true) => *ticks += 1,
-                (_, true) => stretches.push(Stretch::Alike { from: next, ticks: 1 }),
-                (Some(Stretch::Heard { ticks, left, right, .. }), false)
-                    if (*left, *right) == heard =>
-                {
-                    *ticks += 1;
-                }
-                (_, false) => stretches.push(Stretch::Heard {
-                    from: next,
-                    ticks: 1,
-                    left: heard.0,
-                    right: heard.1,
-                }),
-            }
-        } else {
+        // A tick that is not there is one in which nothing happened, until the call is over.
+        let over = [a.peek().is_none(), b.peek().is_none()];
+        let left = a.next_if(|told| told.tick == next);
+        let right = b.next_if(|told| told.tick == next);
+        if !happened_alike(left, right) {
             stretches.push(Stretch::Happened { tick: next, left, right });
+            continue;
+        }
+        let heard = |told: Option<&TimelineTick>, over: bool| match told {
+            Some(told) if both_heard => Some((told.user, told.agent)),
+            None if over => None,
+            Some(_) | None => Some((false, false)),
+        };
+        let (left, right) = (heard(left, over[0]), heard(right, over[1]));
+        match (stretches.last_mut(), left == right) {
+            (Some(Stretch::Alike { to, .. }), true) => *to = next,
+            (Some(Stretch::Heard { to, left: l, right: r, .. }), false)
+                if (*l, *r) == (left, right) =>
+            {
+                *to = next;
+            }
+            (_, true) => stretches.push(Stretch::Alike { from: next, to: next }),
+            (_, false) => stretches.push(Stretch::Heard { from: next, to: next, left, right }),
         }
     }
 }
 
 fn happened_alike(left: Option<&TimelineTick>, right: Option<&TimelineTick>) -> bool {
-    let (Some(left), Some(right)) = (left, right) else {
-        return [left, right].into_iter().flatten().all(|moment| moment.lines.is_empty());
-    };
+    let lines = |told: Option<&'_ TimelineTick>| told.map_or(0, |told| told.lines.len());
+    let (Some(left), Some(right)) = (left, right) else { return lines(left) == lines(right) };
     left.lines.len() == right.lines.len()
         && left.lines.iter().zip(&right.lines).all(|(a, b)| are_alike(a, b))
 }
@@ -99,7 +100,7 @@ pub fn differ(stretches: &[Stretch<'_>]) -> bool {
 }
 
 /// Columns of time and tick before the two sides.
-const BEFORE: usize = 20;
+const BEFORE: usize = 19;
 
 /// The comparison as text, in columns for a terminal of this width; at least 70 are taken.
 #[must_use]
@@ -114,13 +115,14 @@ pub fn side_by_side(
     table.row(None, left.0, right.0);
     for stretch in stretches {
         match stretch {
-            Stretch::Alike { from, ticks } => {
-                let to = seconds(len, from.after(*ticks));
+            Stretch::Alike { from, to } => {
+                let ticks = to.0 - from.0 + 1;
+                let to = seconds(len, to.after(1));
                 let alike = format!("… {ticks} ticks alike, to {to} s");
                 table.row(Some((len.start_ms(*from), *from)), &alike, "");
             }
-            Stretch::Heard { from, ticks, left, right } => {
-                let to = seconds(len, from.after(*ticks));
+            Stretch::Heard { from, to, left, right } => {
+                let to = seconds(len, to.after(1));
                 let told = |heard: &Option<(bool, bool)>| match heard {
                     Some(heard) => format!("{}, to {to} s", speak(*heard)),
                     None => "(the call is over)".to_owned(),
@@ -161,8 +163,8 @@ pub fn to_json(stretches: &[Stretch<'_>], left: &Timeline) -> Value {
     };
     let differences = stretches.iter().filter_map(|stretch| match stretch {
         Stretch::Alike { .. } => None,
-        Stretch::Heard { from, ticks, left, right } => Some(json!({
-            "tick": from, "ms": len.start_ms(*from), "ticks": ticks,
+        Stretch::Heard { from, to, left, right } => Some(json!({
+            "tick": from, "ms": len.start_ms(*from), "ticks": to.0 - from.0 + 1,
             "left": speakers(left), "right": speakers(right),
         })),
         Stretch::Happened { tick, left, right } => Some(json!({
@@ -201,7 +203,9 @@ impl Table {
         for n in 0..left.len().max(right.len()) {
             let side = |lines: &[String]| lines.get(n).cloned().unwrap_or_default();
             let before = match at.filter(|(_, tick)| n == 0 && self.last != Some(*tick)) {
-                Some((ms, tick)) => format!("{:>7}.{:02} s {tick:>6}", ms / 1_000, ms % 1_000 / 10),
+                Some((ms, tick)) => {
+                    format!("{:>5}.{:02} s {tick:>6}", ms / 1_000, ms % 1_000 / 10)
+                }
                 None => String::new(),
             };
             let line = format!("{before:<BEFORE$}{:<column$}  {}", side(&left), side(&right));

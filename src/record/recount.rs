@@ -127,6 +127,14 @@ impl Recount {
         };
         let diverged = journal.diverged;
         let source = match why_not {
+            // A journal that was lost on the way ends early; the other files do not.
+            None if files.as_ref().is_some_and(|files| files.go_beyond(&journal)) => {
+                let ends = journal.ticks.last().map_or(Tick(0), |entry| entry.input.tick);
+                lacks.push(format!(
+                    "{shown}: it ends with tick {ends}, and the call does not: told from the other files"
+                ));
+                Source::Files
+            }
             None => Source::Stepped(journal),
             // With the other files, there is more than events.
             Some(_) if files.is_some() => Source::Files,
@@ -150,6 +158,12 @@ impl Recount {
             source: Source::Files,
             files: Some(files),
         })
+    }
+
+    /// Whether it is known who was heard: events alone do not say.
+    #[must_use]
+    pub const fn knows_who_is_heard(&self) -> bool {
+        !matches!(self.source, Source::Events(_))
     }
 
     /// Tells the call, tick by tick.

@@ -13,6 +13,7 @@ use super::recount::NothingToTell;
 use crate::clock::Tick;
 use crate::config::Config;
 use crate::id::LaneId;
+use crate::journal::Journal;
 use crate::pcm::mix;
 use crate::pcm::wav;
 use crate::session::event::{Event, EventKind};
@@ -84,6 +85,14 @@ impl Files {
         let wrong = |why: String| NothingToTell(format!("{}: {why}", path.display()));
         let text = fs::read(&path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
         serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Whether something is written of ticks after the last of a journal.
+    pub(super) fn go_beyond(&self, journal: &Journal) -> bool {
+        let last = journal.ticks.last().map(|entry| entry.input.tick);
+        let events = self.events.last().map(|event| event.tick);
+        let ticks = self.heard.last_key_value().map(|(tick, _)| *tick);
+        events.max(ticks) > last
     }
 
     pub(super) const fn diverged(&self) -> Option<Tick> {

@@ -309,6 +309,9 @@ impl Session {
     /// Goes on with a plan that [succeeds](Plan::succeeding) the one it has run on. Delays that are
     /// under way and lanes that are open keep what they began with.
     pub fn replan(&mut self, plan: &Plan) {
+        if self.life == Life::Ready {
+            self.agent = plan.start;
+        }
         self.echo = match (&plan.agent(self.agent).kind, self.echo.take()) {
             (AgentKind::Echo { delay }, None) => Some(Echo::new(*delay, plan.samples())),
             (AgentKind::Echo { .. }, echo) => echo,

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::memory::Memory;
+use super::memory::{Holders, Memory};
 use super::player::{NotReplayable, plan_of};
 use super::recall::{Live, Recall, Unknown, Way};
 use crate::clock::Tick;
@@ -53,7 +53,7 @@ impl Fork {
     ///
     /// # Errors
     /// The recording cannot be stepped, was forked itself, has no such tick, or the other configuration
-    /// cannot take over there.
+    /// cannot take over there, since it lacks the agent that has the call.
     pub fn new(
         journal: Arc<Journal>,
         decoders: [Option<Box<dyn Transcode>>; 2],
@@ -68,18 +68,24 @@ impl Fork {
                     .to_owned(),
             ));
         }
-        let last = journal.ticks.last().map(|entry| entry.input.tick);
-        if last.is_none_or(|last| change.at > last) {
-            let last = last.map_or(0, |last| last.0);
+        let Some(last) = journal.ticks.last().map(|entry| entry.input.tick) else {
+            return Err(NotReplayable(
+                "the recording has no ticks: there is nothing to fork".into(),
+            ));
+        };
+        if change.at > last {
             return Err(NotReplayable(format!(
                 "the recording has no tick {}: it ends with tick {last} ({} ms)",
                 change.at,
-                plan.len.start_ms(Tick(last)),
+                plan.len.start_ms(last),
             )));
         }
         let next = change.config.map(|config| plan.succeeding(config)).transpose();
         let next = next.map_err(|error| NotReplayable(error.to_string()))?.map(Arc::new);
-        let memory = Memory::of(&journal, learn)?;
+        let (memory, holders) = Memory::of(&journal, learn, change.at)?;
+        if let (Some(next), Some(holders)) = (&next, holders) {
+            can_take_over(holders, change.at, next)?;
+        }
         let way = Arc::new(Way::default());
         let recall =
             Recall::new(Arc::clone(&journal), go_on, memory, change.live, Arc::clone(&way));
@@ -95,16 +101,12 @@ impl Fork {
     }
 
     /// Steps the next tick; `None` where the recording ends.
-    ///
-    /// # Errors
-    /// The other configuration lacks the agent that has the call at the tick of the fork.
-    pub fn tick(&mut self) -> Result<Option<Tick>, NotReplayable> {
-        let Some(entry) = self.journal.ticks.get(self.entry) else { return Ok(None) };
+    pub fn tick(&mut self) -> Option<Tick> {
+        let entry = self.journal.ticks.get(self.entry)?;
         let now = entry.input.tick;
         if now >= self.at
             && let Some(next) = self.next.take()
         {
-            can_take_over(self.slot.session(), &next)?;
             self.slot.replan(next);
         }
         self.slot.tick(entry.input.skipped);
@@ -118,7 +120,7 @@ impl Fork {
         if *self.status() != Status::Running {
             self.entry = self.journal.ticks.len();
         }
-        Ok(Some(now))
+        Some(now)
     }
 
     /// The slot after the last tick.
@@ -146,15 +148,18 @@ impl Fork {
 }
 
 /// Whoever has the call, or is about to, must be there on the other configuration as well.
-fn can_take_over(session: &Session, plan: &Plan) -> Result<(), NotReplayable> {
-    for id in [Some(session.agent()), session.next_agent()].into_iter().flatten() {
+fn can_take_over(
+    Holders { agent, next }: Holders,
+    at: Tick,
+    plan: &Plan,
+) -> Result<(), NotReplayable> {
+    for id in [Some(agent), next].into_iter().flatten() {
         let name = &plan.agent(id).name;
         if !plan.config.agents.contains_key(name) {
             let known: Vec<&str> = plan.config.agents.keys().map(String::as_str).collect();
             return Err(NotReplayable(format!(
-                "agent `{name}` has the call at tick {}, and the other configuration has only {}; \
+                "agent `{name}` has the call at tick {at}, and the other configuration has only {}; \
                  keep the name, or fork at another tick",
-                session.tick(),
                 known.join(", ")
             )));
         }

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Tick;
-use crate::id::{CallId, ItemId, LaneId, UtteranceId};
+use crate::id::{AgentId, CallId, ItemId, LaneId, UtteranceId};
 use crate::journal::{Journal, Transcode};
 use crate::pcm::Clip;
 use crate::session::event::EventKind;
@@ -24,8 +24,28 @@ use crate::tool::{Called, Outcome, ToolCall};
 
 use super::player::{NotReplayable, Player};
 
-/// What came of a text: pieces of audio, or a failure, each so many ticks after it was asked for.
-pub(super) type Spoken = Vec<(u64, Sound)>;
+/// What came of a text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spoken {
+    /// Pieces of audio, or a failure, each so many ticks after it was asked for.
+    pub(super) sounds: Vec<(u64, Sound)>,
+    /// After so many ticks nobody wanted more of it.
+    pub(super) dropped: Option<u64>,
+}
+
+impl Spoken {
+    /// Whether its end is known.
+    pub(super) fn is_whole(&self) -> bool {
+        self.sounds.iter().any(|(_, sound)| !matches!(sound, Sound::Piece(_, false)))
+    }
+}
+
+/// Who has the call at a tick, and who is about to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Holders {
+    pub(super) agent: AgentId,
+    pub(super) next: Option<AgentId>,
+}
 
 /// A piece of audio, or none.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,22 +116,34 @@ fn next(asked: &mut BTreeMap<(String, String), usize>, key: &(String, String)) -
 }
 
 impl Memory {
-    /// Steps a recording from its beginning to its end, and remembers.
+    /// Steps a recording from its beginning to its end, and remembers; also who has the call at a tick.
     ///
     /// # Errors
-    /// The journal cannot be stepped.
+    /// The journal cannot be stepped. A session that panics is remembered up to there.
     pub(super) fn of(
         journal: &Journal,
         transcode: Option<Box<dyn Transcode>>,
-    ) -> Result<Self, NotReplayable> {
+        at: Tick,
+    ) -> Result<(Self, Option<Holders>), NotReplayable> {
         let mut player = Player::new(journal, transcode)?;
         let mut learning = Learning::default();
-        while let Some(entry) = player.tick()? {
+        let mut holders = None;
+        loop {
+            let session = player.session();
+            if holders.is_none() && session.tick() >= at && at > Tick(0) {
+                holders = Some(Holders { agent: session.agent(), next: session.next_agent() });
+            }
+            let entry = match player.tick() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break,
+                Err(_) if player.has_panicked() => break,
+                Err(error) => return Err(error),
+            };
             let now = entry.input.tick;
             learning.answers(now, &entry.input.inbound);
             learning.questions(now, player.output(), &entry.outcomes.called);
         }
-        Ok(learning.memory)
+        Ok((learning.memory, holders))
     }
 
     pub(super) fn call(&self, asked: &mut Asked, call: &ToolCall) -> Option<&Answer> {
@@ -183,7 +215,7 @@ impl Learning {
     fn sound(&mut self, now: Tick, item: ItemId, sound: Sound) {
         let Some((since, key, at)) = self.items.get(&item) else { return };
         if let Some(spoken) = self.memory.texts.get_mut(key) {
-            spoken[*at].push((now.since(*since), sound));
+            spoken[*at].sounds.push((now.since(*since), sound));
         }
     }
 
@@ -218,7 +250,7 @@ impl Learning {
                 Effect::Speak { item, text, voice, .. } => {
                     let key = (voice.clone(), text.clone());
                     let spoken = self.memory.texts.entry(key.clone()).or_default();
-                    spoken.push(Vec::new());
+                    spoken.push(Spoken::default());
                     self.items.insert(*item, (now, key, spoken.len() - 1));
                 }
                 Effect::ListenEnd { lane, utterance } => {
@@ -232,7 +264,13 @@ impl Learning {
                         heard.late = Some(Late { voiced_ms, words: Vec::new() });
                     }
                 }
-                Effect::Listen { .. } | Effect::ListenDrop { .. } | Effect::SpeakDrop { .. } => {}
+                Effect::SpeakDrop { item } => {
+                    let Some((since, key, at)) = self.items.get(item) else { continue };
+                    if let Some(spoken) = self.memory.texts.get_mut(key) {
+                        spoken[*at].dropped = Some(now.since(*since));
+                    }
+                }
+                Effect::Listen { .. } | Effect::ListenDrop { .. } => {}
             }
         }
     }

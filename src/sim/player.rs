@@ -60,6 +60,7 @@ pub struct Player<'j> {
     input: Input,
     output: Output,
     heard: u16,
+    panicked: bool,
 }
 
 impl std::fmt::Debug for Player<'_> {
@@ -96,6 +97,7 @@ impl<'j> Player<'j> {
             input: Input::default(),
             output: Output::default(),
             heard: 0,
+            panicked: false,
         })
     }
 
@@ -111,6 +113,7 @@ impl<'j> Player<'j> {
         self.heard = heard(input);
         let step = || session.step(plan, input, &mut hands, output);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            self.panicked = true;
             let (why, tick) = (message(&*panic), entry.input.tick);
             return Err(NotReplayable(format!("the session panics at tick {tick}: {why}")));
         }
@@ -146,6 +149,12 @@ impl<'j> Player<'j> {
     #[must_use]
     pub const fn output(&self) -> &Output {
         &self.output
+    }
+
+    /// Whether the session panicked: it cannot be stepped any further.
+    #[must_use]
+    pub const fn has_panicked(&self) -> bool {
+        self.panicked
     }
 
     /// The digest of the audio heard in the last tick.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::memory::{Answer, Asked, Memory, Sound, Words, voiced_ms};
+use super::memory::{Answer, Asked, Memory, Sound, Spoken, Words, voiced_ms};
 use super::player::not_recorded;
 use crate::clock::Tick;
 use crate::id::{ItemId, LaneId, UtteranceId};
@@ -151,24 +151,26 @@ impl Recall {
     }
 
     fn spoken(&mut self, item: ItemId, voice: &str, text: &str) {
-        let sounds = self.memory.text(&mut self.asked, voice, text).cloned();
-        let is_last = |(_, sound): &(u64, Sound)| !matches!(sound, Sound::Piece(_, false));
-        let is_whole = sounds.as_ref().is_some_and(|sounds| sounds.iter().any(is_last));
+        let spoken = self.memory.text(&mut self.asked, voice, text).cloned();
+        let is_whole = spoken.as_ref().is_some_and(Spoken::is_whole);
         if !is_whole && self.live.is_some() && self.parted() {
             self.live_items.insert(item);
             return;
         }
-        let mut after = 0;
-        for (ticks, sound) in sounds.unwrap_or_default() {
-            after = ticks;
-            let value = match sound {
-                Sound::Piece(pcm, last) => Inbound::Speech { item, pcm, last },
-                Sound::Failed(cause) => Inbound::SynthesiserFailed { item, cause },
-            };
-            self.answer(ticks, AUDIO, value);
+        // A text that was never asked for is not known at once; one that was dropped, from there on; and
+        // of one that was still awaited when the recording ended, nothing more can be missed.
+        let mut unknown = spoken.is_none().then_some(0);
+        if let Some(Spoken { sounds, dropped }) = spoken {
+            unknown = dropped.filter(|_| !is_whole);
+            for (ticks, sound) in sounds {
+                let value = match sound {
+                    Sound::Piece(pcm, last) => Inbound::Speech { item, pcm, last },
+                    Sound::Failed(cause) => Inbound::SynthesiserFailed { item, cause },
+                };
+                self.answer(ticks, AUDIO, value);
+            }
         }
-        if !is_whole {
-            // The recording may never have asked for it, or have lost interest before its end.
+        if let Some(after) = unknown {
             self.texts_unknown();
             let cause = "the recording has no (more) audio of these words".to_owned();
             self.answer(after + 1, AUDIO, Inbound::SynthesiserFailed { item, cause });

@@ -3,13 +3,13 @@
 //! ```text
 //! shop, 20 ms ticks, 0.00 s to 9.98 s
 //!
-//!   0.0 s             5.0 s
-//!   ann   ..##+.........##..
-//!   agent .....####+.........
+//!         0.00 s    1.40 s
+//!   ann   ..##+...........
+//!   agent .....####+......
 //!
-//!    0.00 s    0  --  session.created        desk begins
-//!    0.20 s   10  u-  user.speech_started    ann
-//!    2.06 s  103  -a  agent.speech_started   item-0
+//!      0.00 s      0  --  session.created         desk begins
+//!      0.20 s     10  u-  user.speech_started     ann  utterance-0
+//!      0.70 s     35  -a  agent.speech_started    desk  item-0
 //! ```
 //!
 //! First comes who is heard when: a character a column, `#` for at least half of it, `+` for some, `.`
@@ -49,6 +49,8 @@ pub struct Timeline {
     /// Who says what, of all items.
     items: BTreeMap<ItemId, (String, String)>,
     diverged: Option<Tick>,
+    /// Nothing is known of who was heard.
+    unheard: bool,
 }
 
 /// A tick.
@@ -88,7 +90,19 @@ impl Timeline {
             names: BTreeMap::new(),
             items: BTreeMap::new(),
             diverged: None,
+            unheard: false,
         }
+    }
+
+    /// Nothing is known of who was heard: there are events alone.
+    pub const fn unheard(&mut self) {
+        self.unheard = true;
+    }
+
+    /// Whether it is known who was heard.
+    #[must_use]
+    pub const fn is_heard(&self) -> bool {
+        !self.unheard
     }
 
     /// Takes what came of one tick.
@@ -158,8 +172,10 @@ impl Timeline {
             let _ = writeln!(text, "~ counterfactual from {at} s (tick {diverged}) on");
         }
         text.push('\n');
-        self.strip(&shown, &mut text);
-        text.push('\n');
+        if self.is_heard() {
+            self.strip(&shown, &mut text);
+            text.push('\n');
+        }
         for moment in shown {
             for line in &moment.lines {
                 self.put(moment, line, &mut text);
@@ -232,7 +248,7 @@ impl Timeline {
     fn note(&mut self, event: &Event) {
         match &event.kind {
             EventKind::UserJoined { lane, name } => {
-                let name = if name.is_empty() { lane.to_string() } else { name.clone() };
+                let name = if name.is_empty() { lane.to_string() } else { cut(name) };
                 self.names.insert(*lane, name);
             }
             EventKind::AgentMessage { item, agent, text } => {
@@ -263,8 +279,8 @@ impl Timeline {
         let none = String::new;
         match kind {
             EventKind::SessionCreated { agent } => (none(), format!("{agent} begins")),
-            EventKind::SessionEnded { reason } => (none(), reason.to_string()),
-            EventKind::UserJoined { lane, name } => (lane.to_string(), name.clone()),
+            EventKind::SessionEnded { reason } => (none(), cut(&reason.to_string())),
+            EventKind::UserJoined { lane, name } => (lane.to_string(), cut(name)),
             EventKind::UserLeft { lane } => (lane.to_string(), self.who(*lane)),
             EventKind::UserSpeechStarted { lane, utterance, over_agent } => {
                 let over = if *over_agent { " over the agent" } else { "" };
@@ -317,7 +333,7 @@ impl Timeline {
                 } else {
                     format!("after {played_ms} ms: {}", quoted_end(spoken))
                 };
-                (item.to_string(), format!("{agent} {why}, {heard}"))
+                (item.to_string(), format!("{agent} is cut {why}, {heard}"))
             }
             EventKind::AgentResumed => (none(), "that was no interruption".to_owned()),
             EventKind::ToolCalled { call, name, arguments, .. } => {
@@ -327,7 +343,7 @@ impl Timeline {
             EventKind::ToolResult { call, name, outcome, after_ticks } => {
                 let came = match outcome {
                     Outcome::Done(value) => cut(&value.0.to_string()),
-                    Outcome::Failed(failure) => format!("failed: {failure}"),
+                    Outcome::Failed(failure) => cut(&format!("failed: {failure}")),
                 };
                 let after = self.len.span_ms(*after_ticks);
                 (call.to_string(), format!("{name} → {came} after {after} ms"))
@@ -340,11 +356,11 @@ impl Timeline {
                 (none(), format!("{from} → {to} because of {cause}: {reason}"))
             }
             EventKind::RecogniserFailed { lane, utterance, cause } => {
-                (utterance.to_string(), format!("{}: {cause}", self.who(*lane)))
+                (utterance.to_string(), format!("{}: {}", self.who(*lane), cut(cause)))
             }
-            EventKind::SynthesiserFailed { item, cause } => (item.to_string(), cause.clone()),
+            EventKind::SynthesiserFailed { item, cause } => (item.to_string(), cut(cause)),
             EventKind::TickSkipped { count } => (none(), format!("{count} ticks")),
-            EventKind::JournalLost { cause } => (none(), cause.clone()),
+            EventKind::JournalLost { cause } => (none(), cut(cause)),
             EventKind::LimitReached { limit } => (none(), limit.clone()),
         }
     }

@@ -57,6 +57,7 @@ pub struct Slot {
     /// What the driver itself has to say, for the next tick.
     announced: Vec<Inbound>,
     status: Status,
+    done: Option<Tick>,
 }
 
 impl std::fmt::Debug for Slot {
@@ -87,6 +88,7 @@ impl Slot {
             called: Vec::new(),
             announced: Vec::new(),
             status: Status::Running,
+            done: None,
         }
     }
 
@@ -115,6 +117,7 @@ impl Slot {
         if self.status != Status::Running {
             return &self.status;
         }
+        self.done = None;
         let tick = AssertUnwindSafe(|| self.tick_unguarded(skipped, see, laps));
         if let Err(panic) = catch_unwind(tick) {
             self.output.clear();
@@ -151,6 +154,7 @@ impl Slot {
             edge.take(now, &self.output);
         }
         self.tools.take(now, &self.output);
+        self.done = Some(now);
         laps.lap(Phase::Take);
     }
 
@@ -173,6 +177,12 @@ impl Slot {
             scribe.changed(&plan.config.to_json());
         }
         self.plan = plan;
+    }
+
+    /// The tick that was done last; none if it panicked, and has no output.
+    #[must_use]
+    pub const fn done(&self) -> Option<Tick> {
+        self.done
     }
 
     /// How the session is.
