@@ -132,18 +132,44 @@ pub fn side_by_side(
             Stretch::Happened { tick, left, right } => {
                 let at = Some((len.start_ms(*tick), *tick));
                 let none: &[Line] = &[];
-                let [a, b] = [left, right].map(|side| side.map_or(none, |moment| &moment.lines));
-                for n in 0..a.len().max(b.len()) {
-                    let told = |lines: &[Line], moment: &Option<&TimelineTick>| match lines.get(n) {
-                        Some(line) => told(line, *moment),
-                        None => String::new(),
-                    };
-                    table.row(at, &told(a, left), &told(b, right));
+                let [a, b] = [left, right].map(|side| side.map_or(none, |told| &told.lines));
+                for (a, b) in paired(a, b) {
+                    let [a, b] = [(a, left), (b, right)].map(|(line, side)| {
+                        line.map_or_else(String::new, |line| told(line, *side))
+                    });
+                    table.row(at, &a, &b);
                 }
             }
         }
     }
     table.text
+}
+
+/// Lines of a tick, those that are alike beside each other.
+fn paired<'t>(mut a: &'t [Line], mut b: &'t [Line]) -> Vec<(Option<&'t Line>, Option<&'t Line>)> {
+    let mut rows = Vec::new();
+    loop {
+        match (a.split_first(), b.split_first()) {
+            (None, None) => return rows,
+            (Some((one, rest_a)), Some((other, rest_b))) if are_alike(one, other) => {
+                rows.push((Some(one), Some(other)));
+                (a, b) = (rest_a, rest_b);
+            }
+            // What comes later on the other side waits for it.
+            (Some((one, rest)), _) if !b.iter().any(|other| are_alike(one, other)) => {
+                rows.push((Some(one), None));
+                a = rest;
+            }
+            (_, Some((other, rest))) => {
+                rows.push((None, Some(other)));
+                b = rest;
+            }
+            (Some((one, rest)), None) => {
+                rows.push((Some(one), None));
+                a = rest;
+            }
+        }
+    }
 }
 
 /// The comparison as JSON: a list of what differs.
