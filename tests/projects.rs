@@ -169,6 +169,19 @@ fn a_name_or_a_place_that_is_no_good_is_refused_and_nothing_is_left() {
     assert!(listing(desk.dir.path()).contains(&"empty/config.yaml".to_owned()));
 }
 
+#[cfg(unix)]
+#[test]
+fn an_empty_folder_stays_as_private_as_it_was_and_a_link_is_no_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    shell(&desk, "sh", "mkdir -m 700 priv && antiphon init priv").exits(0);
+    let known = fs::metadata(desk.dir.path().join("priv")).expect("it is there");
+    assert_eq!(known.permissions().mode() & 0o7777, 0o700);
+    let refused = shell(&desk, "sh", "ln -s elsewhere link && antiphon init link").exits(2);
+    let reason = "link: a link of this name is there; choose another name, or remove the link";
+    assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_ends_midway_leaves_nothing_behind() {
@@ -230,6 +243,13 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(offered(&desk, &["antiphon", "run", "--fa"]), ["--fast"]);
     assert_eq!(offered(&desk, &["antiphon", "init", "--template", "e"]), ["echo"]);
     assert_eq!(offered(&desk, &["antiphon", "schema", "cu"]), ["cues"]);
+}
+
+#[test]
+fn a_program_with_a_version_in_its_name_is_completed_under_all_of_it() {
+    let script = "exec -a antiphon-0.4 antiphon completions bash > script && bash -n script";
+    let script = format!("({script}); grep -o 'antiphon-0[.0-9]*$' script | sort -u");
+    assert_eq!(shell(&Desk::new(), "bash", &script).exits(0).stdout, "antiphon-0.4\n");
 }
 
 #[test]

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use antiphon::clock::Tick;
-use antiphon::record::{Folder, Timing};
+use antiphon::id::LaneId;
+use antiphon::record::{Folder, Sound, Story, Timing};
+use antiphon::session::event::{Event, EventKind};
+use antiphon::session::output::Output;
 use antiphon::sim::caller::When;
 use browser::{Browser, DESKTOP, Look, PHONE};
 use serde_json::{Value, json};
@@ -214,6 +217,35 @@ fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
     let marked = browser.value("document.querySelectorAll('.line.other').length");
     assert!(marked.as_u64().unwrap() > 3, "turns from there on are marked");
     assert_eq!(browser.complaints(), [&Value::Null; 0]);
+}
+
+#[test]
+fn who_takes_a_lane_does_not_rename_who_was_there_before() {
+    let plan = Stage::new(CALL).plan;
+    let mut story = Story::new(plan);
+    let lane = LaneId(3);
+    let joined = |name: &str| EventKind::UserJoined { lane, name: name.into() };
+    for (tick, kind) in
+        [joined("Ann"), EventKind::UserLeft { lane }, joined("Bob"), EventKind::UserLeft { lane }]
+            .into_iter()
+            .enumerate()
+    {
+        let (seq, tick) = (tick as u64, Tick(tick as u64));
+        let mut out = Output::default();
+        out.events.push(Event { seq, tick, kind });
+        story.tick(tick, &out, Timing::default());
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let page = dir.path().join("report.html");
+    let html = story.finish("ended").html(&Sound::None { why: "nobody spoke".into() });
+    std::fs::write(&page, html).expect("it can be written");
+    let mut browser = Browser::start();
+    browser.open(&page, DESKTOP);
+    let said = "[...document.querySelectorAll('#events .what')].map(k => k.firstChild.data.trim())";
+    assert_eq!(
+        browser.value(said),
+        json!(["Ann joins.", "Ann leaves.", "Bob joins.", "Bob leaves."])
+    );
 }
 
 #[test]

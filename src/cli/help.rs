@@ -44,8 +44,10 @@ pub(super) fn command() -> Command {
 /// The name under which the program runs: one with tools of its own has its own.
 pub(super) fn program() -> String {
     let path = std::env::args_os().next();
-    let stem = path.as_ref().and_then(|path| Path::new(path).file_stem());
-    stem.map_or_else(|| "antiphon".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    let file = path.as_ref().and_then(|path| Path::new(path).file_name());
+    let name = file.map_or_else(|| "antiphon".into(), |name| name.to_string_lossy());
+    // A version may have dots: only what programs of this system end in is no part of the name.
+    name.strip_suffix(std::env::consts::EXE_SUFFIX).unwrap_or(&name).to_owned()
 }
 
 /// The visible commands of each group that has any.

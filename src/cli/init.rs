@@ -77,7 +77,7 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
     let members = members(name, args.template);
     let made = Staged::new(name).and_then(|staged| {
         staged.write(&members)?;
-        fs::rename(&staged.folder, place)
+        staged.settle(place)
     });
     made.map_err(|error| {
         Failure::input(format!(
@@ -116,7 +116,11 @@ fn check_name(name: &str) -> Result<(), Failure> {
 
 /// The place is free, or an empty folder.
 fn check_place(place: &Path) -> Result<(), Failure> {
+    let is_link = fs::symlink_metadata(place).is_ok_and(|known| known.is_symlink());
     let (what, remedy) = match fs::read_dir(place).map(|mut entries| entries.next()) {
+        _ if is_link => {
+            ("a link of this name is there".to_owned(), "choose another name, or remove the link")
+        }
         Ok(None) => return Ok(()),
         Ok(Some(_)) => {
             ("the folder is there and not empty".to_owned(), "choose another name, or empty it")
@@ -177,6 +181,16 @@ impl Staged {
             fs::write(path, bytes)?;
         }
         Ok(())
+    }
+
+    /// Takes its place. An empty folder that was there lends it its mode: who made it private meant it.
+    fn settle(&self, place: &Path) -> io::Result<()> {
+        match fs::metadata(place) {
+            Ok(empty) => fs::set_permissions(&self.folder, empty.permissions())?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        fs::rename(&self.folder, place)
     }
 }
 

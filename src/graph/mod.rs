@@ -145,21 +145,39 @@ pub fn route<'g>(
 }
 
 fn fires(condition: &Condition, occasion: &Occasion) -> Option<Cause> {
-    match (condition, occasion) {
-        (Condition::Intent(wanted), Occasion::Intent(name)) => {
-            (wanted == name).then(|| Cause::Intent(name.clone()))
+    let fits = match (condition, occasion) {
+        (Condition::Intent(wanted), Occasion::Intent(name)) => wanted == name,
+        (_, Occasion::ToolResult { tool, outcome: Outcome::Done(result) }) => {
+            condition.fulfilled_by(tool, &result.0).is_some()
         }
-        (
-            Condition::ToolResult { tool: wanted, key, operator, value },
-            Occasion::ToolResult { tool, outcome: Outcome::Done(result) },
-        ) => {
-            let fits = wanted == tool && compare(at_path(&result.0, key)?, *operator, value);
-            fits.then(|| Cause::ToolResult {
+        (Condition::Intent(_) | Condition::ToolResult { .. }, _) => false,
+    };
+    fits.then(|| condition.cause())
+}
+
+impl Condition {
+    /// What a tool's value has at the path that is looked at, if that fulfils the condition.
+    #[must_use]
+    pub fn fulfilled_by<'v>(&self, tool: &str, value: &'v Value) -> Option<&'v Value> {
+        match self {
+            Self::Intent(_) => None,
+            Self::ToolResult { tool: wanted, key, operator, value: compared } => {
+                let found = at_path(value, key).filter(|_| wanted == tool)?;
+                compare(found, *operator, compared).then_some(found)
+            }
+        }
+    }
+
+    /// Why a transition with it has fired.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Intent(name) => Cause::Intent(name.clone()),
+            Self::ToolResult { tool, key, operator, value } => Cause::ToolResult {
                 tool: tool.clone(),
                 condition: format!("{key} {} {value}", name_of(*operator)),
-            })
+            },
         }
-        (Condition::Intent(_) | Condition::ToolResult { .. }, _) => None,
     }
 }
 

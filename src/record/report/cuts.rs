@@ -4,7 +4,7 @@ use super::kept::Kept;
 use super::prose::{Prose, QUOTE_MAX, beginning, ending};
 use super::stage::{Stage, Words};
 use crate::clock::Tick;
-use crate::id::ItemId;
+use crate::id::{ItemId, LaneId, UtteranceId};
 use crate::session::event::CutCause;
 use crate::session::plan::Plan;
 
@@ -34,8 +34,12 @@ pub(super) struct Cut {
     unspoken: String,
     /// What was waiting to be said after it.
     dropped: Vec<String>,
+    /// The utterances that were open over the agent when a voice cut it, or the one whose words did.
+    by: Vec<(LaneId, UtteranceId)>,
     /// The words of it, once known.
     words: Option<Words>,
+    /// They are a sound of attention, as the configuration has it.
+    attention: bool,
     /// Its words belong to speech that has cut the agent before, and came too late for that.
     late: bool,
     pub(super) end: End,
@@ -52,8 +56,10 @@ pub(super) enum End {
     Unclear { at: Tick },
     /// The agent went on.
     Resumed { at: Tick, why: Why },
-    /// The recogniser failed on it.
-    Failed { at: Tick, cause: String },
+    /// Somebody else said or typed something, or the same one typed, and that was answered.
+    Other { at: Tick, who: String, typed: bool, text: String, intent: Option<String> },
+    /// The recogniser failed, on it or on what somebody else said meanwhile.
+    Failed { at: Tick, cause: String, other: Option<String> },
     /// The agent was cut again before it was known.
     CutAgain { at: Tick },
 }
@@ -105,7 +111,9 @@ impl Cuts {
             }
             return;
         }
-        self.end(End::CutAgain { at: now });
+        if self.undecided(now).is_some() {
+            self.end(End::CutAgain { at: now });
+        }
         let cause = cut.cause;
         let words = stage.words.clone().filter(|words| words.at == now);
         let words = words.filter(|_| cause == CutCause::Words);
@@ -115,12 +123,13 @@ impl Cuts {
         });
         let since = words.as_ref().map_or(cut.since, |words| words.since);
         let CutItem { item, voiced_ms, spoken, unspoken, .. } = cut;
-        let mut who: Vec<String> = match cause {
-            CutCause::Voice => stage.speaking().map(|known| stage.name(known.lane)).collect(),
-            CutCause::Words => words.iter().map(|words| stage.name(words.lane)).collect(),
+        let by: Vec<_> = match cause {
+            CutCause::Voice => stage.speaking().map(|known| (known.lane, known.id)).collect(),
+            CutCause::Words => words.iter().map(|words| (words.lane, words.utterance)).collect(),
             // The turn that comes in the same tick says who.
             CutCause::Text => Vec::new(),
         };
+        let mut who: Vec<String> = by.iter().map(|(lane, _)| stage.name(*lane)).collect();
         who.dedup();
         let known = stage.item(item);
         let at = self.list.push(Cut {
@@ -135,7 +144,9 @@ impl Cuts {
             spoken: ending(spoken, QUOTE_MAX),
             unspoken: beginning(unspoken, QUOTE_MAX),
             dropped: Vec::new(),
+            by,
             words,
+            attention: false,
             late,
             end: End::Open,
         });
@@ -143,56 +154,97 @@ impl Cuts {
         self.open = at;
     }
 
+    /// Somebody takes a lane: who cut the agent from there before is somebody else.
+    pub(super) fn join(&mut self, lane: LaneId) {
+        if let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) {
+            open.by.retain(|(known, _)| *known != lane);
+        }
+    }
+
     /// The last words of an utterance are known.
     pub(super) fn words(&mut self, words: &Words) {
-        if let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) {
+        let Some(open) = self.undecided(words.at) else { return };
+        if open.by.contains(&(words.lane, words.utterance)) {
             open.words = Some(words.clone());
+            open.attention = false;
         }
+    }
+
+    /// The words that have just become known on this lane are a sound of attention.
+    pub(super) fn attention(&mut self, now: Tick, lane: LaneId) {
+        let Some(open) = self.undecided(now) else { return };
+        open.attention |= open.words.as_ref().is_some_and(|w| (w.at, w.lane) == (now, lane));
     }
 
     /// A turn of a user ends, and is answered.
     pub(super) fn turn(
         &mut self,
         now: Tick,
-        who: &str,
+        (lane, who, typed): (LaneId, &str, bool),
         (text, intent): (&str, Option<&str>),
         confidence_min: f32,
     ) {
-        let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) else { return };
-        if open.who.is_empty() {
+        let Some(open) = self.undecided(now) else { return };
+        let is_text = open.cause == CutCause::Text;
+        if is_text && open.who.is_empty() {
             open.who.push(who.to_owned());
         }
-        let intent = intent.map(str::to_owned);
-        let end = match &open.words {
+        // A typed text ends what was being said as well: both come in turns that count as typed.
+        let heard = open.words.as_ref().map(|words| words.text.trim().trim_end_matches('…'));
+        let is_spoken = !typed || heard.is_some_and(|all| !all.is_empty() && text.contains(all));
+        let is_own = open.by.iter().any(|(known, _)| *known == lane) && is_spoken;
+        let (text, intent) = (beginning(text, QUOTE_MAX), intent.map(str::to_owned));
+        let words = open.words.as_ref().filter(|words| words.lane == lane);
+        let end = match words.filter(|words| !words.text.trim().is_empty()) {
+            _ if !is_text && !is_own => {
+                // What cut the agent by its words is a turn, and will end as one.
+                if open.cause == CutCause::Voice {
+                    let who = who.to_owned();
+                    open.end = End::Other { at: now, who, typed: !is_spoken, text, intent };
+                }
+                return;
+            }
             Some(words) if words.confidence < confidence_min => End::Unclear { at: words.at },
-            Some(words) => End::Words { at: words.at, text: beginning(text, QUOTE_MAX), intent },
-            None => End::Words { at: now, text: beginning(text, QUOTE_MAX), intent },
+            Some(words) => End::Words { at: words.at, text, intent },
+            None => End::Words { at: now, text, intent },
         };
         self.end(end);
     }
 
     /// The agent goes on where it was cut.
-    pub(super) fn resumed(&mut self, now: Tick, attention: Option<String>, confidence_min: f32) {
-        let Some(open) = self.open.and_then(|at| self.list.get_mut(at)) else { return };
-        let words = open.words.as_ref().filter(|words| words.at == now);
-        let why = match (attention, words) {
-            (Some(text), _) => Why::Attention(text),
-            (None, Some(Words { text, confidence, .. })) if !text.trim().is_empty() => {
-                let (text, confidence) = (text.clone(), *confidence);
-                if confidence < confidence_min {
-                    Why::Doubted { text, confidence }
-                } else {
-                    Why::Late
-                }
+    pub(super) fn resumed(&mut self, now: Tick, confidence_min: f32) {
+        let Some(open) = self.undecided(now) else { return };
+        let why = match &open.words {
+            Some(Words { text, .. }) if open.attention => Why::Attention(text.clone()),
+            Some(Words { text, .. }) if text.trim().is_empty() => Why::Wordless,
+            Some(Words { text, confidence, .. }) if *confidence < confidence_min => {
+                Why::Doubted { text: text.clone(), confidence: *confidence }
             }
-            (None, Some(_)) => Why::Wordless,
-            (None, None) => Why::Late,
+            Some(_) | None => Why::Late,
         };
         self.end(End::Resumed { at: now, why });
     }
 
-    pub(super) fn failed(&mut self, now: Tick, cause: &str) {
-        self.end(End::Failed { at: now, cause: cause.to_owned() });
+    /// The recogniser has failed: on what cut the agent, or on what `who` said.
+    pub(super) fn failed(&mut self, now: Tick, by: (LaneId, UtteranceId), who: &str, cause: &str) {
+        let Some(open) = self.undecided(now) else { return };
+        // Other cuts are decided as they happen.
+        if open.cause == CutCause::Voice {
+            let other = (!open.by.contains(&by)).then(|| who.to_owned());
+            let cause = beginning(cause, QUOTE_MAX);
+            self.end(End::Failed { at: now, cause, other });
+        }
+    }
+
+    /// The cut of which it is not known what became. A turn of somebody else ends it, unless who cut the
+    /// agent has a part in that turn.
+    fn undecided(&mut self, now: Tick) -> Option<&mut Cut> {
+        let at = self.open?;
+        let is_over = |cut: &mut Cut| matches!(cut.end, End::Other { at, .. } if at < now);
+        if self.list.get_mut(at).is_some_and(is_over) {
+            self.open = None;
+        }
+        self.list.get_mut(self.open?)
     }
 
     fn end(&mut self, end: End) {
@@ -356,12 +408,29 @@ impl Cut {
                     unspoken => prose.text(", with ").glimpse(unspoken).text("."),
                 }
             }
-            End::Failed { at, cause } => rest(prose)
-                .text(" At ")
-                .at(ms(*at))
-                .text(format!(" the recogniser gave up on what was said ({cause}), so "))
-                .name(&self.agent)
-                .text(" apologised instead of going on."),
+            End::Other { at, who, typed, text, intent } => {
+                let before = match self.words {
+                    Some(_) => " No words of it took the turn, but at ",
+                    None => " Before its words were known, at ",
+                };
+                let verb = if *typed { " typed " } else { " had said " };
+                let prose = rest(prose).text(before).at(ms(*at)).text(", ").name(who).text(verb);
+                let prose = prose.quote(text).text(", and that was answered instead");
+                match intent {
+                    Some(intent) => prose.text(", as the intent ").code(intent).text("."),
+                    None => prose.text("; no intent was understood in it."),
+                }
+            }
+            End::Failed { at, cause, other } => {
+                let prose =
+                    rest(prose).text(" At ").at(ms(*at)).text(" the recogniser gave up on what ");
+                let prose = match other {
+                    Some(who) => prose.name(who).text(" said meanwhile"),
+                    None => prose.text("was said"),
+                };
+                let prose = prose.text(format!(" ({cause}), so ")).name(&self.agent);
+                prose.text(" apologised instead of going on.")
+            }
             End::CutAgain { at } => rest(prose)
                 .text(" Before the words were known, the agent was cut again at ")
                 .at(ms(*at))

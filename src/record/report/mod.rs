@@ -30,6 +30,8 @@ mod overlaps;
 mod page;
 mod peaks;
 mod prose;
+#[cfg(test)]
+mod several_tests;
 mod sound;
 mod stage;
 #[cfg(test)]
@@ -87,7 +89,6 @@ pub struct Story {
     /// Who had the call from when on.
     agents: Kept<(Tick, String)>,
     events: Events,
-    attention: Option<String>,
     /// The first tick after the last.
     end: Tick,
 }
@@ -119,7 +120,6 @@ impl Story {
             overlaps: Overlaps::new(),
             agents: Kept::new(SPANS_MAX),
             events: Events::default(),
-            attention: None,
             end: Tick(0),
             plan,
         }
@@ -189,7 +189,8 @@ impl Story {
         match kind {
             EventKind::UserJoined { lane, name } => {
                 stage.join(*lane, name);
-                self.peaks.join(*lane);
+                cuts.join(*lane);
+                self.peaks.join(*lane, &stage.name(*lane));
             }
             EventKind::UserSpeechStarted { lane, utterance, over_agent } => {
                 stage.opened(now, *lane, *utterance);
@@ -210,7 +211,8 @@ impl Story {
                 if let Some(known) = settled {
                     let (since, lane) = (known.since, *lane);
                     let (text, confidence) = (beginning(text, QUOTE_MAX), *confidence);
-                    let words = Words { at: now, since, lane, text, confidence };
+                    let utterance = *utterance;
+                    let words = Words { at: now, since, lane, utterance, text, confidence };
                     overlaps.words(&known, &words, confidence_min);
                     cuts.words(&words);
                     stage.words = Some(words);
@@ -220,19 +222,19 @@ impl Story {
                 if let Some(known) = stage.settled(*lane, *utterance) {
                     overlaps.failed(&known, cause);
                 }
-                cuts.failed(now, cause);
+                cuts.failed(now, (*lane, *utterance), &stage.name(*lane), cause);
             }
             EventKind::UserBackchannel { lane, text } => {
-                self.attention = Some(text.clone());
+                cuts.attention(now, *lane);
                 overlaps.attention(*lane, text);
-                return;
             }
             EventKind::UserMessage { lane, text, intent, typed, last_voiced, .. } => {
                 let who = stage.name(*lane);
-                cuts.turn(now, &who, (text, intent.as_deref()), confidence_min);
+                let message = (text.as_str(), intent.as_deref());
+                cuts.turn(now, (*lane, &who, *typed), message, confidence_min);
                 answers.turn(now, &who, text, *typed, if *typed { now } else { *last_voiced });
                 let (text, intent, typed) = (text.clone(), intent.clone(), *typed);
-                stage.turn(Said { at: now, who, text, intent, typed });
+                stage.turn(Said { at: now, who, text, intent, typed, asked: false });
             }
             EventKind::AgentStarted { agent } => {
                 stage.agent.clone_from(agent);
@@ -269,28 +271,30 @@ impl Story {
                 overlaps.cut(cause, stage);
                 cuts.cut(now, cut, stage);
             }
-            EventKind::AgentResumed => {
-                cuts.resumed(now, self.attention.take(), confidence_min);
+            EventKind::AgentResumed => cuts.resumed(now, confidence_min),
+            EventKind::ToolCalled { call, name, arguments, .. } => {
+                let turn = stage.asking(now, name, &self.plan.config);
+                let call = Call {
+                    id: *call,
+                    tool: name.clone(),
+                    arguments: arguments.0.clone(),
+                    agent: stage.agent.clone(),
+                    at: now,
+                    deferred: false,
+                    result: None,
+                };
+                calls.called(call, turn);
             }
-            EventKind::ToolCalled { call, name, arguments, .. } => calls.called(Call {
-                id: *call,
-                tool: name.clone(),
-                arguments: arguments.0.clone(),
-                agent: stage.agent.clone(),
-                at: now,
-                deferred: false,
-                result: None,
-            }),
             EventKind::ToolDeferred { call, .. } => calls.deferred(*call),
             EventKind::ToolResult { call, name, outcome, after_ticks } => {
-                calls.result(now, *call, name, outcome, *after_ticks);
+                calls.result(now, *call, name, outcome, *after_ticks, &self.plan);
             }
             EventKind::TransitionExecuted { from, to, transition, cause } => {
                 let way = Way { from, to, cause };
                 moves.executed(now, way, *transition, &self.plan, stage, calls);
             }
             EventKind::TransitionRefused { from, to, cause, reason } => {
-                moves.refused(now, Way { from, to, cause }, reason, stage, calls);
+                moves.refused(now, Way { from, to, cause }, reason, &self.plan, stage, calls);
             }
             EventKind::SessionCreated { .. }
             | EventKind::SessionEnded { .. }
@@ -303,7 +307,6 @@ impl Story {
             | EventKind::JournalLost { .. }
             | EventKind::LimitReached { .. } => {}
         }
-        self.attention = None;
     }
 }
 

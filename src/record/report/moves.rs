@@ -6,7 +6,7 @@ use super::prose::Prose;
 use super::stage::{Said, Stage};
 use crate::clock::{Tick, TickLen};
 use crate::config::Operator;
-use crate::graph::{Cause, Condition, Transition, at_path};
+use crate::graph::{Cause, Condition, Transition};
 use crate::session::plan::Plan;
 
 /// Hand-overs that are told one by one.
@@ -77,7 +77,8 @@ impl Moves {
         let announced = stage.announced_last(now).filter(|item| says && item.agent == way.from);
         let announced = announced.map(|item| item.text.clone());
         let fate = Fate::Executed { transition, announced, arrived: None, heard: None };
-        self.arriving = self.push(now, way, fate, stage, calls);
+        let answered = calls.led_to(now, transition, way.from);
+        self.arriving = self.push(now, way, fate, stage, answered);
     }
 
     pub(super) fn refused(
@@ -85,10 +86,18 @@ impl Moves {
         now: Tick,
         way: Way<'_>,
         reason: &str,
+        plan: &Plan,
         stage: &Stage,
         calls: &Calls,
     ) {
-        self.push(now, way, Fate::Refused(reason.to_owned()), stage, calls);
+        let name = |id| plan.agent(id).name.as_str();
+        let mut edges = plan.graph.transitions().iter();
+        let edge = edges.find(|edge| {
+            (name(edge.from), name(edge.to)) == (way.from, way.to)
+                && edge.condition.cause() == *way.cause
+        });
+        let answered = edge.and_then(|edge| calls.led_to(now, edge.id, way.from));
+        self.push(now, way, Fate::Refused(reason.to_owned()), stage, answered);
     }
 
     fn push(
@@ -97,13 +106,11 @@ impl Moves {
         Way { from, to, cause }: Way<'_>,
         fate: Fate,
         stage: &Stage,
-        calls: &Calls,
+        answered: Option<Answered>,
     ) -> Option<usize> {
-        let (turn, answered) = match cause {
-            Cause::Intent(name) => (stage.last_turn(now, Some(name)), None),
-            Cause::ToolResult { tool, .. } => {
-                (stage.last_turn(now, None), calls.last(tool).cloned())
-            }
+        let turn = match cause {
+            Cause::Intent(name) => stage.turn_with(now, name),
+            Cause::ToolResult { .. } => answered.as_ref().and_then(|known| known.turn.as_ref()),
         };
         let (from, to) = (from.to_owned(), to.to_owned());
         let (cause, turn) = (cause.clone(), turn.cloned());
@@ -230,8 +237,7 @@ impl Move {
                 };
                 let prose = prose.text(" of ").name(tool).text(format!(" {} ", words(*operator)));
                 let prose = prose.code(value);
-                let found = self.answered.as_ref().and_then(|known| at_path(&known.value, key));
-                match found {
+                match self.answered.as_ref().and_then(Answered::found) {
                     Some(found) => prose.text(", and it was ").code(found).text("."),
                     None => prose.text("."),
                 }

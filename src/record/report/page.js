@@ -58,9 +58,14 @@ const prose = (pieces) => {
 
 // ---- What happened, in a sentence each ----------------------------------------------------------
 
+// Whose lane it was at each event: another may take it.
 const names = new Map();
-for (const event of data.events) if (event.type === "user.joined") names.set(event.lane, event.name);
-const who = (event) => names.get(event.lane) || `lane ${event.lane}`;
+const whose = new Map();
+for (const event of data.events) {
+  if (event.type === "user.joined") names.set(event.lane, event.name);
+  whose.set(event, names.get(event.lane));
+}
+const who = (event) => whose.get(event) || `lane ${event.lane}`;
 const cause = (c) => (c.intent !== undefined ? `the intent ${c.intent}` : `the result of ${c.tool_result.tool}: ${c.tool_result.condition}`);
 const ended = (r) => ({ agent_ended: "the agent ended the call", max_length: "the call reached its longest duration" })[r] || (r && r.hung_up) || json(r);
 const outcome = (o) => (o.Done !== undefined ? `answered ${json(o.Done)}` : `failed: ${o.Failed.message}`);

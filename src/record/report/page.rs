@@ -283,8 +283,8 @@ fn data<'a>(report: &'a Report, sound: &'a Sound) -> Data<'a> {
 fn tracks(story: &Story) -> Vec<Track> {
     let users = story.peaks.lanes().iter().map(|track| Track {
         name: match track.others {
-            0 => story.stage.name(track.lane),
-            others => format!("{} and {others} more", story.stage.name(track.lane)),
+            0 => track.names.join(", "),
+            others => format!("{} and {others} more", track.names.join(", ")),
         },
         side: "user",
         cells: STANDARD.encode(&track.cells),

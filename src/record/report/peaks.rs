@@ -16,6 +16,9 @@ pub(super) const CELLS_MAX: u64 = 1 << 15;
 /// others shares the last.
 const LANES_MAX: usize = 16;
 
+/// Names of those who were on a lane, one after another; the rest are counted.
+const NAMES_MAX: usize = 4;
+
 /// The length of a stretch at first, in milliseconds: two ticks, about a pixel of a call of a minute.
 const CELL_MS: u32 = 40;
 
@@ -37,8 +40,10 @@ pub(super) struct Peaks {
 #[derive(Debug, Clone)]
 pub(super) struct Track {
     /// Whose; the first of several who share it.
-    pub(super) lane: LaneId,
-    /// How many share it.
+    lane: LaneId,
+    /// Who was on that lane, one after another.
+    pub(super) names: Vec<String>,
+    /// How many more share it.
     pub(super) others: u64,
     /// One cell a stretch; it may end before the call does.
     pub(super) cells: Vec<u8>,
@@ -50,12 +55,18 @@ impl Peaks {
     }
 
     /// Makes room for a participant.
-    pub(super) fn join(&mut self, lane: LaneId) {
-        if self.lanes.iter().any(|track| track.lane == lane) {
-            return;
-        }
-        if self.lanes.len() < LANES_MAX {
-            self.lanes.push(Track { lane, others: 0, cells: Vec::new() });
+    pub(super) fn join(&mut self, lane: LaneId, name: &str) {
+        if let Some(track) = self.lanes.iter_mut().find(|track| track.lane == lane) {
+            if track.names.iter().any(|known| known == name) {
+                return;
+            }
+            match track.names.len() {
+                NAMES_MAX => track.others += 1,
+                _ => track.names.push(name.to_owned()),
+            }
+        } else if self.lanes.len() < LANES_MAX {
+            let names = vec![name.to_owned()];
+            self.lanes.push(Track { lane, names, others: 0, cells: Vec::new() });
         } else if let Some(last) = self.lanes.last_mut() {
             last.others += 1;
         }
@@ -131,7 +142,7 @@ mod tests {
     #[test]
     fn a_day_fits_and_its_last_word_is_seen() {
         let mut peaks = Peaks::new(TickLen::from_ms(20).unwrap());
-        peaks.join(ANN);
+        peaks.join(ANN, "Ann");
         let day = 24 * 3_600 * 50;
         for tick in (0..day).step_by(10) {
             peaks.lane(Tick(tick), ANN, 100, false);
@@ -158,7 +169,7 @@ mod tests {
     fn those_beyond_the_seats_share_the_last() {
         let mut peaks = Peaks::new(TickLen::from_ms(20).unwrap());
         for lane in 0..20 {
-            peaks.join(LaneId(lane));
+            peaks.join(LaneId(lane), "Ann");
             peaks.lane(Tick(u64::from(lane) * 2), LaneId(lane), 32_768, true);
         }
         assert_eq!(peaks.lanes().len(), LANES_MAX);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::prose::{QUOTE_MAX, beginning};
 use crate::clock::Tick;
+use crate::config::{Agent, Config, Scripted};
 use crate::id::{ItemId, LaneId, UtteranceId};
 
 /// Items that are announced and not over; a session has half as many.
@@ -56,6 +57,8 @@ pub(super) struct Said {
     pub(super) text: String,
     pub(super) intent: Option<String>,
     pub(super) typed: bool,
+    /// It is known which call it led to.
+    pub(super) asked: bool,
 }
 
 /// The recogniser's last words on an utterance.
@@ -65,6 +68,7 @@ pub(super) struct Words {
     /// When the utterance began.
     pub(super) since: Tick,
     pub(super) lane: LaneId,
+    pub(super) utterance: UtteranceId,
     pub(super) text: String,
     pub(super) confidence: f32,
 }
@@ -85,12 +89,28 @@ impl Stage {
         self.turns.push(Said { text: beginning(&said.text, QUOTE_MAX), ..said });
     }
 
-    /// The last turn of a user; if an intent is named, the one of this tick that has it.
-    pub(super) fn last_turn(&self, now: Tick, intent: Option<&str>) -> Option<&Said> {
-        let fits = |turn: &&Said| {
-            intent.is_none_or(|wanted| turn.at == now && turn.intent.as_deref() == Some(wanted))
+    /// The first turn of this tick that was understood as this intent.
+    pub(super) fn turn_with(&self, now: Tick, intent: &str) -> Option<&Said> {
+        let mut turns = self.turns.iter().filter(|turn| turn.at == now);
+        turns.find(|turn| turn.intent.as_deref() == Some(intent))
+    }
+
+    /// The turn of this tick that asked for a call of this tool: turns ask in the order of their calls.
+    pub(super) fn asking(&mut self, now: Tick, tool: &str, config: &Config) -> Option<Said> {
+        let Some(Agent::Scripted(Scripted { intents, .. })) = config.agents.get(&self.agent) else {
+            return None;
         };
-        self.turns.iter().rfind(fits)
+        let calls_it = |turn: &&mut Said| {
+            turn.at == now
+                && !turn.asked
+                && intents.iter().any(|intent| {
+                    turn.intent.as_ref() == Some(&intent.name)
+                        && intent.call.as_ref().is_some_and(|call| call.tool == tool)
+                })
+        };
+        let turn = self.turns.iter_mut().find(calls_it)?;
+        turn.asked = true;
+        Some(turn.clone())
     }
 
     pub(super) fn opened(&mut self, now: Tick, lane: LaneId, id: UtteranceId) {

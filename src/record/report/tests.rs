@@ -12,10 +12,10 @@ use crate::tool::{Json, Outcome};
 /// Puts something into a scene.
 type Happens<'a> = &'a dyn Fn(&mut Scene);
 
-const NO_SOUND: Sound = Sound::None { why: String::new() };
+pub(super) const NO_SOUND: Sound = Sound::None { why: String::new() };
 
 /// Two desks, and a tool whose answer leads from one to the other.
-const DESKS: &str = "
+pub(super) const DESKS: &str = "
 name: desks
 audio: { rate_hz: 16000 }
 speech: { recogniser: { engine: pocketsphinx }, synthesiser: { engine: flite } }
@@ -33,7 +33,7 @@ transitions:
   - { from: desk, to: lost, when: { tool_result: { tool: find, key: state, value: lost } }, say: Let me pass you on. }
 ";
 
-fn told(plan: &Arc<Plan>, scene: &Scene, timing: Timing) -> Report {
+pub(super) fn told(plan: &Arc<Plan>, scene: &Scene, timing: Timing) -> Report {
     let mut story = Story::new(Arc::clone(plan));
     for (tick, out) in scene.0.iter().enumerate() {
         story.tick(Tick(tick as u64), out, timing);
@@ -41,18 +41,18 @@ fn told(plan: &Arc<Plan>, scene: &Scene, timing: Timing) -> Report {
     story.finish("the agent ended the call")
 }
 
-fn html(report: &Report, sound: &Sound) -> String {
+pub(super) fn html(report: &Report, sound: &Sound) -> String {
     String::from_utf8(report.html(sound)).unwrap()
 }
 
 /// The data of a page, as its script reads it.
-fn data(page: &str) -> Value {
+pub(super) fn data(page: &str) -> Value {
     let (_, rest) = page.split_once(r#"<script type="application/json" id="data">"#).unwrap();
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
 /// What the page says in a list of reasons, one after another.
-fn reasons(page: &str, list: &str) -> Vec<String> {
+pub(super) fn reasons(page: &str, list: &str) -> Vec<String> {
     let cards = data(page)[list].as_array().unwrap().clone();
     let text = |piece: &Value| match piece {
         Value::String(text) => text.clone(),
@@ -80,20 +80,26 @@ fn checked(config: &str, scene: impl Fn(&mut Scene), list: &str, expected: &[&st
     assert_eq!(reasons(&page, list), expected);
 }
 
-fn speaks_over(scene: &mut Scene, utterance: u32, from: u64, stopped: u64, voiced_ms: u64) {
+pub(super) fn speaks_over(
+    scene: &mut Scene,
+    utterance: u32,
+    from: u64,
+    stopped: u64,
+    voiced_ms: u64,
+) {
     let utterance = UtteranceId(utterance);
     let started = EventKind::UserSpeechStarted { lane: ANN, utterance, over_agent: true };
     scene.event(from, started);
     scene.event(stopped, EventKind::UserSpeechStopped { lane: ANN, utterance, voiced_ms });
 }
 
-fn hears(scene: &mut Scene, tick: u64, utterance: u32, text: &str, confidence: f32) {
+pub(super) fn hears(scene: &mut Scene, tick: u64, utterance: u32, text: &str, confidence: f32) {
     let (utterance, text) = (UtteranceId(utterance), text.to_owned());
     let kind = EventKind::UserTranscript { lane: ANN, utterance, text, confidence, last: true };
     scene.event(tick, kind);
 }
 
-fn cut(scene: &mut Scene, tick: u64, cause: CutCause, since: u64) {
+pub(super) fn cut(scene: &mut Scene, tick: u64, cause: CutCause, since: u64) {
     scene.event(
         tick,
         EventKind::AgentInterrupted {
@@ -108,7 +114,7 @@ fn cut(scene: &mut Scene, tick: u64, cause: CutCause, since: u64) {
     );
 }
 
-fn says_the_policy(scene: &mut Scene) {
+pub(super) fn says_the_policy(scene: &mut Scene) {
     scene.message(2, 0, "You may return anything within thirty days.");
     scene.play(5, 0, (0, 4), false);
 }
@@ -291,15 +297,15 @@ fn a_hand_over_names_its_intent_or_the_result_that_led_to_it() {
                     intent. lost had the call from 1.02 s and was first heard at 1.20 s.";
     checked(DESKS, by_intent, "hand_overs", &[expected]);
     let by_result = |scene: &mut Scene| {
-        scene.turn(40, 0, "where is my order", Some("order"), None);
-        scene.call(40, 0, Outcome::Done(Json(json!({ "state": "lost" }))));
+        scene.turn(49, 0, "where is my order", Some("order"), None);
+        scene.call(49, 0, Outcome::Done(Json(json!({ "state": "lost" }))));
         scene.message(50, 3, "Let me pass you on.");
         let (tool, condition) = ("find".into(), "state eq \"lost\"".into());
         scene.event(50, moves(1, Cause::ToolResult { tool, condition }));
         arrives(scene);
     };
-    let expected = "At 1.00 s desk learnt what the tool find, called at 0.80 s after Ann typed “where \
-                    is my order”, answered at 0.80 s: {\"state\":\"lost\"}. The transition desk → \
+    let expected = "At 1.00 s desk learnt what the tool find, called at 0.98 s after Ann typed “where \
+                    is my order”, answered at 0.98 s: {\"state\":\"lost\"}. The transition desk → \
                     lost (number 1 of the configuration) fires when state in the result of find is \
                     \"lost\", and it was \"lost\". desk announced it: “Let me pass you on.” lost had \
                     the call from 1.02 s and was first heard at 1.20 s.";
