@@ -179,6 +179,35 @@ fn a_caller_may_be_kept_where_they_are() {
 }
 
 #[test]
+fn a_hand_over_is_announced_with_the_result_that_made_it_fire() {
+    // Two results in one tick, of which the first leads nowhere.
+    let light = "weigh_lightly: { latency_ms: 500, canned: { otherwise: { kg: 3 } } }";
+    let yaml = DESKS
+        .replace("agents:", &format!("  {light}\nagents:"))
+        .replace("tools: [weigh, weigh_slowly]", "tools: [weigh, weigh_slowly, weigh_lightly]")
+        .replace(
+            "      - { name: weigh,",
+            "      - { name: light, phrases: [weigh lightly], call: { tool: weigh_lightly } }\n      - { name: weigh,",
+        )
+        .replace(
+            "weigh_slowly, key: kg, operator: gt, value: 10 } } }\n  - { from: south, to: north",
+            "weigh_slowly, key: kg, operator: gt, value: 10 } }, say: 'All {result.kg} kilos go east.' }\n  - { from: south, to: north",
+        );
+    let text = |text: &str| Inbound::UserText { lane: LaneId(0), text: text.into() };
+    let scene = Stage::new(&yaml)
+        .happens(10, ["weigh lightly", "take your time"].map(text))
+        .caller(typist(), [types(When::Start(3_000), "x")])
+        .play();
+    let results = scene.all("tool.result");
+    assert_eq!(tick_of(&results[0]), tick_of(&results[1]), "{results:?}");
+    assert!(
+        scene.messages().contains(&"All 12 kilos go east.".to_owned()),
+        "{:?}",
+        scene.messages()
+    );
+}
+
+#[test]
 fn an_echo_that_takes_over_lets_the_last_agent_finish() {
     let yaml =
         DESKS.replace("  east:\n    voice: eve\n    arrival: East.", "  east: { kind: echo }");

@@ -11,7 +11,7 @@ use crate::talk::transcript::{Said, Speaker};
 use crate::think::Thought;
 use crate::think::echo::Echo;
 use crate::think::script::{Moment, Script, render};
-use crate::tool::{Json, ToolCall};
+use crate::tool::{Json, Outcome, ToolCall};
 
 /// A call that an agent wants made in this tick.
 pub(super) struct Wanted {
@@ -169,9 +169,12 @@ impl Session {
         }
         self.moves_in_turn += 1;
         if let Some(say) = &transition.say {
+            // The result that has made it fire, not just any of this tick.
             let outcome = occasions.all.iter().find_map(|occasion| match occasion {
-                Occasion::ToolResult { outcome, .. } => Some(outcome),
-                Occasion::Intent(_) => None,
+                Occasion::ToolResult { tool, outcome: outcome @ Outcome::Done(value) } => {
+                    transition.condition.fulfilled_by(tool, &value.0).map(|_| outcome)
+                }
+                Occasion::ToolResult { .. } | Occasion::Intent(_) => None,
             });
             let text = render(say, &occasions.slots, &self.facts, outcome);
             self.say(plan, now, text, out);
