@@ -167,7 +167,7 @@ if (data.lateness) {
     $("lateness").append(el("span", "", `${micro(bin.from_us)} – ${micro(bin.to_us)}`), bar, el("span", "", bin.ticks.toLocaleString("en")));
   }
 } else {
-  $("lateness-note").textContent = `This call was held in virtual time, in which a tick of ${data.tick_ms} ms takes as long as it takes: nothing was late.`;
+  $("lateness-note").textContent = data.live ? "This call was held in real time, and this page made from its journal, which does not say how late ticks were: timing.jsonl of its folder does." : `This call was held in virtual time, in which a tick of ${data.tick_ms} ms takes as long as it takes: nothing was late.`;
 }
 
 // ---- Events ---------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ const figures = [
   ["Hand-overs", String(f.hand_overs), path.length <= 4 ? path.join(" → ") : `from ${path[0]} to ${path[path.length - 1]}`],
   ["Tool calls", String(f.tool_calls), `${f.deferred} deferred, ${f.tool_failures} failed`],
   f.recogniser_failures + f.synthesiser_failures ? ["Failures of speech", String(f.recogniser_failures + f.synthesiser_failures), `${f.recogniser_failures} hearing, ${f.synthesiser_failures} speaking`] : null,
-  late ? ["Lateness of ticks, p99", `${(late.p99 / 1000).toFixed(2)} ms`, `at most ${(late.max / 1000).toFixed(2)} ms`] : ["Lateness of ticks", "none", "virtual time: nothing was late"],
+  late ? ["Lateness of ticks, p99", `${(late.p99 / 1000).toFixed(2)} ms`, `at most ${(late.max / 1000).toFixed(2)} ms`] : data.live ? ["Lateness of ticks", "–", "a journal alone does not say"] : ["Lateness of ticks", "none", "virtual time: nothing was late"],
 ];
 for (const figure of figures) {
   if (!figure) continue;
