@@ -2,7 +2,7 @@
 //! a second and no longer.
 //!
 //! This needs the real-time class: root, CAP_SYS_NICE, or `ulimit -r 11`. Where none can be had, the variable
-//! ANTIPHON_NO_REALTIME=1 says so, and the test says that it showed nothing.
+//! ANTIPHON_NO_REALTIME=1 says so, and the tests say that they showed nothing; `make test` asks and sets it.
 
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "cores and classes of threads are the system's")]
