@@ -18,8 +18,8 @@ pub(super) const MAX: usize = 32;
 /// Those of one client.
 pub(super) const OF_ONE_MAX: usize = 8;
 
-/// What the head of a request may take where others wait: longer than a packet that is sent twice.
-pub(super) const GRACE_NS: u64 = 100_000_000;
+/// What the head of a request may take where others wait: it comes right behind the connection.
+pub(super) const GRACE_NS: u64 = 50_000_000;
 
 /// A connection's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

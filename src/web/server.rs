@@ -10,7 +10,7 @@
 
 use std::fmt::{self, Display};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{sleep, timeout};
@@ -32,6 +32,9 @@ use crate::host::pace::Clock;
 
 /// Connections at a time at most: a few scrapers and a few people.
 pub const CONNECTIONS_MAX: usize = places::MAX;
+
+/// How many may wait in the system's queue: who does not get in there tries again only after a second.
+const QUEUE: u32 = 1_024;
 
 /// How long a connection may last. A page is some kilobytes, so that even a bad network is faster.
 pub const CONNECTION_TIME: Duration = Duration::from_secs(5);
@@ -116,16 +119,14 @@ impl Server {
     }
 
     fn bind(address: SocketAddr, pages: Router) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
         let listener = {
             let _in_runtime = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
+            listen(address)?
         };
+        let address = listener.local_addr()?;
         let thread = std::thread::Builder::new()
             .name("web".to_owned())
             .spawn(move || runtime.block_on(serve(listener, pages, stopped)))?;
@@ -149,7 +150,17 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, pages: Router, stopped: oneshot::Receiver<()>) {
+/// As the standard library does it, but with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The port of a server that has just ended is free.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
+async fn serve(listener: TcpListener, pages: Router, stopped: oneshot::Receiver<()>) {
     let door = Arc::new(Door::default());
     let accepting = tokio::spawn(accept(listener, pages, Arc::clone(&door)));
     // It is told by dropping its other end.
@@ -158,7 +169,7 @@ async fn serve(listener: tokio::net::TcpListener, pages: Router, stopped: onesho
     timeout(LAST_PAGES, door.all_left()).await.ok();
 }
 
-async fn accept(listener: tokio::net::TcpListener, pages: Router, door: Arc<Door>) {
+async fn accept(listener: TcpListener, pages: Router, door: Arc<Door>) {
     let mut inside: Vec<(Id, AbortHandle)> = Vec::with_capacity(CONNECTIONS_MAX);
     loop {
         let Ok((stream, from)) = listener.accept().await else {
