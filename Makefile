@@ -35,7 +35,7 @@ test: ## everything: format, lints, the core alone, documentation, all tests
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --all-features
 	$(heading) 'tests'
 	@# Whatever the environment says: a text that differs from its snapshot fails, and is not written.
-	INSTA_UPDATE=no INSTA_FORCE_PASS=0 $(CARGO) test --locked --all-features
+	INSTA_UPDATE=no INSTA_FORCE_PASS=0 ./scripts/realtime.sh $(CARGO) test --locked --all-features
 
 test-core: ## the core's tests alone: no system package, no root (ARGS=name picks tests)
 	@./scripts/setup.sh

@@ -8,7 +8,8 @@
 #   scripts/setup.sh build speech    + the recogniser, its English model and the synthesiser, loaded at run time
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
-# install: names the packages and the command, and exits with 2. Nothing is asked, nothing is read from stdin.
+# install: names the packages and the command, and exits with 2. So it does for the browser on Ubuntu, which has none as
+# a package. Nothing is asked, nothing is read from stdin.
 # Written for bash 3.2 as well, which is what macOS has.
 
 set -euo pipefail
@@ -51,6 +52,14 @@ have_browser() {
         [ -d "/Applications/Chromium.app" ] || [ -d "/Applications/Google Chrome.app" ]
 }
 
+# Ubuntu's package of a browser is an empty one that asks for a snap, which sees no temporary folder.
+is_ubuntu() { grep -qsx 'ID="\{0,1\}ubuntu"\{0,1\}' "${ANTIPHON_OS_RELEASE:-/etc/os-release}"; }
+
+# Whether a browser is wanted that no package brings.
+lacks_browser() {
+    case " $* " in *" test "*) is_ubuntu && ! have_browser ;; *) return 1 ;; esac
+}
+
 have_model() { [ -d /usr/share/pocketsphinx/model/en-us ] || [ -d /usr/local/share/pocketsphinx/model/en-us ]; }
 
 # Prints the packages that the groups named need and that are not here, one a line.
@@ -82,7 +91,7 @@ missing_packages() {
                     ;;
                 test)
                     have pocketsphinx_batch || echo pocketsphinx
-                    have_browser || echo chromium
+                    is_ubuntu || have_browser || echo chromium
                     ;;
             esac
         fi
@@ -92,6 +101,14 @@ missing_packages() {
 give_up() {
     printf 'setup: %s\n' "$@" >&2
     exit 2
+}
+
+# What packages cannot bring is said after they are there.
+check_browser() {
+    on_macos || ! lacks_browser "$@" && return 0
+    give_up "no browser, which tests/report.rs looks at pages with; Ubuntu has none as a package, only as a snap," \
+        "which cannot read the pages. Install Google Chrome (google.com/chrome has its .deb), or name a Chromium:" \
+        "  export ANTIPHON_CHROMIUM=/path/to/chrome"
 }
 
 check_cargo() {
@@ -145,7 +162,10 @@ main() {
     local missing prefix remedy
     missing=$(missing_packages "$@" | tr '\n' ' ')
     missing=${missing% }
-    [ -n "$missing" ] || return 0
+    if [ -z "$missing" ]; then
+        check_browser "$@"
+        return 0
+    fi
 
     if on_macos; then
         give_up "missing: $missing" "Install with Homebrew:  brew install $missing"
@@ -173,6 +193,7 @@ main() {
 
     missing=$(missing_packages "$@" | tr '\n' ' ')
     [ -z "$missing" ] || give_up "apt-get is content, but this is still not found: $missing"
+    check_browser "$@"
 }
 
 main "$@"

@@ -8,11 +8,12 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use antiphon::clock::Tick;
 use antiphon::config;
-use antiphon::host::pace::Class;
+use antiphon::host::pace::{Class, Clock};
 use antiphon::host::shard::{Measured, Shard, Watch};
 use antiphon::host::tools::{LiveTools, Workers};
 use antiphon::record::meters::{Kind, METERS, Meter};
@@ -399,6 +400,44 @@ fn slow_clients_are_shown_out_and_others_get_their_page() {
         client.read_to_string(&mut rest).expect("it is closed, within the test's patience");
         assert!(!rest.contains("antiphon_"), "{rest}");
     }
+}
+
+#[test]
+fn those_who_hold_places_and_come_back_do_not_keep_a_scraper_out() {
+    const HOGS: usize = 200;
+    const SCRAPE_NS_MAX: u64 = 2_000_000_000;
+    let server = server();
+    let port = server.address().port();
+    let over = Arc::new(AtomicBool::new(false));
+    let (came, connected) = bounded(HOGS);
+    let hog = |_| {
+        let (over, came) = (Arc::clone(&over), came.clone());
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                // At the end nobody is there to connect to.
+                let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return };
+                // It may have been shown out already.
+                drop(stream.write_all(b"GET /metrics HTTP/1.1\r\n"));
+                came.try_send(()).ok();
+                drop(stream.read_to_end(&mut Vec::new()));
+            }
+        })
+    };
+    let hogs: Vec<_> = (0..HOGS).map(hog).collect();
+    (0..HOGS).for_each(|_| connected.recv_timeout(PATIENCE).expect("they come"));
+
+    let clock = Clock::default();
+    for _ in 0..3 {
+        let begun = clock.now();
+        let (head, _) = ask(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        let took_ns = clock.now().since_ns(begun);
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        println!("a scrape took {} ms", took_ns / 1_000_000);
+        assert!(took_ns < SCRAPE_NS_MAX, "a scrape took {took_ns} ns");
+    }
+    over.store(true, Ordering::Relaxed);
+    drop(server);
+    hogs.into_iter().for_each(|hog| hog.join().expect("a hog leaves"));
 }
 
 #[test]

@@ -1,21 +1,21 @@
 //! The watchdog: an inline tool that does not sleep, on a shard of the real-time class, takes its core for half
-//! a second and no longer.
+//! a second and no longer; nor do two threads that sleep enough each, and share a core.
 //!
 //! This needs the real-time class: root, CAP_SYS_NICE, or `ulimit -r 11`. Where none can be had, the variable
-//! ANTIPHON_NO_REALTIME=1 says so, and the test says that it showed nothing.
+//! ANTIPHON_NO_REALTIME=1 says so, and the tests say that they showed nothing; `make test` asks and sets it.
 
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "cores and classes of threads are the system's")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon::config;
 use antiphon::host::pace::{Class, Clock};
 use antiphon::host::shard::{Measured, Shard, Watch};
 use antiphon::host::tools::{LiveTools, Workers};
-use antiphon::host::watchdog::Standing;
+use antiphon::host::watchdog::{Enlisted, Standing, enlist};
 use antiphon::id::LaneId;
 use antiphon::seed::Seed;
 use antiphon::session::Session;
@@ -185,17 +185,76 @@ fn slot(spun: Sender<Seen>) -> Slot {
     Slot::new(plan, session, vec![Box::new(caller)], Box::new(hands), None)
 }
 
+/// Tests that take a core before all others do so one after the other.
+static CORES: Mutex<()> = Mutex::new(());
+
+/// Whether the class was given; where it was not and nobody said that it need not be, this fails.
+#[track_caller]
+fn is_given(standing: Standing) -> bool {
+    if standing == Standing::RealTime {
+        return true;
+    }
+    let excused = std::env::var("ANTIPHON_NO_REALTIME").is_ok_and(|value| value == "1");
+    assert!(
+        excused,
+        "the real-time class is not permitted here, so that the watchdog cannot be shown; run this as root, \
+         with CAP_SYS_NICE or after `ulimit -r 11`, or set ANTIPHON_NO_REALTIME=1 to do without"
+    );
+    println!("nothing is shown: the real-time class is not permitted here");
+    false
+}
+
+/// A tick, and what each of two threads computes in it: more than half, less than is too much for one.
+const TICK_NS: u64 = 20_000_000;
+const COMPUTES_NS: u64 = 12_000_000;
+
+/// How long they go on if nobody stops them: two seconds.
+const TICKS: u64 = 100;
+
+/// Computes and sleeps on this core, in the real-time class, until one of the two is demoted; how often this one was.
+fn half_time(core: usize, demoted: &AtomicBool) -> Option<u32> {
+    stay_on(core);
+    let enlisted = enlist();
+    if !is_given(enlisted.as_ref().map_or(Standing::Normal, Enlisted::standing)) {
+        return None;
+    }
+    let (enlisted, clock) = (enlisted?, Clock::default());
+    let begun = clock.now();
+    for tick in 1..=TICKS {
+        let until_ns = ran_ns() + COMPUTES_NS;
+        while ran_ns() < until_ns {}
+        if enlisted.standing() == Standing::Demoted {
+            demoted.store(true, Ordering::Relaxed);
+        }
+        if demoted.load(Ordering::Relaxed) {
+            break;
+        }
+        clock.sleep_until(begun.after_ns(tick * TICK_NS));
+    }
+    Some(enlisted.demotions())
+}
+
+#[test]
+fn two_threads_that_share_a_core_and_leave_nothing_of_it_are_one_too_many() {
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: it has no arguments.
+    let core = usize::try_from(unsafe { libc::sched_getcpu() }).expect("Linux knows the core");
+    let demoted = Arc::new(AtomicBool::new(false));
+    let start = |_| {
+        let demoted = Arc::clone(&demoted);
+        std::thread::spawn(move || half_time(core, &demoted))
+    };
+    let threads = [(); 2].map(start);
+    let demotions = threads.map(|thread| thread.join().expect("a thread ends as it should"));
+    let [Some(one), Some(other)] = demotions else { return };
+    assert_eq!(one + other, 1, "one of them is demoted: {one} and {other}");
+}
+
 #[test]
 fn a_tool_that_spins_loses_the_real_time_class_and_the_call_goes_on() {
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
     let shard = Shard::start(Class::RealTime).unwrap();
-    if shard.class() != Standing::RealTime {
-        let excused = std::env::var("ANTIPHON_NO_REALTIME").is_ok_and(|value| value == "1");
-        assert!(
-            excused,
-            "the real-time class is not permitted here, so that the watchdog cannot be shown; run this as root, \
-             with CAP_SYS_NICE or after `ulimit -r 11`, or set ANTIPHON_NO_REALTIME=1 to do without"
-        );
-        println!("nothing is shown: the real-time class is not permitted here");
+    if !is_given(shard.class()) {
         return;
     }
     let (tell, seen) = bounded(1_000);

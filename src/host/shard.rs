@@ -37,6 +37,13 @@ const PHASES: u64 = 16;
 /// by the golden ratio, so that any number of sessions is spread evenly.
 const PHASE_STEP: u64 = 9;
 
+/// How far into the tick a shard's sessions are due: the one that it admits after so many others, in ticks of so
+/// many nanoseconds.
+#[must_use]
+pub const fn phase_ns(admitted: u64, tick_ns: u64) -> u64 {
+    tick_ns / PHASES * (admitted * PHASE_STEP % PHASES)
+}
+
 /// What was measured about a tick.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measured {
@@ -220,13 +227,13 @@ impl Loop {
 
     fn admit(&mut self, member: Box<Member>) {
         let tick_ns = u64::from(member.slot.plan().len.ms()) * 1_000_000;
-        let phase = self.admitted * PHASE_STEP % PHASES;
+        let phase_ns = phase_ns(self.admitted, tick_ns);
         self.admitted += 1;
         // At the next such phase of the shard's own time: counted from the admission, which comes right
         // after somebody's tick, sessions would meet.
         let now = self.clock.now();
         let into = now.since_ns(self.epoch) % tick_ns;
-        let start = now.after_ns((tick_ns / PHASES * phase + tick_ns - into) % tick_ns);
+        let start = now.after_ns((phase_ns + tick_ns - into) % tick_ns);
         let free = self.members.iter().position(Option::is_none);
         let at = free.unwrap_or(self.members.len());
         if free.is_none() {

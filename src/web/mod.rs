@@ -7,5 +7,6 @@
 //! holds more than one of a bounded number of places for a bounded time.
 
 pub mod access;
+mod places;
 pub mod scrape;
 pub mod server;

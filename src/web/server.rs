@@ -2,31 +2,39 @@
 //!
 //! Everything a client can spend is bounded: [`CONNECTIONS_MAX`] at a time, each for
 //! [`CONNECTION_TIME`] and one request, whose head comes within [`HEAD_TIME`] and [`HEAD_LEN_MAX`] bytes.
-//! Who comes when all places are taken waits in the system's queue until one is free.
+//! Who comes when all places are taken waits in the system's queue until one is free, or somebody who sends no
+//! request has to give his up (`places`): those who only hold places do not keep a scraper from one.
 //!
 //! **Invariant:** the socket is there before [`Server::start`] returns, and gone, with its thread, when
 //! the server is.
 
 use std::fmt::{self, Display};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::access::{Token, guard};
+use super::places::{self, Admission, Id, Places};
+use crate::host::pace::Clock;
 
 /// Connections at a time at most: a few scrapers and a few people.
-pub const CONNECTIONS_MAX: u32 = 32;
+pub const CONNECTIONS_MAX: usize = places::MAX;
+
+/// How many may wait in the system's queue: who does not get in there tries again only after a second.
+const QUEUE: u32 = 1_024;
 
 /// How long a connection may last. A page is some kilobytes, so that even a bad network is faster.
 pub const CONNECTION_TIME: Duration = Duration::from_secs(5);
@@ -111,16 +119,14 @@ impl Server {
     }
 
     fn bind(address: SocketAddr, pages: Router) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
         let listener = {
             let _in_runtime = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
+            listen(address)?
         };
+        let address = listener.local_addr()?;
         let thread = std::thread::Builder::new()
             .name("web".to_owned())
             .spawn(move || runtime.block_on(serve(listener, pages, stopped)))?;
@@ -144,32 +150,114 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, pages: Router, stopped: oneshot::Receiver<()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
-    let accepting = tokio::spawn(accept(listener, pages, Arc::clone(&places)));
+/// As the standard library does it, but with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The port of a server that has just ended is free.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
+async fn serve(listener: TcpListener, pages: Router, stopped: oneshot::Receiver<()>) {
+    let door = Arc::new(Door::default());
+    let accepting = tokio::spawn(accept(listener, pages, Arc::clone(&door)));
     // It is told by dropping its other end.
     stopped.await.ok();
     accepting.abort();
-    timeout(LAST_PAGES, places.acquire_many(CONNECTIONS_MAX)).await.ok();
+    timeout(LAST_PAGES, door.all_left()).await.ok();
 }
 
-async fn accept(listener: tokio::net::TcpListener, pages: Router, places: Arc<Semaphore>) {
-    // Nobody closes the semaphore.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(answer(stream, pages.clone(), place))),
-            Err(_) => sleep(NO_SOCKET).await,
+async fn accept(listener: TcpListener, pages: Router, door: Arc<Door>) {
+    let mut inside: Vec<(Id, AbortHandle)> = Vec::with_capacity(CONNECTIONS_MAX);
+    loop {
+        let Ok((stream, from)) = listener.accept().await else {
+            sleep(NO_SOCKET).await;
+            continue;
+        };
+        if let Some((id, shown_out)) = door.admit(from).await {
+            inside.retain(|(id, task)| {
+                if Some(*id) == shown_out {
+                    task.abort();
+                }
+                !task.is_finished() && Some(*id) != shown_out
+            });
+            let held = Held { door: Arc::clone(&door), id };
+            let task = tokio::spawn(answer(stream, pages.clone(), held));
+            inside.push((id, task.abort_handle()));
         }
+        // Those inside have their turn, however many wait outside.
+        yield_now().await;
     }
 }
 
 /// One connection, one request. What becomes of it is the client's business.
-async fn answer(stream: TcpStream, pages: Router, _place: OwnedSemaphorePermit) {
+async fn answer(stream: TcpStream, pages: Router, held: Held) {
+    let pages = TowerToHyperService::new(pages);
+    let asked = service_fn(|request| {
+        held.asked();
+        pages.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_LEN_MAX)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+        .serve_connection(TokioIo::new(stream), asked);
     drop(timeout(CONNECTION_TIME, connection).await);
+}
+
+/// The places, and a bell that rings when somebody leaves.
+#[derive(Debug, Default)]
+struct Door {
+    clock: Clock,
+    places: Mutex<Places>,
+    left: Notify,
+}
+
+impl Door {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for who comes, and who is shown out for it; none if he has too many. Waits for one.
+    async fn admit(&self, from: SocketAddr) -> Option<(Id, Option<Id>)> {
+        loop {
+            let admission = self.places().admit(from.ip(), self.clock.now());
+            match admission {
+                Admission::Taken(id, shown_out) => return Some((id, shown_out)),
+                Admission::Surplus => return None,
+                Admission::Full(ns) => {
+                    timeout(Duration::from_nanos(ns), self.left.notified()).await.ok();
+                }
+            }
+        }
+    }
+
+    async fn all_left(&self) {
+        while !self.places().is_empty() {
+            self.left.notified().await;
+        }
+    }
+}
+
+/// A connection's place, for as long as it lasts.
+#[derive(Debug)]
+struct Held {
+    door: Arc<Door>,
+    id: Id,
+}
+
+impl Held {
+    fn asked(&self) {
+        self.door.places().asked(self.id);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.door.places().leave(self.id);
+        self.door.left.notify_one();
+    }
 }

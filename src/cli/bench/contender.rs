@@ -2,8 +2,10 @@
 //!
 //! Each runs on a thread of its own, in the same class, without timer slack, under the same watchdog. All but
 //! the bare one step the same sessions: the shard each at its own phase of the tick, the others all at the
-//! tick's begin.
+//! tick's begin. The bare one sleeps to the shard's deadlines, each phase of the tick that has a session: who wakes
+//! more often is not late in the same way, and the limit is that of the shard.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,7 +19,7 @@ use super::talkers::drain;
 use crate::cli::failure::Failure;
 use crate::host::laps::LapTimes;
 use crate::host::pace::{Class, Clock, Moment, sharpen};
-use crate::host::shard::{Measured, Shard, Watch};
+use crate::host::shard::{Measured, Shard, Watch, phase_ns};
 use crate::host::watchdog::{Enlisted, Standing, enlist};
 use crate::slot::{Slot, Status, message};
 
@@ -26,7 +28,7 @@ use crate::slot::{Slot, Status, message};
 pub(super) enum Contender {
     /// The production shard
     Shard,
-    /// Bare clock_nanosleep to absolute deadlines: the limit
+    /// Bare clock_nanosleep to the shard's deadlines: the limit
     Bare,
     /// tokio::time::interval
     Tokio,
@@ -52,7 +54,7 @@ impl Contender {
     pub(super) const fn is(self) -> &'static str {
         match self {
             Self::Shard => "the production shard",
-            Self::Bare => "clock_nanosleep to absolute deadlines, no work: the limit",
+            Self::Bare => "clock_nanosleep to the shard's deadlines, no work: the limit",
             Self::Tokio => "tokio::time::interval, current-thread runtime",
             Self::Sleep => "work, then sleep for what is left of the tick",
         }
@@ -66,7 +68,7 @@ impl Contender {
         }
     }
 
-    /// Runs it over a course.
+    /// Runs it over a course; the bare loop does nothing with the sessions but be due when they are.
     pub(super) fn run(
         self,
         course: Course,
@@ -75,7 +77,7 @@ impl Contender {
     ) -> Result<Recording, Failure> {
         match self {
             Self::Shard => shard(course, class, slots),
-            Self::Bare => on_thread(class, move || Ok(bare(course))),
+            Self::Bare => on_thread(class, move || Ok(bare(course, slots.len()))),
             Self::Tokio => on_thread(class, move || tokio(course, slots)),
             Self::Sleep => on_thread(class, move || sleep(course, slots)),
         }
@@ -203,18 +205,30 @@ fn on_thread(
     ended.map_err(|why| broken("a loop", why))
 }
 
-fn bare(course: Course) -> Recording {
+fn bare(course: Course, sessions: usize) -> Recording {
     let (clock, mut recording) = (Clock::default(), Recording::new(course));
+    let phases = phases(sessions, course.len_ns);
     let start = clock.now().after_ns(course.len_ns);
     for tick in 0..course.all() {
-        let due = start.after_ns(tick * course.len_ns);
-        let woke = clock.sleep_until(due);
-        if let Some(woke) = woke {
-            recording.woke(tick, woke.since_ns(due));
+        let begin = start.after_ns(tick * course.len_ns);
+        for phase_ns in &phases {
+            let due = begin.after_ns(*phase_ns);
+            let woke = clock.sleep_until(due);
+            if let Some(woke) = woke {
+                recording.woke(tick, woke.since_ns(due));
+            }
+            // One session shows how the loop drifts; the first to come is due at the begin.
+            if *phase_ns == 0 {
+                recording.stood(tick, signed(woke.unwrap_or_else(|| clock.now()), due));
+            }
         }
-        recording.stood(tick, signed(woke.unwrap_or_else(|| clock.now()), due));
     }
     recording
+}
+
+/// How far into a tick a shard with so many sessions wakes.
+fn phases(sessions: usize, len_ns: u64) -> BTreeSet<u64> {
+    (0..sessions as u64).map(|admitted| phase_ns(admitted, len_ns)).collect()
 }
 
 fn tokio(course: Course, mut slots: Vec<Slot>) -> io::Result<Recording> {
@@ -244,19 +258,38 @@ fn sleep(course: Course, mut slots: Vec<Slot>) -> io::Result<Recording> {
     let (clock, mut recording) = (Clock::default(), Recording::new(course));
     let mut block = Vec::with_capacity(1 << 16);
     let start = clock.now();
-    let mut slept = false;
+    let mut rest = Rest::default();
     for tick in 0..course.all() {
         let (begun, due) = (clock.now(), start.after_ns(tick * course.len_ns));
-        if slept {
-            recording.woke(tick, begun.since_ns(due));
+        if let Some(late_ns) = rest.late_ns(begun) {
+            recording.woke(tick, late_ns);
         }
         recording.stood(tick, signed(begun, due));
         step_all(&mut slots, (tick, due), clock, &mut recording, &mut block)?;
-        let left_ns = course.len_ns.saturating_sub(clock.now().since_ns(begun));
-        slept = left_ns > 0;
-        thread::sleep(Duration::from_nanos(left_ns));
+        thread::sleep(Duration::from_nanos(rest.take_ns(begun, clock.now(), course.len_ns)));
     }
     Ok(recording)
+}
+
+/// The sleep for what is left of a tick: how late it ends is measured from where it was to end. Where the tick
+/// should have begun is another matter, the drift's.
+#[derive(Debug, Default)]
+struct Rest {
+    until: Option<Moment>,
+}
+
+impl Rest {
+    /// How long to sleep, after work from `begun` to `now`.
+    fn take_ns(&mut self, begun: Moment, now: Moment, len_ns: u64) -> u64 {
+        let until = begun.after_ns(len_ns);
+        self.until = (until > now).then_some(until);
+        until.since_ns(now)
+    }
+
+    /// How much later it ended; none if there was none.
+    fn late_ns(&self, woke: Moment) -> Option<u64> {
+        self.until.map(|until| woke.since_ns(until))
+    }
 }
 
 /// Steps all sessions, one after the other.
@@ -282,4 +315,38 @@ fn step_all(
 /// How much later than another moment, or earlier.
 fn signed(moment: Moment, than: Moment) -> i64 {
     moment.since_ns(than) as i64 - than.since_ns(moment) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN_NS: u64 = 20_000_000;
+
+    #[test]
+    fn the_bare_loop_wakes_as_often_as_a_shard() {
+        for (sessions, wakes) in [(1, 1), (2, 2), (5, 5), (16, 16), (17, 16), (1_000, 16)] {
+            let phases = phases(sessions, LEN_NS);
+            assert_eq!(phases.len(), wakes, "{sessions} sessions");
+            assert!(phases.contains(&0) && phases.iter().all(|phase_ns| *phase_ns < LEN_NS));
+        }
+    }
+
+    #[test]
+    fn a_sleep_is_as_late_as_it_ended_and_not_as_all_before_it() {
+        let (mut rest, mut begun) = (Rest::default(), Clock::default().now());
+        assert_eq!(rest.late_ns(begun), None, "nobody slept before the first tick");
+        for _ in 0..100 {
+            let worked = begun.after_ns(LEN_NS / 4);
+            let slept_ns = rest.take_ns(begun, worked, LEN_NS) + 70_000;
+            begun = worked.after_ns(slept_ns);
+            assert_eq!(rest.late_ns(begun), Some(70_000));
+        }
+        assert_eq!(rest.take_ns(begun, begun.after_ns(LEN_NS), LEN_NS), 0);
+        assert_eq!(
+            rest.late_ns(begun.after_ns(LEN_NS)),
+            None,
+            "there was nothing left to sleep for"
+        );
+    }
 }

@@ -43,6 +43,9 @@ fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }
 
+/// Values that a thousandth of them takes to be more than the largest one.
+const THOUSANDTH_MIN: u64 = 1_000;
+
 /// The percentiles of a time, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Quantiles {
@@ -51,7 +54,8 @@ pub(super) struct Quantiles {
     pub(super) p50: Spread,
     pub(super) p90: Spread,
     pub(super) p99: Spread,
-    pub(super) p999: Spread,
+    /// None where a repetition has too few values for it.
+    pub(super) p999: Option<Spread>,
     pub(super) max: Spread,
 }
 
@@ -65,19 +69,23 @@ impl Quantiles {
             p50: at(0.5)?,
             p90: at(0.9)?,
             p99: at(0.99)?,
-            p999: at(0.999)?,
+            p999: times
+                .iter()
+                .all(|times| times.len() >= THOUSANDTH_MIN)
+                .then(|| at(0.999))
+                .flatten(),
             max: at(1.0)?,
         })
     }
 
     /// Each with its name.
-    pub(super) const fn named(&self) -> [(&'static str, Spread); 5] {
+    pub(super) const fn named(&self) -> [(&'static str, Option<Spread>); 5] {
         [
-            ("p50", self.p50),
-            ("p90", self.p90),
-            ("p99", self.p99),
+            ("p50", Some(self.p50)),
+            ("p90", Some(self.p90)),
+            ("p99", Some(self.p99)),
             ("p99.9", self.p999),
-            ("max", self.max),
+            ("max", Some(self.max)),
         ]
     }
 
@@ -85,7 +93,7 @@ impl Quantiles {
         let mut object = Map::new();
         object.insert("count".to_owned(), self.count.into());
         for (name, spread) in self.named() {
-            object.insert(name.to_owned(), spread.to_json());
+            object.insert(name.to_owned(), spread.map_or(Value::Null, Spread::to_json));
         }
         object.into()
     }
@@ -122,6 +130,9 @@ pub(super) struct Figures {
 /// Multiples of the bare loop's figures.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ratios {
+    /// Repetitions in which both loops slept, of all.
+    pub(super) slept: usize,
+    pub(super) of: usize,
     pub(super) p50: Spread,
     pub(super) p99: Spread,
 }
@@ -161,10 +172,11 @@ impl Figures {
         let phases: Map<String, Value> =
             phases.map(|(phase, of)| (phase.name().to_owned(), of.to_json())).collect();
         let ratios = self.to_bare.map(
-            |Ratios { p50, p99 }| json!({ "wake_p50": p50.to_json(), "wake_p99": p99.to_json() }),
+            |Ratios { slept, of: _, p50, p99 }| json!({ "repetitions": slept, "wake_p50": p50.to_json(), "wake_p99": p99.to_json() }),
         );
         json!({
             "is": self.contender.is(),
+            "wakes": self.all_wakes.len(),
             "wake_us": quantiles(self.wake),
             "start_us": quantiles(self.start),
             "work_us": quantiles(self.work),
@@ -185,11 +197,10 @@ fn ratios(runs: &[Recording], bare: &[Recording]) -> Option<Ratios> {
         parts.map(|part| [us(&part.wake, 0.5), us(&part.wake, 0.99)]).collect()
     };
     let (own, bare) = (parts(runs), parts(bare));
-    let ratio = |at: usize| {
-        let pairs = own.iter().zip(&bare).filter(|(own, bare)| own[at] > 0.0 && bare[at] > 0.0);
-        Spread::of(pairs.map(|(own, bare)| own[at] / bare[at]))
-    };
-    Some(Ratios { p50: ratio(0)?, p99: ratio(1)? })
+    let pairs: Vec<_> =
+        own.iter().zip(&bare).filter(|(own, bare)| own[0] > 0.0 && bare[0] > 0.0).collect();
+    let ratio = |at: usize| Spread::of(pairs.iter().map(|(own, bare)| own[at] / bare[at]));
+    Some(Ratios { slept: pairs.len(), of: own.len(), p50: ratio(0)?, p99: ratio(1)? })
 }
 
 #[cfg(test)]
@@ -217,6 +228,21 @@ mod tests {
         assert!(close(p50.median, 1.2) && close(p50.min, 0.75) && close(p50.max, 1.2), "{p50:?}");
         assert_eq!(figures.wake.unwrap().count, 30);
         assert!(figures.start.is_none() && figures.phases.is_empty());
+    }
+
+    #[test]
+    fn a_thousandth_of_a_few_values_is_not_told() {
+        let times = |count: u64| {
+            let mut times =
+                Recording::new(Course { ticks: 1, len_ns: 1, parts: 1 }).parts.remove(0).wake;
+            (1..=count).for_each(|us| times.record(us * 1_000).unwrap());
+            times
+        };
+        let quantiles = |counts: [u64; 2]| Quantiles::of(counts.map(times).iter()).unwrap();
+        assert!(quantiles([1_000, 1_000]).p999.is_some());
+        let few = quantiles([1_000, 999]);
+        assert!(few.p999.is_none() && few.to_json()["p99.9"].is_null(), "{few:?}");
+        assert_eq!(few.count, 1_999);
     }
 
     #[test]

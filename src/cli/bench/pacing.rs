@@ -41,7 +41,7 @@ const BUSY: std::ops::RangeInclusive<usize> = 0..=256;
 /// Says how late ticks are, beside the barest loop that the system permits.
 ///
 /// In turn, five times over: a shard as it holds calls, with sessions in which somebody talks; a bare
-/// loop of absolute sleeps in the same class, which is the limit; tokio's interval; and a loop that sleeps
+/// loop of absolute sleeps to the same deadlines, which is the limit; tokio's interval; and a loop that sleeps
 /// for the remainder of each tick. Without options it takes a minute and a quarter: 18 s of ticks for each.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -232,8 +232,7 @@ fn measure(
         for at in 0..runs.len() {
             let place = (repetition + at) % contenders.len();
             let (contender, of) = &mut runs[place];
-            let sessions = if contender.works() { setting.sessions } else { 0 };
-            let slots = talkers.slots(sessions, course.all());
+            let slots = talkers.slots(setting.sessions, course.all());
             bar.set_message(contender.is());
             bar.tick();
             of.push(contender.run(course, class, slots)?);

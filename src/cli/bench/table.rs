@@ -6,9 +6,16 @@ use super::contender::Contender;
 use super::figures::{Figures, Quantiles, Ratios, Spread};
 use super::pacing::Setting;
 
-/// Width of the first column, and of the others.
+/// Width of the first column, of a count, and of the others.
 const NAME: usize = 12;
+const COUNT: usize = 9;
 const CELL: usize = 20;
+
+/// Where there is nothing to tell.
+const NONE: &str = "–";
+
+/// Where a loop had no time to sleep.
+const NEVER_SLEPT: &str = "never slept";
 
 /// All tables.
 pub(super) fn text(setting: &Setting, figures: &[Figures]) -> String {
@@ -16,33 +23,58 @@ pub(super) fn text(setting: &Setting, figures: &[Figures]) -> String {
     quantiles(
         &mut text,
         "wake lateness: from the deadline to the thread running, where it had slept",
-        figures.iter().filter_map(|of| Some((of.contender.name(), of.wake?))),
+        ["wakes", "skipped"],
+        figures.iter().map(|of| (of.contender.name(), of.wake, skipped(of))),
     );
     quantiles(
         &mut text,
         "session start lateness: from the deadline to the session's step",
-        figures.iter().filter_map(|of| Some((of.contender.name(), of.start?))),
+        ["steps", "skipped"],
+        working(figures).map(|of| (of.contender.name(), of.start, skipped(of))),
     );
     quantiles(
         &mut text,
         "work of a session's tick, with its edges and its journal",
-        figures.iter().filter_map(|of| Some((of.contender.name(), of.work?))),
+        ["steps", ""],
+        working(figures).map(|of| (of.contender.name(), of.work, String::new())),
     );
     for of in figures.iter().filter(|of| !of.phases.is_empty()) {
         let title = format!("work by phase, {}", of.contender.name());
-        quantiles(&mut text, &title, of.phases.iter().map(|(phase, of)| (phase.name(), *of)));
+        let phases = of.phases.iter();
+        let rows = phases.map(|(phase, of)| (phase.name(), Some(*of), String::new()));
+        quantiles(&mut text, &title, ["steps", ""], rows);
     }
     keeping(&mut text, figures);
-    let ratios: Vec<_> =
-        figures.iter().filter_map(|of| Some((of.contender, of.to_bare?))).collect();
-    if !ratios.is_empty() {
-        row(&mut text, "wake lateness as a multiple of the bare loop's", &["p50", "p99"]);
-        for (contender, Ratios { p50, p99 }) in ratios {
-            row(&mut text, contender.name(), &[cell(p50, times), cell(p99, times)]);
-        }
-        text.push('\n');
-    }
+    ratios(&mut text, figures);
     text
+}
+
+fn working(figures: &[Figures]) -> impl Iterator<Item = &Figures> {
+    figures.iter().filter(|of| of.contender.works())
+}
+
+/// Ticks that were never late, because they were not.
+fn skipped(of: &Figures) -> String {
+    if of.contender.works() { of.skipped.to_string() } else { NONE.to_owned() }
+}
+
+/// Nothing if there is no bare loop to compare with.
+fn ratios(text: &mut String, figures: &[Figures]) {
+    if !figures.iter().any(|of| of.contender == Contender::Bare && of.wake.is_some()) {
+        return;
+    }
+    let title = "wake lateness as a multiple of the bare loop's, where both slept";
+    row(text, title, &["p50", "p99", "repetitions"]);
+    for of in working(figures) {
+        let name = of.contender.name();
+        match of.to_bare {
+            Some(Ratios { slept, of, p50, p99 }) => {
+                row(text, name, &[cell(p50, times), cell(p99, times), format!("{slept} of {of}")]);
+            }
+            None => row(text, name, &[NEVER_SLEPT]),
+        }
+    }
+    text.push('\n');
 }
 
 fn head(setting: &Setting) -> String {
@@ -69,14 +101,38 @@ fn head(setting: &Setting) -> String {
     text
 }
 
-fn quantiles<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (&'a str, Quantiles)>) {
-    let mut rows = rows.peekable();
-    let Some((_, first)) = rows.peek() else { return };
+/// Percentiles with the count that they are of, and one more column.
+fn quantiles<'a>(
+    text: &mut String,
+    title: &str,
+    [count, last]: [&str; 2],
+    rows: impl Iterator<Item = (&'a str, Option<Quantiles>, String)>,
+) {
     let _ = writeln!(text, "{title}");
-    row(text, "", &first.named().map(|(name, _)| name));
-    for (name, of) in rows {
-        row(text, name, &of.named().map(|(_, spread)| cell(spread, number)));
+    let names = ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
+    wide(text, "", count, &names, last);
+    for (name, of, last) in rows {
+        let Some(of) = of else {
+            let cells = [NEVER_SLEPT, NONE, NONE, NONE, NONE].map(str::to_owned);
+            wide(text, name, "0", &cells, &last);
+            continue;
+        };
+        let cells = of.named().map(|(_, spread)| {
+            spread.map_or_else(|| NONE.to_owned(), |spread| cell(spread, number))
+        });
+        wide(text, name, &of.count.to_string(), &cells, &last);
     }
+    text.push('\n');
+}
+
+/// A row of percentiles between two narrow columns.
+fn wide(text: &mut String, name: &str, count: &str, cells: &[String; 5], last: &str) {
+    let _ = write!(text, "  {name:<NAME$} {count:>COUNT$}");
+    for cell in cells {
+        let _ = write!(text, " {cell:>CELL$}");
+    }
+    let _ = write!(text, " {last:>COUNT$}");
+    text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
 }
 
@@ -89,7 +145,7 @@ fn keeping(text: &mut String, figures: &[Figures]) {
         let [overruns, skipped] = if of.contender.works() {
             [of.overruns.to_string(), of.skipped.to_string()]
         } else {
-            ["-".to_owned(), "-".to_owned()]
+            [NONE.to_owned(), NONE.to_owned()]
         };
         row(text, of.contender.name(), &[drift, trend, overruns, skipped]);
     }
@@ -132,6 +188,47 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::bench::recording::{Course, Recording, WARM_UP};
+    use crate::clock::TickLen;
+
+    #[test]
+    fn a_shard_that_never_slept_is_in_the_tables() {
+        let run = |wakes: bool| {
+            let mut run = Recording::new(Course { ticks: 10, len_ns: 20_000_000, parts: 1 });
+            for tick in WARM_UP..WARM_UP + 10 {
+                if wakes {
+                    run.woke(tick, 50_000);
+                } else {
+                    run.stepped(tick, 90_000_000, 25_000_000);
+                    run.skipped(tick, 4);
+                }
+            }
+            vec![run]
+        };
+        let (shard, bare) = (run(false), run(true));
+        let figures = [
+            Figures::new(Contender::Shard, &shard, &bare),
+            Figures::new(Contender::Bare, &bare, &bare),
+        ];
+        let setting = Setting {
+            len: TickLen::from_ms(20).unwrap(),
+            ticks: 10,
+            sessions: 1,
+            busy: 0,
+            class: "normal",
+            cores: 2,
+            only: None,
+        };
+        let text = text(&setting, &figures);
+        let rows: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        let never: Vec<_> = rows.iter().filter(|row| row.ends_with(&["–", "40"])).collect();
+        assert_eq!(never, [&["shard", "0", "never", "slept", "–", "–", "–", "–", "40"]], "{text}");
+        assert!(rows.contains(&vec!["shard", "never", "slept"]), "no ratio:\n{text}");
+        let started =
+            rows.iter().find(|row| row.starts_with(&["shard", "10"])).expect("it started");
+        assert_eq!(started.last(), Some(&"40"), "what was skipped is beside the lateness:\n{text}");
+    }
 
     #[test]
     fn numbers_are_short_enough_for_a_cell() {

@@ -11,10 +11,10 @@
 //! more than the kernel would have let it have.
 
 /// What a thread may take of a core in the long run, in percent.
-const FAIR_PERCENT: u64 = 80;
+pub(super) const FAIR_PERCENT: u64 = 80;
 
 /// The debt at which it is demoted: that of half a second of spinning, half as long as Linux waits.
-const DEBT_NS_MAX: u64 = 100_000_000;
+pub(super) const DEBT_NS_MAX: u64 = 100_000_000;
 
 /// What a demoted thread may take to be calm, in percent.
 const CALM_PERCENT: u64 = 50;
@@ -72,6 +72,11 @@ impl Conduct {
         };
         *self = conduct;
         verdict
+    }
+
+    /// Demoted for what it took together with others.
+    pub(super) const fn demote(&mut self) {
+        *self = Self::Demoted { calm_ns: 0 };
     }
 }
 

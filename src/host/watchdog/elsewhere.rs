@@ -24,3 +24,7 @@ pub(super) const fn promote(_thread: i32, _priority: i32) -> bool {
 pub(super) const fn demote(_thread: i32) -> bool {
     false
 }
+
+pub(super) const fn core(_thread: i32) -> Option<usize> {
+    None
+}

@@ -5,13 +5,14 @@
 //! starts the watchdog, a thread of a *higher* priority, and the last to leave ends it. Every [`LOOK_MS`] it
 //! looks at each enlisted thread's count of processor time and decides on it (`conduct`): one that hardly slept for
 //! half a second goes back to the ordinary class, where it competes like everyone, and returns once it has been
-//! calm for ten seconds.
+//! calm for ten seconds. What several threads take of one core it adds up (`cores`): the one that took most goes.
 //!
 //! **Invariant:** no thread is in the real-time class unwatched; where the watchdog cannot have its priority,
 //! nobody is promoted. The watchdog waits for no lock and asks for no memory: an ordinary thread that is kept
 //! from its core may hold either.
 
 mod conduct;
+mod cores;
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
 mod os;
@@ -28,6 +29,7 @@ use crossbeam_channel::bounded;
 
 use super::pace::Clock;
 use conduct::{Conduct, Verdict};
+use cores::{Cores, Share};
 
 /// From one look to the next, in milliseconds: a fifth of what a thread may take.
 pub const LOOK_MS: u64 = 100;
@@ -50,7 +52,7 @@ pub enum Standing {
     Normal,
     /// In the real-time class.
     RealTime,
-    /// In the ordinary class again: it took nearly all of a core.
+    /// In the ordinary class again: it took nearly all of a core, alone or with others.
     Demoted,
 }
 
@@ -149,33 +151,50 @@ impl Seat {
         self.state.store(REAL_TIME, Ordering::Release);
     }
 
-    /// Looks at the one who sits here, `wall_ns` after the last look.
-    fn look(&self, watched: &mut Watched, wall_ns: u64) {
+    /// Looks at the one who sits here, `wall_ns` after the last look; what he took, if he is in the class still.
+    fn look(&self, watched: &mut Watched, wall_ns: u64) -> Option<Share> {
         let state = self.state.load(Ordering::Acquire);
         if state == FREE {
-            return;
+            return None;
         }
         // A thread that has ended has no clock any more; its seat will be free soon.
-        let Some(cpu_ns) = os::cpu_ns(self.cpu_clock.load(Ordering::Relaxed)) else { return };
+        let cpu_ns = os::cpu_ns(self.cpu_clock.load(Ordering::Relaxed))?;
         let sitter = self.sitter.load(Ordering::Relaxed);
         if watched.sitter != sitter {
-            *watched = Watched { sitter, cpu_ns, conduct: Conduct::default() };
-            return;
+            *watched = Watched { sitter, cpu_ns, ..Watched::default() };
+            return None;
         }
         let spent_ns = cpu_ns.saturating_sub(watched.cpu_ns);
         watched.cpu_ns = cpu_ns;
+        watched.recent_ns = watched.recent_ns / 2 + spent_ns;
         let thread = self.thread.load(Ordering::Relaxed);
-        let to = match watched.conduct.look(wall_ns, spent_ns) {
-            Verdict::Stays => return,
-            Verdict::Demote => os::demote(thread).then_some(DEMOTED),
-            Verdict::Promote => os::promote(thread, PRIORITY).then_some(REAL_TIME),
-        };
-        let Some(to) = to else { return };
-        // Who has left meanwhile is nobody's concern.
-        let moved = self.state.compare_exchange(state, to, Ordering::AcqRel, Ordering::Relaxed);
-        if moved.is_ok() && to == DEMOTED {
+        match watched.conduct.look(wall_ns, spent_ns) {
+            Verdict::Stays if state == REAL_TIME => {
+                let core = os::core(thread)?;
+                return Some(Share { core, spent_ns, recent_ns: watched.recent_ns });
+            }
+            Verdict::Stays => {}
+            Verdict::Demote => self.demote(),
+            Verdict::Promote => {
+                if os::promote(thread, PRIORITY) {
+                    self.change(DEMOTED, REAL_TIME);
+                }
+            }
+        }
+        None
+    }
+
+    /// Puts the one who sits here into the ordinary class.
+    fn demote(&self) {
+        let is_demoted = os::demote(self.thread.load(Ordering::Relaxed));
+        if is_demoted && self.change(REAL_TIME, DEMOTED) {
             self.demotions.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the state was changed: who has left meanwhile is nobody's concern.
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -186,6 +205,8 @@ impl Seat {
 struct Watched {
     sitter: u32,
     cpu_ns: u64,
+    /// What it took of late: each look counts twice as much as the one before.
+    recent_ns: u64,
     conduct: Conduct,
 }
 
@@ -240,12 +261,20 @@ impl Duty {
 fn watch(over: &AtomicBool) {
     let clock = Clock::default();
     let mut watched = [Watched::default(); SEATS];
+    let mut cores = Cores::default();
     let mut before = clock.now();
     while !over.load(Ordering::Acquire) {
         std::thread::park_timeout(Duration::from_millis(LOOK_MS));
         let now = clock.now();
-        for (seat, watched) in SEATED.iter().zip(&mut watched) {
-            seat.look(watched, now.since_ns(before));
+        let wall_ns = now.since_ns(before);
+        let mut shares = [None; SEATS];
+        for ((seat, watched), share) in SEATED.iter().zip(&mut watched).zip(&mut shares) {
+            *share = seat.look(watched, wall_ns);
+        }
+        let demoted = cores.look(wall_ns, &shares);
+        for (at, _) in demoted.into_iter().enumerate().filter(|(_, demoted)| *demoted) {
+            watched[at].conduct.demote();
+            SEATED[at].demote();
         }
         before = now;
     }
