@@ -355,3 +355,24 @@ fn a_call_is_like_itself_whatever_is_known_of_it() {
         assert!(told.contains("ticks alike"), "{sides}: {told}");
     }
 }
+
+#[test]
+fn a_slip_of_the_keyboard_costs_nobody_a_file() {
+    let desk = desk("");
+    desk.run(RUN).exits(0);
+    for words in ["journal redact call --out desk.yaml", "report call --out desk.yaml"] {
+        let told = desk.run(words).exits(2).stderr;
+        assert!(told.contains("desk.yaml: it is there and no"), "{told}");
+    }
+    let kept = fs::read_to_string(desk.dir.path().join("desk.yaml")).expect("it is still there");
+    assert_eq!(kept, DESK);
+    // A copy and a page are made anew, and a folder stands for its journal.
+    for _ in 0..2 {
+        desk.run("journal redact call --out copy").exits(0);
+        desk.run("report call --out page.html").exits(0);
+    }
+    desk.run("replay call").exits(0);
+    desk.run("journal verify call").exits(0);
+    let told = desk.run("timeline call --from 81s --to 77s").exits(2).stderr;
+    assert!(told.contains("the call ends with tick"), "{told}");
+}

@@ -25,7 +25,7 @@ use crate::record::{Folder, FolderThread, SessionEnd, SessionMeter, Timing};
 use crate::seed::Seed;
 use crate::session::Session;
 use crate::session::event::Event;
-use crate::session::plan::Plan;
+use crate::session::plan::{AgentKind, Plan};
 use crate::sim::caller::{Caller, Part};
 use crate::sim::network::{Faults, Network};
 use crate::sim::tools::{Latency, VirtualTools};
@@ -67,6 +67,14 @@ const DEMOTED: &str = "the session's thread took nearly all of a core for half a
 /// Holds the call, shows it, and says where everything is.
 pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let view = View::new(call.plan.len, call.json);
+    let plan = &call.plan;
+    let is_scripted = plan.agents.iter().any(|agent| matches!(agent.kind, AgentKind::Scripted(_)));
+    if plan.recogniser.is_none() && is_scripted && call.parts.iter().any(|part| part.audio) {
+        eprintln!(
+            "speech.recogniser.engine is none: callers are heard, but what they say is not understood; only \
+             typed text is"
+        );
+    }
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
     let (folder, journal) = call.open()?;
     stop_on_interrupt();
@@ -267,6 +275,7 @@ fn finish(
     } else {
         line(summary(&metrics));
         line(format_args!("written to {}", call.out.display()));
+        line(format_args!("look at it: {}", call.out.join("report.html").display()));
         if let Some(journal) = journal.filter(|path| path.parent() != Some(&call.out)) {
             line(format_args!("journal: {}", journal.display()));
         }

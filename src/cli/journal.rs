@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::replay::replayed;
 use super::view::line;
 use crate::clock::Tick;
-use crate::journal::{Journal, Mode, Sizes, Tail, redact};
+use crate::journal::{Journal, MAGIC, Mode, Sizes, Tail, redact};
 use crate::record::recount;
 use crate::record::stamp::rfc3339;
 use crate::session::event::EventKind;
@@ -260,6 +260,14 @@ fn redacted(args: &RedactArgs) -> Result<ExitCode, Failure> {
     if same.is_some_and(|(a, b)| a == b) {
         return Err(Failure::input(format!(
             "{}: the copy would be written over the journal; name another file with --out",
+            out.display()
+        )));
+    }
+    // A slip of the keyboard must not cost somebody's configuration.
+    let is_foreign = fs::read(&out).is_ok_and(|bytes| !bytes.starts_with(MAGIC));
+    if is_foreign {
+        return Err(Failure::input(format!(
+            "{}: it is there and no journal; name another file with --out",
             out.display()
         )));
     }

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::args::ReplayArgs;
 use super::failure::Failure;
-use super::load;
 use super::view::line;
 use crate::clock::TickLen;
 use crate::host::transcoder::transcoder;
 use crate::journal::{Header, Journal, Tail};
+use crate::record::recount;
 use crate::session::checkpoint::BUILD;
 use crate::session::event::Event;
 use crate::sim::replay::{self, Divergence, NotReplayable, Replayed};
@@ -21,8 +21,8 @@ const INCOMPATIBLE: u8 = 3;
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     let shown = args.journal.display();
-    let journal = Journal::read(&load::bytes(&args.journal)?)
-        .map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+    let journal =
+        recount::journal(&args.journal).map_err(|error| Failure::input(error.to_string()))?;
     if let Tail::Torn { at } = journal.tail {
         eprintln!("{shown}: the last entry is incomplete (from byte {at}); it is left out");
     }

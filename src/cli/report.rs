@@ -49,6 +49,14 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
             args.call.with_extension("html")
         }
     });
+    // A slip of the keyboard must not cost somebody's notes.
+    let is_page = |bytes: Vec<u8>| bytes.is_empty() || bytes.starts_with(b"<!");
+    if fs::read(&out).is_ok_and(|bytes| !is_page(bytes)) {
+        return Err(Failure::input(format!(
+            "{}: it is there and no page; name another file with --out",
+            out.display()
+        )));
+    }
     let recording = args.call.join("conversation.wav");
     let is_beside = recording.is_file() && out.parent() == Some(&args.call);
     let seconds_max = if args.embed || !is_beside { EMBED_SECONDS_MAX } else { SECONDS_MAX };

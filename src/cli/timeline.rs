@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use super::failure::Failure;
 use super::moment::Moment;
 use super::view::line;
+use crate::clock::Tick;
 use crate::record::recount::Recount;
-use crate::sim::timeline::Timeline;
+use crate::sim::timeline::{Timeline, seconds};
 
 /// Tells a call as text, tick by tick.
 ///
@@ -35,7 +36,15 @@ pub(super) struct TimelineArgs {
 pub(super) fn timeline(args: &TimelineArgs) -> Result<ExitCode, Failure> {
     let timeline = told(&args.call)?;
     let tick = |moment: Moment| moment.tick(timeline.tick_len()).0;
+    let last = timeline.ticks().last().map_or(0, |told| told.tick.0);
     let range = args.from.map_or(0, tick)..args.to.map_or(u64::MAX, tick);
+    if !timeline.ticks().iter().any(|told| range.contains(&told.tick.0)) {
+        let seconds = seconds(timeline.tick_len(), Tick(last));
+        return Err(Failure::input(format!(
+            "{}: there is no tick in that range; the call ends with tick {last} ({seconds} s)",
+            args.call.display(),
+        )));
+    }
     line(timeline.render(range).trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -64,11 +64,13 @@ impl std::fmt::Display for NothingToTell {
 
 impl std::error::Error for NothingToTell {}
 
-/// Reads a journal.
+/// Reads a journal, or the one in the folder of a run.
 ///
 /// # Errors
 /// It cannot be read, or is none.
 pub fn journal(path: &Path) -> Result<Journal, NothingToTell> {
+    // The folder of a run stands for the journal in it.
+    let path = &if path.is_dir() { path.join(JOURNAL) } else { path.to_owned() };
     let shown = path.display();
     let wrong = |why: &dyn std::fmt::Display| NothingToTell(format!("{shown}: {why}"));
     let about = fs::metadata(path)
