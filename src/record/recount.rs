@@ -7,6 +7,7 @@
 //! **Invariant:** a recount says where it is from, and what it lacks.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,13 +74,18 @@ pub fn journal(path: &Path) -> Result<Journal, NothingToTell> {
     let path = &if path.is_dir() { path.join(JOURNAL) } else { path.to_owned() };
     let shown = path.display();
     let wrong = |why: &dyn std::fmt::Display| NothingToTell(format!("{shown}: {why}"));
-    let about = fs::metadata(path)
-        .map_err(|error| wrong(&format!("cannot be read: {error}; check the path")))?;
+    let unread = |error: std::io::Error| {
+        let why = match error.kind() {
+            ErrorKind::NotFound => "there is no such file".to_owned(),
+            _ => error.to_string(),
+        };
+        wrong(&format!("cannot be read: {why}; check the path"))
+    };
+    let about = fs::metadata(path).map_err(unread)?;
     if about.len() > JOURNAL_LEN_MAX {
         return Err(wrong(&"is longer than any journal that is read (8 GiB)"));
     }
-    let bytes = fs::read(path)
-        .map_err(|error| wrong(&format!("cannot be read: {error}; check the path")))?;
+    let bytes = fs::read(path).map_err(unread)?;
     Journal::read(&bytes).map_err(|error| wrong(&error))
 }
 
