@@ -113,7 +113,9 @@ fn each(config: &str, formats: &[Format], check: impl Fn(&Desk, Format) + Sync) 
             let name = format.name();
             desk.put(&name, format.file());
             let ran = desk.run(&format!("run desk.yaml --input {name} --out call --fast")).exits(0);
-            assert_eq!(ran.stderr, "", "{name} is as good as any");
+            // That nobody understands a voice is said of the configuration, not of the file.
+            let mut told = ran.stderr.lines().filter(|line| !line.contains("engine is none"));
+            assert_eq!(told.next(), None, "{name} is as good as any");
             check(&desk, format);
         }
     };

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::replay::replayed;
-use super::view::line;
+use super::view::{line, plain};
 use crate::clock::Tick;
 use crate::journal::{Journal, MAGIC, Mode, Sizes, Tail, redact};
 use crate::record::recount;
@@ -107,11 +107,6 @@ pub(super) fn journal(command: &JournalCommand) -> Result<ExitCode, Failure> {
         JournalCommand::Verify(args) => verify(args),
         JournalCommand::Redact(args) => redacted(args),
     }
-}
-
-/// What somebody else has written, on one line.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn read(file: &Path) -> Result<Journal, Failure> {

@@ -171,7 +171,7 @@ impl View {
 }
 
 /// What somebody else has said or written, on one line and without commands to the terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
