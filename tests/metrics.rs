@@ -176,7 +176,7 @@ fn the_demo_in_virtual_time_prints_what_its_metrics_say() {
     let ran = desk.run("demo --fast --out call --metrics").exits(0);
     assert!(ran.stderr.contains("metrics: http://127.0.0.1:"), "{}", ran.stderr);
     let begin = ran.stdout.find("# HELP").expect("the text comes after the summary");
-    assert!(ran.stdout[..begin].ends_with("written to call\n"));
+    assert!(ran.stdout[..begin].ends_with("look at it: call/report.html\n"));
     let told = Text::check(&ran.stdout[begin..], Format::Prometheus);
     told.agrees_with(&metrics_json(&desk));
     assert!(told.value("antiphon_user_end_to_agent_start_seconds_count") >= 10.0);
