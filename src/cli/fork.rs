@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::engines::Engines;
 use super::failure::Failure;
-use super::journalled::BESIDE;
 use super::load;
 use super::moment::Moment;
 use super::summary::summary;
@@ -18,7 +17,7 @@ use crate::config::{self, Config};
 use crate::host::ink::Ink;
 use crate::host::transcoder::transcoder;
 use crate::journal::{Journal, Tail, Transcode};
-use crate::record::recount;
+use crate::record::recount::{self, JOURNAL};
 use crate::record::{Folder, Timing};
 use crate::session::checkpoint::BUILD;
 use crate::session::plan::Plan;
@@ -269,12 +268,12 @@ fn open(args: &ForkArgs, plan: Arc<Plan>) -> Result<(Folder, Ink), Failure> {
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
     let same = folder.and_then(canonical).zip(canonical(&args.out));
     let is_call = args.out.join("conversation.wav").exists();
-    if same.is_some_and(|(a, b)| a == b) && (is_call || args.out.join(BESIDE).exists()) {
+    if same.is_some_and(|(a, b)| a == b) && (is_call || args.out.join(JOURNAL).exists()) {
         return Err(Failure::input(format!(
             "{out}: the fork would be written over the recording; name another folder with --out"
         )));
     }
-    let path = args.out.join(BESIDE);
+    let path = args.out.join(JOURNAL);
     let ink = || {
         Ink::create(&path).map_err(|error| {
             let shown = path.display();

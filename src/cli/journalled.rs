@@ -14,13 +14,11 @@ use crate::host::pace::wall_ms;
 use crate::host::transcoder::opus_codec;
 use crate::journal::{CODEC, Header, Mode, Scribe};
 use crate::record::Folder;
+use crate::record::recount::JOURNAL;
 use crate::record::stamp::rfc3339;
 use crate::session::input::Inbound;
 use crate::session::plan::Plan;
 use crate::slot::Slot;
-
-/// The name of a journal beside the other files of a call.
-pub(super) const BESIDE: &str = "journal.antiphon";
 
 /// What a journal is to be of.
 pub(super) struct About<'a> {
@@ -59,7 +57,7 @@ pub(super) fn open(
         JournalMode::Off | JournalMode::Full => Some(Mode::Full),
         JournalMode::Events => Some(Mode::Events),
     };
-    let beside = about.out.join(BESIDE);
+    let beside = about.out.join(JOURNAL);
     let archive = config.journals.folder.as_ref().filter(|_| about.named.is_none());
     let Some(mode) = mode else {
         let folder = folder()?;

@@ -21,13 +21,13 @@ use antiphon::session::checkpoint::Checkpoint;
 use antiphon::session::event::Event;
 use antiphon::session::input::{Inbound, Input};
 use antiphon::session::output::{Effect, Output};
-use antiphon::session::plan::{Plan, tool_spec};
+use antiphon::session::plan::Plan;
 use antiphon::sim::caller::{Act, Caller, Cue, Part, When};
 use antiphon::sim::network::{Faults, Network};
 use antiphon::sim::timeline::Timeline;
 use antiphon::sim::tools::{Latency, VirtualTools};
+use antiphon::sim::trial::canned;
 use antiphon::slot::{Edge, Slot, Status};
-use antiphon::tool::canned::Canned;
 use antiphon::tool::{Registry, Tool};
 use serde_json::Value;
 
@@ -142,22 +142,11 @@ impl Stage {
     pub(crate) fn new(yaml: &str) -> Self {
         let config =
             config::parse(yaml.as_bytes(), "scene.yaml").unwrap_or_else(|wrong| panic!("{wrong}"));
-        let mut tools = Registry::default();
-        for (name, tool) in &config.tools {
-            let Some(canned) = tool.canned.clone() else { continue };
-            let canned = Canned {
-                by: canned.by,
-                answers: canned.answers,
-                otherwise: canned.otherwise,
-                takes_ms: canned.takes_ms,
-                fails_first: canned.fails_first,
-                failure: canned.failure,
-            };
-            tools.add(tool_spec(name, tool), canned).unwrap();
-        }
         let seed = config.seed;
+        let plan = Arc::new(Plan::new(config).unwrap());
+        let tools = canned(&plan);
         Self {
-            plan: Arc::new(Plan::new(config).unwrap()),
+            plan,
             callers: Vec::new(),
             hears: Vec::new(),
             voice: |_| Voice::Speaks,
