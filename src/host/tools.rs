@@ -141,6 +141,10 @@ impl LiveTools {
         Self { workers, session, clock, reply, outcomes, overruns, under_way }
     }
 
+    /// STUB
+    #[must_use]
+    pub fn with_room(self, _calls: Sender<RoomCall>) -> Self { self }
+
     fn inline(&self, context: &ToolContext, call: &ToolCall, budget_ms: u32) -> Outcome {
         let begun = self.clock.now();
         let outcome = self.workers.tools().execute(context, call);
@@ -207,4 +211,15 @@ impl Hands for LiveTools {
             }
         }
     }
+}
+
+/// STUB
+#[derive(Debug)]
+pub struct RoomCall { pub call: CallId, pub lane: Option<crate::id::LaneId>, pub act: RoomAct, pub reply: Sender<(CallId, Outcome)> }
+/// STUB
+#[derive(Debug, Clone, PartialEq)]
+pub enum RoomAct { Rpc{method: String, to: Option<String>, payload: String, timeout_ms: u32}, Data{topic: String, reliable: bool, to: Option<String>, payload: String} }
+impl RoomCall {
+    /// STUB
+    pub fn done(self, outcome: Outcome) { drop(self.reply.try_send((self.call, outcome))); }
 }
