@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use livekit_protocol::{
     AddTrackRequest, AudioTrackFeature, ClientInfo, ConnectionSettings, DisconnectReason,
-    JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason, SyncState, TrackPublishedResponse,
-    TrackSource, TrackType, UpdateSubscription, client_info, leave_request, signal_request,
-    signal_response,
+    JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason, SyncState,
+    TrackPublishedResponse, TrackSource, TrackType, UpdateSubscription, client_info, leave_request,
+    signal_request, signal_response,
 };
 use prost::Message as _;
 use tokio::time::Instant as Timer;
@@ -674,11 +674,9 @@ impl Task {
                 Change::Left { lane, identity } => {
                     (!self.line.trunk.leave(lane)).then_some(Change::Left { lane, identity })
                 }
-                Change::Value(value) => self
-                    .line
-                    .trunk
-                    .tell(Box::new(value))
-                    .map(|value| Change::Value(*value)),
+                Change::Value(value) => {
+                    self.line.trunk.tell(Box::new(value)).map(|value| Change::Value(*value))
+                }
                 Change::Subscribe { .. } | Change::Unsubscribe { .. } => None,
             };
             if let Some(change) = kept {
