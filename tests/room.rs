@@ -397,8 +397,11 @@ fn a_call_ends_when_neither_side_was_heard_for_too_long() {
     assert_eq!(tick_of(&end), tick_of(&over) + 100, "from the agent's last sound");
 }
 
+/// An answer: in which tick, of which request, and what.
+type Answer = (u64, u32, Result<String, RpcError>);
+
 /// A scene with requests, and the answers in their order with the ticks in which they came.
-fn requests(requests: &[(u64, &str, &str)]) -> (Scene, Vec<(u64, u32, Result<String, RpcError>)>) {
+fn requests(requests: &[(u64, &str, &str)]) -> (Scene, Vec<Answer>) {
     let mut stage = shop().happens(0, [joined()]);
     for (number, (tick, method, payload)) in (0..).zip(requests) {
         stage = stage.happens(
