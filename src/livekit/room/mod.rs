@@ -11,8 +11,8 @@
 //! **Invariant:** one task owns all of it; it waits for everything at once, and never for one thing alone
 //! but when it joins and leaves.
 
+mod carrier;
 mod link;
-mod task;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use livekit_protocol::{
 };
 use tokio_rustls::TlsConnector;
 
-use self::task::Task;
+use self::carrier::Carrier;
 use super::address::Address;
 use super::bell::{Belfry, Cord};
 use super::edge::Notice;
@@ -163,8 +163,8 @@ async fn run(
     left: Receiver<()>,
 ) {
     let ear = belfry.listen_for(&cord);
-    match Task::join(options, line, ear, news.clone(), left).await {
-        Ok(task) => task.run().await,
+    match Carrier::join(options, line, ear, news.clone(), left).await {
+        Ok(carrier) => carrier.run().await,
         Err(error) => tell(&news, News::Refused(error)),
     }
 }

@@ -42,7 +42,7 @@ const MEDIA_TIME: Duration = Duration::from_secs(15);
 /// Values for the session that wait for room in its ring at most.
 const VALUES_WAITING: usize = 512;
 
-pub(super) struct Task {
+pub(super) struct Carrier {
     options: Options,
     link: Link,
     media: Media,
@@ -85,7 +85,7 @@ fn now() -> Instant {
     Timer::now().into_std()
 }
 
-impl Task {
+impl Carrier {
     pub(super) async fn join(
         options: Options,
         line: Line,
@@ -123,7 +123,7 @@ impl Task {
             restart: None,
             company: None,
         };
-        let mut task = Self {
+        let mut carrier = Self {
             options,
             link: Link::Up(link),
             media,
@@ -142,8 +142,8 @@ impl Task {
             began: false,
             was_connected: false,
         };
-        task.first().await?;
-        Ok(task)
+        carrier.first().await?;
+        Ok(carrier)
     }
 
     /// The server's first word.
