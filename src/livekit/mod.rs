@@ -14,6 +14,7 @@ pub mod rpc;
 pub mod seen;
 pub mod signal;
 pub mod stay;
+pub mod stream;
 pub mod streams;
 pub mod tls;
 pub mod token;

@@ -7,9 +7,6 @@
 //! than its limit.
 
 use std::fmt;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -20,12 +17,8 @@ use livekit_protocol::{
     signal_response, wrapped_join_request,
 };
 use prost::Message as _;
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -34,6 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::address::Address;
+use super::stream::{Stream, StreamError};
 use super::token::Pass;
 
 /// How long connecting may take, all in all: the official clients wait 5 to 15 seconds.
@@ -77,11 +71,7 @@ impl fmt::Display for SignalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "the server cannot be reached: {why}"),
-            Self::Tls(why) => write!(
-                f,
-                "no encrypted connection: {why}; if the server's certificate is from an authority of your own, \
-                 name its file with --ca"
-            ),
+            Self::Tls(why) => write!(f, "no encrypted connection: {why}"),
             Self::Refused(401, reason) => write!(
                 f,
                 "the server does not accept the token: {reason}; check the API key and secret, and this machine's \
@@ -101,6 +91,15 @@ impl fmt::Display for SignalError {
 }
 
 impl std::error::Error for SignalError {}
+
+impl From<StreamError> for SignalError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Unreachable(why) => Self::Unreachable(why),
+            StreamError::Tls(why) => Self::Tls(why),
+        }
+    }
+}
 
 /// A signalling connection.
 pub struct Signal {
@@ -146,7 +145,9 @@ impl Signal {
             .map_err(|_| SignalError::Refused(401, "it is no token".to_owned()))?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
-        let stream = Stream::open(address, tls).await?;
+        let host = address.host.as_str();
+        let stream =
+            Stream::connect((host, address.port), address.tls.then_some((tls, host))).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -242,68 +243,5 @@ fn refusal(error: tungstenite::Error) -> SignalError {
             SignalError::Closed
         }
         other => SignalError::Protocol(other.to_string()),
-    }
-}
-
-/// A TCP connection, encrypted or not.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    async fn open(address: &Address, tls: &TlsConnector) -> Result<Self, SignalError> {
-        let unreachable = |error: io::Error| SignalError::Unreachable(error.to_string());
-        let stream =
-            TcpStream::connect((address.host.as_str(), address.port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        if !address.tls {
-            return Ok(Self::Plain(stream));
-        }
-        let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| SignalError::Tls(error.to_string()))?;
-        let stream =
-            tls.connect(name, stream).await.map_err(|error| SignalError::Tls(error.to_string()))?;
-        Ok(Self::Tls(Box::new(stream)))
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! Whom an encrypted connection trusts: the certificate authorities of the system, and one's own.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_rustls::TlsConnector;
@@ -24,6 +25,33 @@ pub fn connector(own: Option<&Path>) -> Result<TlsConnector, String> {
         .with_root_certificates(roots(own)?)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// What went wrong with an encrypted connection to a host, and what to do about it.
+#[must_use]
+pub fn explain(error: &io::Error, host: &str) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(refused)) = cause else {
+        // The server hung up, or what answers does not speak TLS.
+        return format!("{error}; is this a port for TLS?");
+    };
+    match refused {
+        CertificateError::UnknownIssuer => format!(
+            "the certificate of {host} is from an authority that is not trusted; if it is one of \
+             your own, name its file with --ca"
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!(
+                "the certificate is not for {host} ({refused}); use the name that it is for in \
+                 the URL"
+            )
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
+            "the certificate of {host} has expired ({refused}); have it renewed, and check this \
+             machine's clock"
+        ),
+        refused => format!("the certificate of {host} is refused: {refused}"),
+    }
 }
 
 fn roots(own: Option<&Path>) -> Result<RootCertStore, String> {
