@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::load;
 use super::metrics::MetricsArgs;
 use super::view::{View, line};
+use crate::config::{Livekit, Publish};
 use crate::host::codec::{OpusOutlet, OutletOptions};
 use crate::host::packets;
 use crate::host::tools::RoomCall;
@@ -144,14 +145,15 @@ impl ConnectArgs {
         if !wrong.is_empty() {
             return Err(Failure::input(wrong.join("\n")));
         }
+        let Livekit { listen_to, publish, .. } = &plan.config.livekit;
         Ok(Options {
             address,
             pass,
             tls,
-            name: plan.config.name.clone(),
-            listen_to: None,
-            red: true,
-            dtx: true,
+            name: shown_name(plan).to_owned(),
+            listen_to: listen_to.clone(),
+            red: publish.red,
+            dtx: publish.dtx,
             rate: plan.rate,
             reorder: plan.reorder,
         })
@@ -187,7 +189,7 @@ impl ConnectArgs {
         };
         let identity = self.identity.clone().unwrap_or_else(random_identity);
         let room = self.room.as_ref()?;
-        let name = &plan.config.name;
+        let name = shown_name(plan);
         let made = Key::new(key, secret).and_then(|key| key.agent(room, &identity, name));
         made.map_err(|why| wrong.push(why)).ok()
     }
@@ -207,6 +209,21 @@ impl ConnectArgs {
             }
         }
         Some(pass)
+    }
+}
+
+/// The name that others see.
+fn shown_name(plan: &Plan) -> &str {
+    plan.config.livekit.name.as_ref().unwrap_or(&plan.config.name)
+}
+
+/// How the agent's audio is coded.
+fn coding(publish: &Publish) -> OutletOptions {
+    OutletOptions {
+        bitrate_bps: publish.bitrate_bps.cast_signed(),
+        complexity: publish.complexity.cast_signed(),
+        loss_percent: publish.loss_percent.cast_signed(),
+        dtx: publish.dtx,
     }
 }
 
@@ -243,7 +260,7 @@ fn join(
 ) -> Result<Option<Joined>, Failure> {
     let network = Network::start()
         .map_err(|error| Failure::broken(format!("no thread for the network: {error}")))?;
-    let outlet = OpusOutlet::new(plan.rate, OutletOptions::default())
+    let outlet = OpusOutlet::new(plan.rate, coding(&plan.config.livekit.publish))
         .map_err(|error| Failure::input(error.to_string()))?;
     let (trunk, opus) = packets::line(outlet, plan.len);
     let cord = network.cord();
