@@ -34,8 +34,10 @@ exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
 ( cat <&3; kill -9 $server ) >/dev/null 2>&1 &
+watch=$!
 exec 3<&-
 wait $server
+kill $watch
 "#;
 
 /// How a server is set up, beyond what all have in common.
@@ -96,9 +98,9 @@ impl Server {
         let (key, secret) =
             (format!("key-{mark}"), format!("{:a<40}", format!("not-secret-{mark}")));
         let [port, tcp, turn_tls] =
-            free([0; 3].map(|_| TcpListener::bind("127.0.0.1:0")), |s| s.local_addr());
+            free([0; 3].map(|_| TcpListener::bind("127.0.0.1:0")), TcpListener::local_addr);
         let [udp, turn_udp] =
-            free([0; 2].map(|_| UdpSocket::bind("127.0.0.1:0")), |s| s.local_addr());
+            free([0; 2].map(|_| UdpSocket::bind("127.0.0.1:0")), UdpSocket::local_addr);
         let mut config = json!({
             "port": port,
             "bind_addresses": ["127.0.0.1"],
