@@ -136,7 +136,8 @@ impl ConnectArgs {
             },
         };
         let pass = self.pass(plan, &mut wrong);
-        let tls = tls::connector(self.ca.as_deref()).map_err(|why| wrong.push(format!("--ca: {why}")));
+        let tls =
+            tls::connector(self.ca.as_deref()).map_err(|why| wrong.push(format!("--ca: {why}")));
         let (Some(address), Some(pass), Ok(tls)) = (address, pass, tls) else {
             return Err(Failure::input(wrong.join("\n")));
         };

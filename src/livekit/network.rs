@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::bell::{Bell, Belfry, Cord};
+use super::bell::{Belfry, Bell, Cord};
 
 /// Rooms that wait to be joined at most.
 const ORDERS_WAITING: usize = 1_024;

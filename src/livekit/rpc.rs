@@ -135,9 +135,10 @@ const NAME_MAX: usize = 256;
 #[must_use]
 pub fn response(id: &str, answer: Result<String, RpcError>) -> RpcResponse {
     let value = match answer {
-        Ok(payload) if payload.len() > RPC_PAYLOAD_MAX => {
-            Value::Error(wire(RpcError::new(RpcError::RESPONSE_TOO_LARGE, "the answer is larger than 15 KiB")))
-        }
+        Ok(payload) if payload.len() > RPC_PAYLOAD_MAX => Value::Error(wire(RpcError::new(
+            RpcError::RESPONSE_TOO_LARGE,
+            "the answer is larger than 15 KiB",
+        ))),
         Ok(payload) => Value::Payload(payload),
         Err(error) => Value::Error(wire(error)),
     };
@@ -227,10 +228,8 @@ impl<T> Calls<T> {
         from: &str,
         response: RpcResponse,
     ) -> Option<(T, Result<String, RpcError>)> {
-        let at = self
-            .open
-            .iter()
-            .position(|call| call.id == response.request_id && call.to == from)?;
+        let at =
+            self.open.iter().position(|call| call.id == response.request_id && call.to == from)?;
         let waiter = self.open.swap_remove(at).waiter;
         let answer = match response.value {
             Some(Value::Payload(payload)) if payload.len() <= RPC_PAYLOAD_MAX => Ok(payload),
@@ -259,7 +258,10 @@ impl<T> Calls<T> {
             let why = if call.acknowledged {
                 RpcError::new(RpcError::TIMED_OUT, "no answer within the time")
             } else {
-                RpcError::new(code::CONNECTION_TIMEOUT, "the participant did not acknowledge the call")
+                RpcError::new(
+                    code::CONNECTION_TIMEOUT,
+                    "the participant did not acknowledge the call",
+                )
             };
             (call.waiter, why)
         })
@@ -336,7 +338,11 @@ mod tests {
         begin(&mut calls, "d", 4);
         calls.acknowledged("ann", &RpcAck { request_id: "b".to_owned() });
         let answer = response("a", Ok("yes".to_owned()));
-        assert_eq!(calls.answered("bob", answer.clone()), None, "only the one who was asked answers");
+        assert_eq!(
+            calls.answered("bob", answer.clone()),
+            None,
+            "only the one who was asked answers"
+        );
         assert_eq!(calls.answered("ann", answer.clone()), Some((1, Ok("yes".to_owned()))));
         assert_eq!(calls.answered("ann", answer), None);
         assert_eq!(calls.deadline(), Some(now.after_ns(ACK_NS)));

@@ -8,7 +8,6 @@ use prost::Message as _;
 use serde::Deserialize;
 
 use super::Stay;
-use super::notices::finish;
 use crate::host::pace::Moment;
 use crate::id::LaneId;
 use crate::livekit::names;
@@ -122,12 +121,7 @@ impl Stay {
         }
     }
 
-    fn stream(
-        &mut self,
-        now: Moment,
-        lane: Option<LaneId>,
-        text: Result<Option<Text>, Useless>,
-    ) {
+    fn stream(&mut self, now: Moment, lane: Option<LaneId>, text: Result<Option<Text>, Useless>) {
         match text {
             Ok(None) => {}
             Ok(Some(text)) => self.text(now, lane, text),
@@ -155,13 +149,7 @@ impl Stay {
         }
     }
 
-    fn requested(
-        &mut self,
-        now: Moment,
-        from: &str,
-        lane: Option<LaneId>,
-        request: RpcRequest,
-    ) {
+    fn requested(&mut self, now: Moment, from: &str, lane: Option<LaneId>, request: RpcRequest) {
         if !self.may_send(now, from) {
             return;
         }
@@ -185,7 +173,7 @@ impl Stay {
 
     fn answered(&mut self, from: &str, answer: RpcResponse) {
         match self.calls.answered(from, answer) {
-            Some((call, answer)) => finish(call, answer),
+            Some((call, answer)) => call.finish(answer),
             None => self.counts.unused += 1,
         }
     }

@@ -368,7 +368,7 @@ impl Stay {
                 Change::Left { .. } => {
                     self.streams.forget(&identity);
                     for (call, error) in self.calls.gone(&identity) {
-                        notices::fail(call, &error);
+                        call.finish(Err(error));
                     }
                     self.out.changes.push_back(change);
                 }
@@ -436,10 +436,8 @@ impl Stay {
             return;
         }
         let reason = response.reason().as_str_name();
-        let of_attributes = matches!(
-            response.request,
-            Some(request_response::Request::UpdateMetadata(_)) | None
-        );
+        let of_attributes =
+            matches!(response.request, Some(request_response::Request::UpdateMetadata(_)) | None);
         if of_attributes {
             if !std::mem::replace(&mut self.mute_attributes, true) {
                 let why = format!("attributes cannot be set ({reason}): the state is not shown");

@@ -11,8 +11,6 @@ use crate::livekit::edge::Notice;
 use crate::livekit::herald::Source;
 use crate::livekit::names;
 use crate::livekit::rpc::{nobody, response};
-use crate::session::output::RpcError;
-use crate::tool::{FailureKind, Json, Outcome};
 
 impl Stay {
     /// A notice of the session's.
@@ -59,19 +57,19 @@ impl Stay {
 
     /// A call of one of the room's tools.
     pub fn call(&mut self, now: Moment, call: RoomCall) {
-        match call.act.clone() {
+        match call.what.clone() {
             RoomAct::Rpc { method, to, payload, timeout_ms } => {
                 let Some(to) = to.or_else(|| self.identity(call.lane)) else {
-                    return fail(call, &nobody());
+                    return call.finish(Err(nobody()));
                 };
                 if self.roster.by_identity(&to).is_none() {
-                    return fail(call, &nobody());
+                    return call.finish(Err(nobody()));
                 }
                 self.next_call += 1;
                 let id = format!("{}-call-{}", self.me.sid, self.next_call);
                 match self.calls.begin(now, id, &to, (method, payload, timeout_ms), call) {
                     Ok(request) => self.to(&to, Value::RpcRequest(request)),
-                    Err((call, error)) => fail(call, &error),
+                    Err((call, error)) => call.finish(Err(error)),
                 }
             }
             RoomAct::Data { topic, reliable, to, payload } => {
@@ -87,7 +85,6 @@ impl Stay {
                     ..DataPacket::default()
                 };
                 self.packet(reliable, packet);
-                finish(call, Ok("true".to_owned()));
             }
         }
     }
@@ -103,7 +100,7 @@ impl Stay {
     /// Calls whose time is over fail.
     pub fn expire(&mut self, now: Moment) {
         for (call, error) in self.calls.expire(now) {
-            fail(call, &error);
+            call.finish(Err(error));
         }
     }
 
@@ -112,23 +109,4 @@ impl Stay {
     pub fn deadline(&self) -> Option<Moment> {
         self.calls.deadline()
     }
-}
-
-/// Gives a call its outcome: the answer as JSON, or as a text that is none.
-pub(super) fn finish(call: RoomCall, answer: Result<String, RpcError>) {
-    match answer {
-        Ok(payload) => {
-            let value =
-                serde_json::from_str(&payload).unwrap_or(serde_json::Value::String(payload));
-            call.done(Outcome::Done(Json(value)));
-        }
-        Err(error) => fail(call, &error),
-    }
-}
-
-/// A call comes to nothing.
-pub(super) fn fail(call: RoomCall, error: &RpcError) {
-    let kind =
-        if error.code == RpcError::TIMED_OUT { FailureKind::TimedOut } else { FailureKind::Failed };
-    call.done(Outcome::failed(kind, error.to_string()));
 }

@@ -1,56 +1,34 @@
-//! A room, joined: the task that carries everything between the server, the media connection and the
-//! session's line.
+//! What carries everything: it waits for the server, datagrams, the session and the time at once.
 //!
-//! ```text
-//! server ── signals ──▶ Stay ── values ──▶ Trunk ──▶ session's RoomEdge
-//!    │                   ▲                   ▲            │
-//!    └── datagrams ──▶ Media ── packets ─────┘            │
-//!                        ◀── packets, notices ────────────┘
-//! ```
-//!
-//! **Invariant:** one task owns all of it; it waits for everything at once, and never for one thing alone
-//! but when it joins and leaves.
+//! **Invariant:** one task owns all of a stay; what it does between two waits is bounded.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender};
 use livekit_protocol::{
-    AddTrackRequest, AudioTrackFeature, ClientInfo, ConnectionSettings, DisconnectReason,
-    JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason, SyncState, TrackPublishedResponse,
-    TrackSource, TrackType, UpdateSubscription, client_info, leave_request, signal_request,
-    signal_response,
+    DisconnectReason, JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason, SyncState,
+    TrackPublishedResponse, UpdateSubscription, leave_request, signal_request, signal_response,
 };
 use prost::Message as _;
 use tokio::time::Instant as Timer;
-use tokio_rustls::TlsConnector;
 
-use super::address::Address;
-use super::bell::{Belfry, Cord, Ear};
-use super::edge::Notice;
-use super::media::{Action, Media, MediaCounts, PATH_LOST};
-use super::names;
-use super::network::Network;
-use super::paths::Paths;
-use super::roster::Change;
-use super::signal::{CONNECT_TIME, Signal, SignalError};
-use super::stay::{Agent, End, ForMedia, Stay, StayCounts};
-use super::token::{Lack, Pass};
-use crate::clock::Rate;
+use super::link::{Heard, Link};
+use super::{Line, News, Options, Tally, request, tell};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
-use crate::host::packets::Trunk;
-use crate::host::tools::RoomCall;
+use crate::livekit::address::Address;
+use crate::livekit::bell::Ear;
+use crate::livekit::edge::Notice;
+use crate::livekit::media::{Action, Media, PATH_LOST};
+use crate::livekit::names;
+use crate::livekit::paths::Paths;
+use crate::livekit::roster::Change;
+use crate::livekit::signal::{CONNECT_TIME, Signal, SignalError};
+use crate::livekit::stay::{Agent, End, ForMedia, Stay};
+use crate::livekit::token::Pass;
 use crate::session::input::{Inbound, LineState};
-
-/// The version of the signalling protocol. With 18, data needs channels that are negotiated beforehand.
-const PROTOCOL: i32 = 17;
-
-/// What other participants may send in: 0, texts in pieces and RPC in packets, which every client can.
-const CLIENT_PROTOCOL: i32 = 0;
 
 /// How long somebody may be there without hearing the agent before the session begins all the same.
 const UNHEARD: Duration = Duration::from_secs(2);
@@ -61,157 +39,11 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long the media connection may take to come about, and to come back.
 const MEDIA_TIME: Duration = Duration::from_secs(15);
 
-/// How long a lost signalling connection is tried again before the call is lost: the server forgets a
-/// participant after 30 s or less.
-const RESUME_TIME: Duration = Duration::from_secs(25);
-
-/// The pause between two tries.
-const RESUME_PAUSE: Duration = Duration::from_millis(500);
-
 /// Values for the session that wait for room in its ring at most.
 const VALUES_WAITING: usize = 512;
 
-/// News for the owner at most.
-const NEWS_WAITING: usize = 64;
-
-/// How to join.
-#[derive(Clone)]
-pub struct Options {
-    /// Where the server is.
-    pub address: Address,
-    /// The token.
-    pub pass: Pass,
-    /// What is shown as the agent's name.
-    pub name: String,
-    /// Whom to listen to, if not everybody.
-    pub listen_to: Option<String>,
-    /// Redundant audio, where the server takes it.
-    pub red: bool,
-    /// The agent's audio pauses in silence.
-    pub dtx: bool,
-    /// Whom to trust, where the connection is encrypted.
-    pub tls: TlsConnector,
-    /// The session's rate.
-    pub rate: Rate,
-    /// How many packets a missing one is waited for.
-    pub reorder: u16,
-}
-
-/// What the owner of a room is told.
-#[derive(Debug)]
-pub enum News {
-    /// The agent is in the room.
-    Joined {
-        /// The room's sid.
-        room: String,
-        /// The agent's identity.
-        identity: String,
-        /// The server's version.
-        server: String,
-        /// What the token does not allow.
-        lacks: Vec<Lack>,
-    },
-    /// Somebody hears the agent: the session may begin.
-    Heard,
-    /// Something to know.
-    Warning(String),
-    /// The stay is over.
-    Ended(End, Tally),
-    /// The room could not be joined.
-    Refused(SignalError),
-}
-
-/// What happened in a stay, as counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Of messages and packets that were of no use.
-    pub stay: StayCounts,
-    /// Of audio packets.
-    pub media: MediaCounts,
-    /// Datagrams that no socket took.
-    pub unsent: u64,
-    /// Values for the session that were dropped: it has stalled.
-    pub untold: u64,
-    /// Notices of the session's that were dropped: the network has stalled.
-    pub unnoted: u64,
-}
-
-/// The session's end of a room that is being joined.
-#[derive(Debug)]
-pub struct Line {
-    /// Packets, both ways.
-    pub trunk: Trunk,
-    /// What the session says.
-    pub notices: rtrb::Consumer<Notice>,
-    /// Notices that were lost.
-    pub lost: Arc<AtomicU64>,
-    /// Calls of the room's tools.
-    pub calls: Receiver<RoomCall>,
-}
-
-/// A room, for its owner.
-#[derive(Debug)]
-pub struct Room {
-    /// What happens.
-    pub news: Receiver<News>,
-    leave: Sender<()>,
-    cord: Cord,
-}
-
-impl Room {
-    /// Joins a room on the network's thread; what comes of it is in the news.
-    #[must_use]
-    pub fn join(network: &Network, options: Options, line: Line, cord: Cord) -> Self {
-        let (tell, news) = bounded(NEWS_WAITING);
-        let (leave, left) = bounded(1);
-        let rope = cord.clone();
-        let refused = tell.clone();
-        let spawned = network.spawn(move |belfry| run(belfry, options, line, rope, tell, left));
-        if !spawned {
-            let why = "too many rooms are being joined at once".to_owned();
-            drop(refused.try_send(News::Refused(SignalError::Unreachable(why))));
-        }
-        Self { news, leave, cord }
-    }
-
-    /// Leaves the room in good order; the news say when that is done.
-    pub fn leave(&self) {
-        drop(self.leave.try_send(()));
-        self.cord.ring();
-    }
-}
-
-async fn run(
-    belfry: Rc<Belfry>,
+pub(super) struct Carrier {
     options: Options,
-    line: Line,
-    cord: Cord,
-    news: Sender<News>,
-    left: Receiver<()>,
-) {
-    let ear = belfry.listen_for(&cord);
-    match Task::join(options, line, ear, news.clone(), left).await {
-        Ok(task) => task.run().await,
-        Err(error) => tell(&news, News::Refused(error)),
-    }
-}
-
-/// An owner that does not listen is not waited for.
-fn tell(news: &Sender<News>, what: News) {
-    match news.try_send(what) {
-        Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
-    }
-}
-
-/// The signalling connection, or the next try to have one again.
-enum Link {
-    Up(Signal),
-    Down { since: Instant, next: Instant },
-}
-
-struct Task {
-    options: Options,
-    tls: TlsConnector,
     link: Link,
     media: Media,
     paths: Paths,
@@ -253,15 +85,14 @@ fn now() -> Instant {
     Timer::now().into_std()
 }
 
-impl Task {
-    async fn join(
+impl Carrier {
+    pub(super) async fn join(
         options: Options,
         line: Line,
         ear: Ear,
         news: Sender<News>,
         left: Receiver<()>,
     ) -> Result<Self, SignalError> {
-        let tls = options.tls.clone();
         let clock = Clock::default();
         let paths = Paths::open(lookup(&options.address).await?)
             .await
@@ -280,7 +111,7 @@ impl Task {
             participant_attributes: stay.first_attributes(),
             ..request()
         };
-        let link = Signal::connect(&options.address, &options.pass, &tls, &request).await?;
+        let link = Signal::connect(&options.address, &options.pass, &options.tls, &request).await?;
         let at = now();
         let timers = Timers {
             media: at,
@@ -292,9 +123,8 @@ impl Task {
             restart: None,
             company: None,
         };
-        let mut task = Self {
+        let mut carrier = Self {
             options,
-            tls,
             link: Link::Up(link),
             media,
             paths,
@@ -312,8 +142,8 @@ impl Task {
             began: false,
             was_connected: false,
         };
-        task.first().await?;
-        Ok(task)
+        carrier.first().await?;
+        Ok(carrier)
     }
 
     /// The server's first word.
@@ -350,7 +180,7 @@ impl Task {
         tell(&self.news, News::Joined { room, identity, server, lacks });
     }
 
-    async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let end = loop {
             if let Err(why) = self.turn().await {
                 break End::Lost(why);
@@ -369,14 +199,8 @@ impl Task {
             return Ok(());
         }
         let due = self.due();
-        let signal = async {
-            match &mut self.link {
-                Link::Up(signal) => signal.next().await,
-                Link::Down { .. } => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            message = signal => self.signalled(message),
+            heard = self.link.next(now) => self.heard(heard).await,
             () = self.paths.ready() => self.received()?,
             () = self.ear.heard() => self.called(),
             () = tokio::time::sleep_until(Timer::from_std(due)) => {
@@ -394,11 +218,8 @@ impl Task {
         let timers = &self.timers;
         let mut due = timers.media.min(timers.ping);
         let company = timers.company.filter(|_| !self.began).map(|since| since + UNHEARD);
-        for at in [timers.path, timers.restart, company].into_iter().flatten() {
+        for at in [timers.path, timers.restart, company, self.link.due()].into_iter().flatten() {
             due = due.min(at);
-        }
-        if let Link::Down { next, .. } = self.link {
-            due = due.min(next);
         }
         if let Some(deadline) = self.stay.deadline() {
             let wait = deadline.since_ns(self.clock.now());
@@ -411,19 +232,29 @@ impl Task {
         due
     }
 
-    fn signalled(&mut self, message: Result<signal_response::Message, SignalError>) {
-        self.timers.heard = now();
-        match message {
-            Ok(signal_response::Message::Reconnect(_)) => {}
-            Ok(message) => self.stay.signal(message),
-            Err(SignalError::Protocol(_)) => self.stay.malformed(),
-            Err(_) => self.link_lost(),
+    async fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Message(message) => {
+                self.timers.heard = now();
+                // Of a connection that was taken up again: its servers are those that are known.
+                if !matches!(*message, signal_response::Message::Reconnect(_)) {
+                    self.stay.signal(*message);
+                }
+            }
+            Heard::Malformed => self.stay.malformed(),
+            Heard::Lost => self.link_lost(),
+            Heard::Over(why) => self.stay.end(End::Lost(why)),
+            Heard::Again => {
+                self.timers.heard = now();
+                let state = self.sync_state();
+                self.send(signal_request::Message::SyncState(state)).await;
+                self.queue(Change::Value(Inbound::Line { state: LineState::Restored }));
+            }
         }
     }
 
     fn link_lost(&mut self) {
-        let at = now();
-        self.link = Link::Down { since: at, next: at };
+        self.link.lose(now());
         let state = LineState::Lost("the connection to the server was lost".to_owned());
         self.queue(Change::Value(Inbound::Line { state }));
     }
@@ -444,7 +275,6 @@ impl Task {
                     timers: &mut self.timers,
                     now: self.clock.now(),
                     running: self.running,
-                    news: &self.news,
                     was_connected: &mut self.was_connected,
                 },
             )?;
@@ -484,13 +314,14 @@ impl Task {
                 self.send(signal_request::Message::Offer(offer)).await;
             }
         }
-        if let Link::Down { since, next } = self.link
-            && next <= at
-        {
-            if since + RESUME_TIME <= at {
-                return Err("the server could not be reached again".to_owned());
-            }
-            self.resume(since).await;
+        if self.link.due().is_some_and(|due| due <= at) {
+            let request = JoinRequest {
+                reconnect: true,
+                reconnect_reason: ReconnectReason::RrSignalDisconnected as i32,
+                participant_sid: self.stay.me().sid.clone(),
+                ..request()
+            };
+            self.link.wake(at, &self.options, request);
         }
         self.begin(at);
         Ok(())
@@ -498,7 +329,7 @@ impl Task {
 
     async fn ping(&mut self, at: Instant) {
         self.timers.ping = at + self.timers.ping_every;
-        if matches!(self.link, Link::Up(_)) {
+        if self.link.is_up() {
             if self.timers.heard + self.timers.ping_patience <= at {
                 self.link_lost();
                 return;
@@ -596,7 +427,6 @@ impl Task {
                 timers: &mut self.timers,
                 now: self.clock.now(),
                 running: self.running,
-                news: &self.news,
                 was_connected: &mut self.was_connected,
             },
         )
@@ -641,9 +471,7 @@ impl Task {
     }
 
     async fn send(&mut self, message: signal_request::Message) {
-        if let Link::Up(signal) = &mut self.link
-            && signal.send(message).await.is_err()
-        {
+        if !self.link.send(message).await {
             self.link_lost();
         }
     }
@@ -674,41 +502,15 @@ impl Task {
                 Change::Left { lane, identity } => {
                     (!self.line.trunk.leave(lane)).then_some(Change::Left { lane, identity })
                 }
-                Change::Value(value) => self
-                    .line
-                    .trunk
-                    .tell(Box::new(value))
-                    .map(|value| Change::Value(*value)),
+                Change::Value(value) => {
+                    self.line.trunk.tell(Box::new(value)).map(|value| Change::Value(*value))
+                }
                 Change::Subscribe { .. } | Change::Unsubscribe { .. } => None,
             };
             if let Some(change) = kept {
                 self.waiting.push_front(change);
                 return;
             }
-        }
-    }
-
-    /// Tries to take up the signalling where it was lost; audio goes on meanwhile.
-    async fn resume(&mut self, since: Instant) {
-        let request = JoinRequest {
-            reconnect: true,
-            reconnect_reason: ReconnectReason::RrSignalDisconnected as i32,
-            participant_sid: self.stay.me().sid.clone(),
-            ..request()
-        };
-        let again = Signal::connect(&self.options.address, &self.options.pass, &self.tls, &request);
-        match again.await {
-            Ok(signal) => {
-                self.link = Link::Up(signal);
-                self.timers.heard = now();
-                let state = self.sync_state();
-                self.send(signal_request::Message::SyncState(state)).await;
-                self.queue(Change::Value(Inbound::Line { state: LineState::Restored }));
-            }
-            Err(SignalError::Refused(status, reason)) if status != 503 => {
-                self.stay.end(End::Lost(format!("the server does not resume it: {reason}")));
-            }
-            Err(_) => self.link = Link::Down { since, next: now() + RESUME_PAUSE },
         }
     }
 
@@ -763,9 +565,7 @@ impl Task {
             self.queue(Change::Value(hang_up));
             self.forward();
         }
-        if let Link::Up(signal) = self.link {
-            signal.close().await;
-        }
+        self.link.close().await;
         let tally = Tally {
             stay: self.stay.counts(),
             media: self.media.counts(),
@@ -784,41 +584,7 @@ struct Carried<'a> {
     timers: &'a mut Timers,
     now: Moment,
     running: bool,
-    news: &'a Sender<News>,
     was_connected: &'a mut bool,
-}
-
-impl Options {
-    fn track(&self, cid: String) -> AddTrackRequest {
-        let features = (!self.dtx).then_some(AudioTrackFeature::TfNoDtx as i32);
-        AddTrackRequest {
-            cid,
-            name: "agent".to_owned(),
-            r#type: TrackType::Audio as i32,
-            source: TrackSource::Microphone as i32,
-            disable_red: !self.red,
-            audio_features: features.into_iter().collect(),
-            ..AddTrackRequest::default()
-        }
-    }
-}
-
-fn request() -> JoinRequest {
-    JoinRequest {
-        client_info: Some(ClientInfo {
-            sdk: client_info::Sdk::Rust as i32,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: PROTOCOL,
-            os: std::env::consts::OS.to_owned(),
-            client_protocol: CLIENT_PROTOCOL,
-            ..ClientInfo::default()
-        }),
-        connection_settings: Some(ConnectionSettings {
-            auto_subscribe: false,
-            ..ConnectionSettings::default()
-        }),
-        ..JoinRequest::default()
-    }
 }
 
 async fn lookup(address: &Address) -> Result<std::net::IpAddr, SignalError> {
