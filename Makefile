@@ -24,7 +24,7 @@ demo: ## a call you can hear, with interruption and hand-over (ARGS=--fast for v
 	$(CARGO) run --release --locked -- demo $(ARGS)
 
 test: ## everything: format, lints, the core alone, documentation, all tests
-	@./scripts/setup.sh build speech test
+	@./scripts/setup.sh build speech test rooms
 	$(heading) 'format'
 	$(CARGO) fmt --check
 	$(heading) 'lints'
