@@ -43,6 +43,10 @@ id!(
     CallId(u32), "call-"
 );
 id!(
+    /// A request of a participant, by remote procedure call; numbered by the edge that brings it.
+    RequestId(u32), "request-"
+);
+id!(
     /// An agent of a plan, by its position there.
     AgentId(u16), "agent-"
 );

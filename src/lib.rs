@@ -96,6 +96,9 @@ pub mod model;
 pub mod host;
 pub mod record;
 
+#[cfg(feature = "livekit")]
+pub mod livekit;
+
 #[cfg(feature = "web")]
 pub mod web;
 

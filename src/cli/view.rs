@@ -159,7 +159,41 @@ impl View {
             EventKind::JournalLost { cause } => warn(&format!("the journal is lost: {cause}")),
             EventKind::LimitReached { limit } => warn(&format!("limit reached: {limit}")),
             EventKind::SessionEnded { reason } => dim(&plain(&format!("ended: {reason}"))),
+            EventKind::UserUnheard { lane, cause } => {
+                warn(&plain(&format!("{} is not heard: {cause}", name(&self.names, lane))))
+            }
+            EventKind::ConnectionLost { cause } => {
+                warn(&plain(&format!("the connection is lost: {cause}")))
+            }
+            EventKind::ConnectionRestored => warn("the connection is back"),
+            EventKind::UserDigit { lane, digit } => {
+                format!("{} {}", user(&name(&self.names, lane)), dim(&format!("pressed {digit}")))
+            }
+            EventKind::RpcCalled { request, lane, method } => {
+                let who = lane
+                    .as_ref()
+                    .map_or_else(|| "somebody".to_owned(), |lane| name(&self.names, lane));
+                let told = format!("called by {who}");
+                format!(
+                    "  {} {} {}  {}",
+                    tool("method"),
+                    plain(method),
+                    dim(&told),
+                    dim(&request.to_string())
+                )
+            }
             EventKind::SessionCreated { .. }
+            | EventKind::UserPublished { .. }
+            | EventKind::UserUnpublished { .. }
+            | EventKind::UserMuted { .. }
+            | EventKind::UserUnmuted { .. }
+            | EventKind::UserSpeaking { .. }
+            | EventKind::UserAttributes { .. }
+            | EventKind::UserMetadata { .. }
+            | EventKind::RoomMetadata { .. }
+            | EventKind::DataReceived { .. }
+            | EventKind::ConnectionQuality { .. }
+            | EventKind::RpcAnswered { .. }
             | EventKind::UserLeft { .. }
             | EventKind::UserReturned
             | EventKind::UserSpeechStarted { .. }

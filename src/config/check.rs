@@ -33,7 +33,9 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
         return report.complaints;
     }
     turn(config, &mut report);
+    call(config, &mut report);
     journals(config, &mut report);
+    livekit(config, &mut report);
     start(config, &mut report);
     for (name, tool) in &config.tools {
         self::tool(name, tool, &mut report);
@@ -137,6 +139,27 @@ fn turn(config: &Config, report: &mut Report<'_>) {
             format!("{what}: {why}"),
             format!("write less than {min}"),
         );
+    }
+}
+
+fn call(config: &Config, report: &mut Report<'_>) {
+    let (silence, turn) = (config.call.silence_ms, config.turn.end_silence_max_ms);
+    if silence > 0 && silence <= turn {
+        let what = format!(
+            "silence_ms {silence} is not above turn.end_silence_max_ms {turn}: the call would end \
+             before a turn does"
+        );
+        let remedy = format!("write more than {turn}, or 0 for never");
+        report.tell(&["call", "silence_ms"], what, remedy);
+    }
+}
+
+fn livekit(config: &Config, report: &mut Report<'_>) {
+    for (method, tool) in &config.livekit.rpc {
+        if !config.tools.contains_key(tool) {
+            let place = ["livekit", "rpc", method];
+            report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod document;
 mod epoch;
 mod growth;
 mod journals;
+mod livekit;
 mod schema;
 mod script;
 mod speech;
@@ -54,6 +55,7 @@ pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
+pub use self::livekit::{Livekit, Publish};
 pub use self::schema::{is_name, schema};
 pub use self::script::PATTERN_SIZE_MAX;
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
@@ -107,6 +109,9 @@ pub struct Config {
     /// Where journals are kept, and how long.
     #[serde(default)]
     pub journals: Journals,
+    /// What the agent is in a LiveKit room. No effect outside of one.
+    #[serde(default)]
+    pub livekit: Livekit,
     /// The tools by name. Default none.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
@@ -153,11 +158,20 @@ pub struct Call {
     /// are refused, so that agents cannot hand a caller round in circles.
     #[schemars(range(min = 0, max = 100))]
     pub max_moves_per_turn: u32,
+    /// The call ends so long after the last participant has left, if nobody came in the meantime, in
+    /// milliseconds: 0 to 3600000. Default 10000, so that one who has lost the connection can come
+    /// back. 0: never.
+    #[schemars(range(min = 0, max = 3_600_000))]
+    pub alone_ms: u32,
+    /// The call ends when neither side was heard for so long, in milliseconds: 0 to 3600000, above
+    /// `turn.end_silence_max_ms`. Default 0: never.
+    #[schemars(range(min = 0, max = 3_600_000))]
+    pub silence_ms: u32,
 }
 
 impl Default for Call {
     fn default() -> Self {
-        Self { max_ms: 0, max_moves_per_turn: 4 }
+        Self { max_ms: 0, max_moves_per_turn: 4, alone_ms: 10_000, silence_ms: 0 }
     }
 }
 

@@ -98,7 +98,16 @@ impl Edge for Wire {
                 | Inbound::SynthesiserFailed { .. }
                 | Inbound::ToolResult { .. }
                 | Inbound::JournalLost { .. }
-                | Inbound::HangUp { .. } => input.inbound.push(value),
+                | Inbound::HangUp { .. }
+                | Inbound::Track { .. }
+                | Inbound::Speaking { .. }
+                | Inbound::Attributes { .. }
+                | Inbound::Metadata { .. }
+                | Inbound::Data { .. }
+                | Inbound::Quality { .. }
+                | Inbound::Digit { .. }
+                | Inbound::Request { .. }
+                | Inbound::Line { .. } => input.inbound.push(value),
             }
         }
         self.given.inbound = values;

@@ -1,9 +1,9 @@
 //! A journal without what was said: to hand to somebody who may know when, but not what.
 //!
-//! Audio, texts, names of participants, arguments and values of tools go; ticks, who spoke when, which
-//! intent was understood, which tool was called, how it ended, and who handed over to whom stay. The
-//! configuration stays as well: it is the operator's, and holds nothing of the call. Digests go: with
-//! one, a guess at what was said can be tried.
+//! Audio, texts, names of participants, their data and digits, arguments and values of tools go; ticks,
+//! who spoke when, which intent was understood, which tool was called, how it ended, and who handed over
+//! to whom stay. The configuration stays as well: it is the operator's, and holds nothing of the call.
+//! Digests go: with one, a guess at what was said can be tried.
 //!
 //! **Invariant:** what is left of an event is a number, a name from the configuration, or one of a few
 //! fixed words.
@@ -55,10 +55,27 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::RecogniserFailed { cause: text, .. }
         | EventKind::SynthesiserFailed { cause: text, .. }
         | EventKind::JournalLost { cause: text }
+        | EventKind::UserUnheard { cause: text, .. }
+        | EventKind::UserMetadata { text, .. }
+        | EventKind::RoomMetadata { text }
+        | EventKind::ConnectionLost { cause: text }
+        | EventKind::RpcCalled { method: text, .. }
         | EventKind::SessionEnded { reason: EndReason::HungUp(text) } => text.clear(),
         EventKind::AgentInterrupted { spoken, unspoken, .. } => {
             spoken.clear();
             unspoken.clear();
+        }
+        // The names of attributes are the participant's as well.
+        EventKind::UserAttributes { changed, .. } => changed.clear(),
+        EventKind::DataReceived { topic, text, .. } => {
+            topic.clear();
+            *text = None;
+        }
+        EventKind::UserDigit { digit, .. } => *digit = '?',
+        EventKind::RpcAnswered { error, .. } => {
+            if let Some(error) = error {
+                error.message.clear();
+            }
         }
         EventKind::ToolCalled { arguments, .. } => *arguments = Json::default(),
         EventKind::ToolResult { outcome, .. } => match outcome {
@@ -68,7 +85,10 @@ fn redacted(kind: &EventKind) -> EventKind {
         // What caused a hand-over is named as the configuration names it.
         EventKind::TransitionExecuted { .. }
         | EventKind::TransitionRefused { .. }
-        | EventKind::SessionEnded { reason: EndReason::AgentEnded | EndReason::MaxLength }
+        | EventKind::SessionEnded {
+            reason:
+                EndReason::AgentEnded | EndReason::MaxLength | EndReason::Alone | EndReason::Silence,
+        }
         | EventKind::SessionCreated { .. }
         | EventKind::UserLeft { .. }
         | EventKind::UserSpeechStarted { .. }
@@ -82,6 +102,13 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::ToolDeferred { .. }
         | EventKind::ToolUnexpected { .. }
         | EventKind::TickSkipped { .. }
+        | EventKind::UserPublished { .. }
+        | EventKind::UserUnpublished { .. }
+        | EventKind::UserMuted { .. }
+        | EventKind::UserUnmuted { .. }
+        | EventKind::UserSpeaking { .. }
+        | EventKind::ConnectionQuality { .. }
+        | EventKind::ConnectionRestored
         | EventKind::LimitReached { .. } => {}
     }
     kind

@@ -111,7 +111,7 @@ impl VirtualEar {
                 }
                 return;
             }
-            Effect::Speak { .. } | Effect::SpeakDrop { .. } => return,
+            Effect::Speak { .. } | Effect::SpeakDrop { .. } | Effect::Answer { .. } => return,
         };
         if let Err(error) = done {
             // A broken engine is replaced at the next utterance.

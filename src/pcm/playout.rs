@@ -290,6 +290,14 @@ impl Playout {
         self.items.front().is_some_and(|item| item.started)
     }
 
+    /// The item that has begun and is not at its end, and how many bytes of its text are spoken: the
+    /// whole words of what a [`cut`](Self::cut) would give as spoken.
+    #[must_use]
+    pub fn saying(&self) -> Option<(ItemId, usize)> {
+        let item = self.items.front().filter(|item| item.started)?;
+        Some((item.id, whole_words(&item.text, item.shown)))
+    }
+
     /// Whether a cut has kept something that could be resumed.
     #[must_use]
     pub fn has_kept(&self) -> bool {
@@ -332,6 +340,21 @@ impl Item {
         }
         filled
     }
+}
+
+/// The end of the last whole word within the first `end` bytes of a text. Scripts that are written
+/// without spaces, those from U+2E80 on, have a word a character.
+fn whole_words(text: &str, end: usize) -> usize {
+    let (shown, rest) = text.split_at(end);
+    let mut next = rest.chars().next();
+    for (at, last) in shown.char_indices().rev() {
+        let ends = next.is_none_or(char::is_whitespace) || last >= '\u{2e80}';
+        if ends && !last.is_whitespace() {
+            return at + last.len_utf8();
+        }
+        next = Some(last);
+    }
+    0
 }
 
 #[cfg(test)]
@@ -377,6 +400,35 @@ mod tests {
         assert_eq!(bench.pull(), (1_600, "ere fri".into()));
         assert_eq!(bench.pull(), (800, "end".into()));
         assert_eq!(bench.pull(), (0, String::new()));
+    }
+
+    #[test]
+    fn what_is_said_are_the_whole_words_of_what_a_cut_gives_as_spoken() {
+        let mut bench = Bench::new(&[("Hello there friend", 4_000)]);
+        assert_eq!(bench.playout.saying(), None, "it has not begun");
+        bench.pull();
+        assert_eq!(bench.playout.saying(), Some((ItemId(0), "Hello".len())), "of “Hello th”");
+        bench.pull();
+        assert_eq!(bench.playout.saying(), Some((ItemId(0), "Hello there".len())));
+        let mut heard = Vec::new();
+        bench.playout.cut(0, &mut heard);
+        assert_eq!((heard[0].spoken.as_str(), bench.playout.saying()), ("Hello there fri", None));
+    }
+
+    #[test]
+    fn words_end_at_spaces_and_at_characters_that_are_words() {
+        for (text, end, words) in [
+            ("", 0, ""),
+            ("word", 4, "word"),
+            ("word", 3, ""),
+            ("two  words", 5, "two"),
+            ("two words", 3, "two"),
+            (" a", 1, ""),
+            ("今日は", 6, "今日"),
+            ("ab今", 2, ""),
+        ] {
+            assert_eq!(&text[..whole_words(text, end)], words, "{end} bytes of “{text}”");
+        }
     }
 
     #[test]

@@ -152,7 +152,23 @@ impl Observer {
             | EventKind::AgentMessage { .. }
             | EventKind::AgentSpeechFinished { .. }
             | EventKind::ToolUnexpected { .. }
-            | EventKind::TransitionRefused { .. } => {}
+            | EventKind::TransitionRefused { .. }
+            | EventKind::UserPublished { .. }
+            | EventKind::UserUnpublished { .. }
+            | EventKind::UserMuted { .. }
+            | EventKind::UserUnmuted { .. }
+            | EventKind::UserUnheard { .. }
+            | EventKind::UserSpeaking { .. }
+            | EventKind::UserAttributes { .. }
+            | EventKind::UserMetadata { .. }
+            | EventKind::RoomMetadata { .. }
+            | EventKind::DataReceived { .. }
+            | EventKind::ConnectionQuality { .. }
+            | EventKind::UserDigit { .. }
+            | EventKind::RpcCalled { .. }
+            | EventKind::RpcAnswered { .. }
+            | EventKind::ConnectionLost { .. }
+            | EventKind::ConnectionRestored => {}
         }
     }
 

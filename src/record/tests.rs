@@ -127,7 +127,7 @@ impl Scene {
             after_ticks: 0,
         };
         let out = self.event(tick, result);
-        out.calls.push(ToolCall { id, name: name.clone(), arguments, occurrence: 0 });
+        out.calls.push(ToolCall { id, name: name.clone(), arguments, occurrence: 0, lane: None });
         out.results.push(CallRecord { id, name, outcome, deferred: false });
     }
 }

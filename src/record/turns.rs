@@ -235,7 +235,23 @@ impl Turns {
             | EventKind::TransitionRefused { .. }
             | EventKind::TickSkipped { .. }
             | EventKind::JournalLost { .. }
-            | EventKind::LimitReached { .. } => {}
+            | EventKind::LimitReached { .. }
+            | EventKind::UserPublished { .. }
+            | EventKind::UserUnpublished { .. }
+            | EventKind::UserMuted { .. }
+            | EventKind::UserUnmuted { .. }
+            | EventKind::UserUnheard { .. }
+            | EventKind::UserSpeaking { .. }
+            | EventKind::UserAttributes { .. }
+            | EventKind::UserMetadata { .. }
+            | EventKind::RoomMetadata { .. }
+            | EventKind::DataReceived { .. }
+            | EventKind::ConnectionQuality { .. }
+            | EventKind::UserDigit { .. }
+            | EventKind::RpcCalled { .. }
+            | EventKind::RpcAnswered { .. }
+            | EventKind::ConnectionLost { .. }
+            | EventKind::ConnectionRestored => {}
         }
     }
 

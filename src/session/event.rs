@@ -2,13 +2,18 @@
 //!
 //! **Invariant:** each event once, numbered in a total order.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::clock::{Tick, TickLen};
 use crate::graph::Cause;
-use crate::id::{CallId, ItemId, LaneId, TurnId, UtteranceId};
+use crate::id::{CallId, ItemId, LaneId, RequestId, TurnId, UtteranceId};
 use crate::tool::{Json, Outcome};
+
+use super::input::Quality;
+use super::output::RpcError;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +48,10 @@ pub enum EndReason {
     MaxLength,
     /// Something outside ended it.
     HungUp(String),
+    /// The last participant had gone, and nobody came back.
+    Alone,
+    /// Neither side was heard for as long as a call may be silent.
+    Silence,
 }
 
 impl std::fmt::Display for EndReason {
@@ -51,6 +60,8 @@ impl std::fmt::Display for EndReason {
             Self::AgentEnded => f.write_str("the agent ended the call"),
             Self::MaxLength => f.write_str("the call reached its longest duration"),
             Self::HungUp(reason) => f.write_str(reason),
+            Self::Alone => f.write_str("the last participant has left"),
+            Self::Silence => f.write_str("neither side was heard for too long"),
         }
     }
 }
@@ -164,6 +175,61 @@ pub enum EventKind {
     /// Something was refused because its bound was reached.
     #[serde(rename = "limit.reached")]
     LimitReached { limit: String },
+    /// A participant has an audio track.
+    #[serde(rename = "user.published")]
+    UserPublished { lane: LaneId },
+    /// A participant has no audio track any more.
+    #[serde(rename = "user.unpublished")]
+    UserUnpublished { lane: LaneId },
+    /// A participant has muted itself.
+    #[serde(rename = "user.muted")]
+    UserMuted { lane: LaneId },
+    /// A participant is no longer muted.
+    #[serde(rename = "user.unmuted")]
+    UserUnmuted { lane: LaneId },
+    /// A participant has an audio track that cannot be heard, and why.
+    #[serde(rename = "user.unheard")]
+    UserUnheard { lane: LaneId, cause: String },
+    /// The transport's opinion of who speaks.
+    #[serde(rename = "user.speaking")]
+    UserSpeaking { lane: LaneId, speaking: bool },
+    /// Attributes of a participant that have changed; an empty value is a removed one.
+    #[serde(rename = "user.attributes")]
+    UserAttributes { lane: LaneId, changed: BTreeMap<String, String> },
+    /// The metadata of a participant.
+    #[serde(rename = "user.metadata")]
+    UserMetadata { lane: LaneId, text: String },
+    /// The metadata of the room.
+    #[serde(rename = "room.metadata")]
+    RoomMetadata { text: String },
+    /// Data came: from a participant, or from the server. `text` is there where the bytes are UTF-8;
+    /// `bytes` is how many they were.
+    #[serde(rename = "data.received")]
+    DataReceived {
+        lane: Option<LaneId>,
+        topic: String,
+        text: Option<String>,
+        bytes: u64,
+        reliable: bool,
+    },
+    /// How good the connection of a participant is, or the agent's own.
+    #[serde(rename = "connection.quality")]
+    ConnectionQuality { lane: Option<LaneId>, quality: Quality },
+    /// A participant pressed a key.
+    #[serde(rename = "user.digit")]
+    UserDigit { lane: LaneId, digit: char },
+    /// A participant calls a method of the agent.
+    #[serde(rename = "rpc.called")]
+    RpcCalled { request: RequestId, lane: Option<LaneId>, method: String },
+    /// The call of a method is answered: with a value, unless there is an error.
+    #[serde(rename = "rpc.answered")]
+    RpcAnswered { request: RequestId, error: Option<RpcError>, after_ticks: u64 },
+    /// The agent's own connection to the room is lost, and is being made again.
+    #[serde(rename = "connection.lost")]
+    ConnectionLost { cause: String },
+    /// It is back.
+    #[serde(rename = "connection.restored")]
+    ConnectionRestored,
 }
 
 impl EventKind {
@@ -248,6 +314,18 @@ mod tests {
         let kinds = [
             EventKind::UserAway,
             EventKind::UserLeft { lane: LaneId(2) },
+            EventKind::ConnectionRestored,
+            EventKind::ConnectionQuality { lane: None, quality: Quality::Poor },
+            EventKind::UserDigit { lane: LaneId(1), digit: '#' },
+            EventKind::UserAttributes {
+                lane: LaneId(0),
+                changed: BTreeMap::from([("type".into(), String::new())]),
+            },
+            EventKind::RpcAnswered {
+                request: RequestId(3),
+                error: Some(RpcError::new(RpcError::TIMED_OUT, "late")),
+                after_ticks: 9,
+            },
             EventKind::SessionEnded { reason: EndReason::HungUp("ann hung up".into()) },
             EventKind::ToolResult {
                 call: CallId(1),

@@ -104,6 +104,7 @@ impl Session {
             }
             None => self.lanes.push(lane),
         }
+        self.alone_since = None;
         self.event(now, EventKind::UserJoined { lane: id, name }, out);
     }
 
@@ -112,6 +113,9 @@ impl Session {
             return;
         };
         lane.leave(plan, now, out);
+        if self.lanes.iter().all(|lane| !lane.present) {
+            self.alone_since = Some(now);
+        }
         self.event(now, EventKind::UserLeft { lane: id }, out);
     }
 
@@ -221,7 +225,7 @@ impl Session {
         self.lanes.iter().any(Lane::is_listening)
     }
 
-    fn user_is_here(&mut self, now: Tick, out: &mut Output) {
+    pub(super) fn user_is_here(&mut self, now: Tick, out: &mut Output) {
         if self.floor.user_active() == Some(Presence::Returned) {
             self.event(now, EventKind::UserReturned, out);
         }

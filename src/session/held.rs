@@ -19,7 +19,7 @@ impl Session {
     /// Everything that is bounded, between two ticks. No count is ever beyond its limit: whoever tests
     /// an agent may watch that.
     #[must_use]
-    pub fn held(&self, plan: &Plan) -> [Held; 9] {
+    pub fn held(&self, plan: &Plan) -> [Held; 10] {
         let limits = &plan.limits;
         let held = |what, count, limit| Held { what, count, limit };
         let lanes = self.lanes.iter();
@@ -33,6 +33,7 @@ impl Session {
             held("items", self.playout.held().max(self.speaking.len()), limits.items),
             held("calls", self.pending.len(), limits.calls),
             held("outcomes", self.answered.len(), limits.calls),
+            held("requests", self.requests.len(), limits.requests),
             held("facts", self.facts.len(), limits.facts),
             held("entries of the transcript", self.transcript.iter().count(), limits.transcript),
             held("parts of a turn", self.floor.parts(), PARTS_MAX),

@@ -1,9 +1,11 @@
 //! All that can make a session act.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
-use crate::id::{CallId, ItemId, LaneId, UtteranceId};
+use crate::id::{CallId, ItemId, LaneId, RequestId, UtteranceId};
 use crate::pcm::{Clip, pcm_bytes};
 use crate::tool::Outcome;
 
@@ -169,4 +171,126 @@ pub enum Inbound {
         /// Who asked for it, or why.
         reason: String,
     },
+    /// A participant's audio track has changed.
+    Track {
+        /// Its lane.
+        lane: LaneId,
+        /// What has become of it.
+        change: TrackChange,
+    },
+    /// The transport takes a participant for one of the active speakers, or no longer. The session's
+    /// own voice detection decides; this is told and no more.
+    Speaking {
+        /// Its lane.
+        lane: LaneId,
+        /// Whether it speaks.
+        speaking: bool,
+    },
+    /// Attributes of a participant: all at first, later those that have changed.
+    Attributes {
+        /// Its lane.
+        lane: LaneId,
+        /// From name to value; an empty value is an attribute that was removed.
+        changed: BTreeMap<String, String>,
+    },
+    /// The metadata of a participant or of the room.
+    Metadata {
+        /// The participant's lane; none: the room's.
+        lane: Option<LaneId>,
+        /// All of it.
+        text: String,
+    },
+    /// A packet of data.
+    Data {
+        /// The lane of the participant who sent it; none: the server did.
+        lane: Option<LaneId>,
+        /// What it is about.
+        topic: String,
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// Whether it came over the channel on which nothing is lost.
+        reliable: bool,
+    },
+    /// How good a connection to the room is.
+    Quality {
+        /// The participant's lane; none: the agent's own connection.
+        lane: Option<LaneId>,
+        /// How good.
+        quality: Quality,
+    },
+    /// A participant pressed a key of a telephone: DTMF.
+    Digit {
+        /// Its lane.
+        lane: LaneId,
+        /// `0` to `9`, `*`, `#` or `A` to `D`; anything else is ignored.
+        digit: char,
+    },
+    /// A participant calls a method of the agent, and awaits
+    /// [`Effect::Answer`](super::output::Effect::Answer).
+    Request {
+        /// Its number, which no other request of the session has.
+        request: RequestId,
+        /// The participant's lane, if it has one.
+        lane: Option<LaneId>,
+        /// The method.
+        method: String,
+        /// The arguments: a JSON object, or empty.
+        payload: String,
+    },
+    /// The agent's own connection to the room has changed.
+    Line {
+        /// How it is.
+        state: LineState,
+    },
+}
+
+/// What has become of a participant's audio track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrackChange {
+    /// It is there.
+    Published,
+    /// It is gone.
+    Unpublished,
+    /// It is silent by the participant's will.
+    Muted,
+    /// It is not, any more.
+    Unmuted,
+    /// It is not heard, for this reason, for a person to read: it is encrypted end to end, for one.
+    Refused(String),
+}
+
+/// How good a connection is: the four steps that LiveKit tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Nothing to complain of.
+    Excellent,
+    /// Good enough for speech.
+    Good,
+    /// Words get lost.
+    Poor,
+    /// Nothing comes through.
+    Lost,
+}
+
+impl Quality {
+    /// Its name, as events have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Excellent => "excellent",
+            Self::Good => "good",
+            Self::Poor => "poor",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// How the agent's own connection to the room is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LineState {
+    /// It is lost, for this reason, and is being made again.
+    Lost(String),
+    /// It is back.
+    Restored,
 }

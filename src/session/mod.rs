@@ -17,6 +17,7 @@
 //! **Invariant:** no clock, no I/O, no threads, no locks: equal plans and inputs give equal outputs,
 //! bit for bit, and a session serialised at any tick goes on alike.
 
+mod admit;
 pub mod checkpoint;
 pub mod event;
 mod hear;
@@ -26,8 +27,10 @@ pub mod lane;
 pub mod laps;
 pub mod output;
 pub mod plan;
+mod request;
 mod seal;
 mod speak;
+mod state;
 mod think;
 mod wake;
 mod work;
@@ -39,7 +42,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
-use crate::id::{AgentId, CallId, ItemId};
+use crate::id::{AgentId, CallId, ItemId, LaneId, RequestId};
 use crate::pcm::playout::Playout;
 use crate::seed::Seed;
 use crate::talk::floor::{Floor, TurnEnd};
@@ -47,10 +50,10 @@ use crate::talk::transcript::{Said, Transcript};
 use crate::think::Facts;
 use crate::think::echo::Echo;
 use crate::think::script::Asked;
-use crate::tool::{Hands, Outcome, ToolCall};
+use crate::tool::{Hands, Json, Outcome, ToolCall};
 
 use event::{EndReason, Event, EventKind};
-use input::{Inbound, Input};
+use input::Input;
 use lane::Lane;
 use laps::{Laps, Phase, Unmarked};
 use output::Output;
@@ -81,6 +84,12 @@ pub struct Session {
     occurrences: BTreeMap<String, u32>,
     pending: Vec<Pending>,
     answered: Vec<Answered>,
+    /// Requests of participants that are not answered.
+    requests: Vec<Request>,
+    /// The calls that requests of this tick lead to; empty between ticks.
+    requested: Vec<Wanted>,
+    /// Since when nobody has been there who was there before.
+    alone_since: Option<Tick>,
     /// What was heard of items that were cut, until it is known that they are not resumed.
     cut_off: Vec<(ItemId, Said)>,
     /// Turns that ended in this tick; empty between ticks.
@@ -115,15 +124,38 @@ struct Pending {
     name: String,
     since: Tick,
     timeout: u64,
-    asked: Asked,
+    asker: Asker,
     deferred: bool,
+}
+
+/// Who has asked for a call, and learns its outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Asker {
+    /// An agent, by its script.
+    Agent(Asked),
+    /// A participant, by its request.
+    Participant(RequestId),
+}
+
+/// A call that is to be made in this tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Wanted {
+    call: ToolCall,
+    asker: Asker,
+}
+
+/// A participant's request that is not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    id: RequestId,
+    since: Tick,
 }
 
 /// An outcome that the agent does not know yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Answered {
     name: String,
-    asked: Asked,
+    asker: Asker,
     outcome: Outcome,
 }
 
@@ -164,6 +196,9 @@ impl Session {
             occurrences: BTreeMap::new(),
             pending: Vec::new(),
             answered: Vec::new(),
+            requests: Vec::new(),
+            requested: Vec::new(),
+            alone_since: None,
             cut_off: Vec::new(),
             turns: Vec::new(),
         }
@@ -217,6 +252,7 @@ impl Session {
         self.route(plan, now, &occasions, out);
         laps.lap(Phase::Route);
         self.speak(plan, now, out);
+        self.show(plan, out);
         laps.lap(Phase::Speak);
         self.seal(plan, now, out);
         laps.lap(Phase::Seal);
@@ -227,65 +263,6 @@ impl Session {
         assert_eq!(input.tick, expected, "a driver steps every tick, or says what it skipped");
         self.tick = input.tick.after(1);
         input.tick
-    }
-
-    fn admit(&mut self, plan: &Plan, now: Tick, input: &mut Input, out: &mut Output) {
-        if input.skipped > 0 {
-            self.event(now, EventKind::TickSkipped { count: input.skipped }, out);
-        }
-        if self.life == Life::Ready {
-            self.life = Life::Running;
-            let agent = plan.agent(self.agent).name.clone();
-            self.event(now, EventKind::SessionCreated { agent }, out);
-            self.enter(plan, now, crate::think::script::Moment::Greeting, out);
-        }
-        if let Some(agent) = self.next_agent.take() {
-            self.agent = agent;
-            self.enter(plan, now, crate::think::script::Moment::Arrival, out);
-        }
-        // Taken out and put back, so that the list keeps its memory.
-        let mut inbound = std::mem::take(&mut input.inbound);
-        for value in inbound.drain(..) {
-            self.admit_one(plan, now, value, &input.pcm, out);
-        }
-        input.inbound = inbound;
-        self.note_deferred(now, out);
-    }
-
-    fn admit_one(&mut self, plan: &Plan, now: Tick, value: Inbound, pcm: &[i16], out: &mut Output) {
-        match value {
-            Inbound::Joined { lane, name } => self.join(plan, now, lane, name, out),
-            Inbound::Left { lane } => self.leave(plan, now, lane, out),
-            Inbound::Audio { lane, seq, from, len } => {
-                let frame = pcm.get(from as usize..from as usize + usize::from(len));
-                let lane = self.lanes.iter_mut().find(|known| known.id == lane && known.present);
-                if let (Some(lane), Some(frame)) = (lane, frame) {
-                    lane.push(plan, seq, frame);
-                }
-            }
-            Inbound::UserText { lane, text } => self.typed(plan, now, lane, text, out),
-            Inbound::Transcript { lane, utterance, text, confidence, last } => {
-                self.transcript(plan, now, (lane, utterance), (text, confidence, last), out);
-            }
-            Inbound::RecogniserFailed { lane, utterance, cause } => {
-                self.recogniser_failed(plan, now, lane, utterance, cause, out);
-            }
-            Inbound::Speech { item, pcm, last } => {
-                // Late audio of an item that was cut or failed is of no use any more.
-                self.playout.push(item, pcm, last);
-            }
-            Inbound::SynthesiserFailed { item, cause } => {
-                self.synthesiser_failed(plan, now, item, cause, out);
-            }
-            Inbound::ToolResult { call, outcome } => self.tool_result(now, call, outcome, out),
-            Inbound::JournalLost { cause } => {
-                let cause = hear::clip(cause, plan.limits.text);
-                self.event(now, EventKind::JournalLost { cause }, out);
-            }
-            Inbound::HangUp { reason } => {
-                self.close(EndReason::HungUp(hear::clip(reason, plan.limits.text)));
-            }
-        }
     }
 
     /// Ends the session once everything said has been played; the first reason stands, but who hangs
@@ -372,11 +349,11 @@ impl Session {
         &mut self.seed
     }
 
-    fn next_call(&mut self, name: &str, arguments: crate::tool::Json) -> ToolCall {
+    fn next_call(&mut self, name: &str, arguments: Json, lane: Option<LaneId>) -> ToolCall {
         let id = CallId(self.calls);
         self.calls += 1;
         let occurrence = self.occurrences.entry(name.to_owned()).or_insert(0);
-        let call = ToolCall { id, name: name.to_owned(), arguments, occurrence: *occurrence };
+        let call = ToolCall { id, name: name.to_owned(), arguments, occurrence: *occurrence, lane };
         *occurrence += 1;
         call
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use crate::id::{ItemId, LaneId, UtteranceId};
+use crate::id::{ItemId, LaneId, RequestId, UtteranceId};
 use crate::pcm::Clip;
 use crate::pcm::playout::Played;
 use crate::tool::{CallRecord, ToolCall};
@@ -33,6 +33,10 @@ pub struct Output {
     pub user_speech: bool,
     /// Whether the agent is heard in this tick.
     pub agent_speech: bool,
+    /// What the agent is doing.
+    pub agent_state: AgentState,
+    /// What of its words is being said.
+    pub saying: Option<Saying>,
     /// The session ended in this tick.
     pub ended: bool,
     /// The digest of the session so far.
@@ -55,6 +59,88 @@ pub struct Level {
     pub peak: u16,
 }
 
+/// What the agent is doing in a tick: for whoever shows it. It follows from the session's state, so that
+/// the digest leaves it out.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum AgentState {
+    /// It waits for what the user has to say.
+    #[default]
+    Listening,
+    /// It has something to say that is not heard yet, or awaits an outcome of which it will tell.
+    Thinking,
+    /// It is heard; pauses inside of what it says included.
+    Speaking,
+}
+
+impl AgentState {
+    /// Its name: `listening`, `thinking` or `speaking`, as LiveKit's clients know them.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listening => "listening",
+            Self::Thinking => "thinking",
+            Self::Speaking => "speaking",
+        }
+    }
+}
+
+/// How far the agent has come with an item: for transcripts that are shown word by word. It follows from
+/// what was played, so that the digest leaves it out.
+///
+/// It is told in every tick from the item's first sample to its last. An item that ends in the tick in
+/// which the next one begins is told by its `agent.speech_finished` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saying {
+    /// The item.
+    pub item: ItemId,
+    /// Bytes of its text that are spoken, at the end of a word: the whole words of what
+    /// `agent.interrupted` would give as `spoken`. It never goes back.
+    pub spoken: u32,
+}
+
+/// The longest payload of a request or an answer by remote procedure call, in bytes: LiveKit's bound.
+pub const RPC_PAYLOAD_MAX: usize = 15 << 10;
+
+/// The longest message of an [`RpcError`], in bytes: LiveKit's bound.
+const RPC_MESSAGE_MAX: usize = 256;
+
+/// Why the call of a method gave no value. Codes and meanings are LiveKit's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RpcError {
+    /// What kind of trouble.
+    pub code: u32,
+    /// The reason, for a person to read.
+    pub message: String,
+}
+
+impl RpcError {
+    /// No such method.
+    pub const UNSUPPORTED_METHOD: u32 = 1400;
+    /// The request is longer than [`RPC_PAYLOAD_MAX`].
+    pub const REQUEST_TOO_LARGE: u32 = 1402;
+    /// The method failed.
+    pub const APPLICATION: u32 = 1500;
+    /// No answer came in time.
+    pub const TIMED_OUT: u32 = 1502;
+    /// The answer is longer than [`RPC_PAYLOAD_MAX`].
+    pub const RESPONSE_TOO_LARGE: u32 = 1504;
+
+    /// An error with a message, of which at most 256 bytes are kept.
+    pub fn new(code: u32, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(RPC_MESSAGE_MAX));
+        Self { code, message }
+    }
+}
+
+impl std::fmt::Display for RpcError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for RpcError {}
+
 /// Samples of a frame at the speech rate: 20 ms at 16 kHz.
 pub const SPEECH_FRAME: usize = 320;
 
@@ -72,6 +158,8 @@ impl Output {
         self.levels.clear();
         self.user_speech = false;
         self.agent_speech = false;
+        self.agent_state = AgentState::Listening;
+        self.saying = None;
         self.ended = false;
         self.spent.clear();
     }
@@ -125,5 +213,12 @@ pub enum Effect {
     SpeakDrop {
         /// The item.
         item: ItemId,
+    },
+    /// Answer a participant's [request](super::input::Inbound::Request).
+    Answer {
+        /// The request.
+        request: RequestId,
+        /// The value as JSON, at most [`RPC_PAYLOAD_MAX`] bytes, or why there is none.
+        answer: Result<String, RpcError>,
     },
 }

@@ -54,6 +54,10 @@ pub struct Plan {
     pub tools: BTreeMap<String, ToolSpec>,
     /// The longest call, in ticks.
     pub call_max: Option<u64>,
+    /// A call without participants ends after so many ticks.
+    pub alone_max: Option<u64>,
+    /// A call in which neither side is heard ends after so many ticks.
+    pub silence_max: Option<u64>,
     /// The most hand-overs within a turn of the user.
     pub moves_max: u32,
     /// From the session's rate to that of speech.
@@ -104,6 +108,10 @@ pub struct Limits {
     pub facts: usize,
     /// Characters of a text from outside.
     pub text: usize,
+    /// Requests of participants that are not answered.
+    pub requests: usize,
+    /// Attributes of a participant that are told at once: LiveKit's own have a dozen.
+    pub attributes: usize,
     /// Entries into `think` within a tick for results delivered in the same tick.
     pub reentries: usize,
 }
@@ -119,6 +127,8 @@ impl Default for Limits {
             transcript: 512,
             facts: 256,
             text: 4_000,
+            requests: 16,
+            attributes: 64,
             reentries: 4,
         }
     }
@@ -232,7 +242,9 @@ impl Plan {
                 .iter()
                 .map(|(name, tool)| (name.clone(), tool_spec(name, tool)))
                 .collect(),
-            call_max: (config.call.max_ms > 0).then(|| len.ticks_min_one(config.call.max_ms)),
+            call_max: unless_zero(config.call.max_ms, len),
+            alone_max: unless_zero(config.call.alone_ms, len),
+            silence_max: unless_zero(config.call.silence_ms, len),
             moves_max: config.call.max_moves_per_turn,
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
             limits,
@@ -253,15 +265,19 @@ impl Plan {
     }
 }
 
+/// A delay in ticks; 0 is none.
+fn unless_zero(ms: u32, len: TickLen) -> Option<u64> {
+    (ms > 0).then(|| len.ticks_min_one(ms))
+}
+
 fn floor_rules(turn: &config::Turn, len: TickLen) -> FloorRules {
-    let unless_zero = |ms| (ms > 0).then(|| len.ticks_min_one(ms));
     FloorRules {
         end_silence_min: len.ticks_min_one(turn.end_silence_min_ms),
         end_silence_max: len.ticks_min_one(turn.end_silence_max_ms),
         barge_in: turn.barge_in.then(|| len.ticks_min_one(turn.barge_in_ms)),
         gap: len.ticks(turn.gap_ms),
-        false_interruption: unless_zero(turn.false_interruption_ms),
-        away: unless_zero(turn.away_ms),
+        false_interruption: unless_zero(turn.false_interruption_ms, len),
+        away: unless_zero(turn.away_ms, len),
     }
 }
 

@@ -118,8 +118,8 @@ impl Session {
     fn end_if_done(&mut self, now: Tick, out: &mut Output) {
         let Life::Closing(reason) = &self.life else { return };
         let waits = match reason {
-            // Who hung up does not hear the rest.
-            EndReason::HungUp(_) => false,
+            // Nobody hears the rest, or there is none.
+            EndReason::HungUp(_) | EndReason::Alone | EndReason::Silence => false,
             EndReason::MaxLength => self.playout.is_speaking(),
             EndReason::AgentEnded => !self.playout.is_idle() || self.is_undecided(),
         };

@@ -3,21 +3,15 @@
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
-use super::{Answered, EndReason, Ended, Life, Session};
+use super::{Answered, Asker, EndReason, Ended, Life, Session, Wanted};
 use crate::clock::Tick;
 use crate::graph::{Occasion, route};
-use crate::id::AgentId;
+use crate::id::{AgentId, LaneId};
 use crate::talk::transcript::{Said, Speaker};
 use crate::think::Thought;
 use crate::think::echo::Echo;
 use crate::think::script::{Moment, Script, render};
 use crate::tool::{Json, Outcome, ToolCall};
-
-/// A call that an agent wants made in this tick.
-pub(super) struct Wanted {
-    pub(super) call: ToolCall,
-    pub(super) asked: crate::think::script::Asked,
-}
 
 /// What happened in a tick, for the graph, and the calls it led to.
 #[derive(Default)]
@@ -42,7 +36,8 @@ fn script_of(plan: &Plan, agent: AgentId) -> Option<&Script> {
 impl Session {
     /// Answers what is new: outcomes first, since they were asked for earlier, then turns.
     pub(super) fn think(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Occasions {
-        let mut occasions = Occasions::default();
+        let wanted = std::mem::take(&mut self.requested);
+        let mut occasions = Occasions { wanted, ..Occasions::default() };
         for answered in std::mem::take(&mut self.answered) {
             self.answer(plan, now, answered, &mut occasions, out);
         }
@@ -62,14 +57,15 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
-        let Answered { name, asked, outcome } = answered;
+        let Answered { name, asker, outcome } = answered;
+        let Asker::Agent(asked) = asker else { return };
         let Some(script) = script_of(plan, asked.agent) else { return };
         let thoughts = script.answer(&asked, &outcome, &self.facts);
         // Only what the current agent asked can move it on.
         if asked.agent == self.agent {
             occasions.all.push(Occasion::ToolResult { tool: name, outcome });
         }
-        self.perform(plan, now, thoughts, occasions, out);
+        self.perform(plan, now, None, thoughts, occasions, out);
     }
 
     fn reply(
@@ -110,7 +106,7 @@ impl Session {
                 occasions.all.push(Occasion::Intent(understood.name));
                 occasions.slots = understood.slots;
             }
-            self.perform(plan, now, thoughts, occasions, out);
+            self.perform(plan, now, Some(lane), thoughts, occasions, out);
         }
     }
 
@@ -118,6 +114,7 @@ impl Session {
         &mut self,
         plan: &Plan,
         now: Tick,
+        lane: Option<LaneId>,
         thoughts: Vec<Thought>,
         occasions: &mut Occasions,
         out: &mut Output,
@@ -131,8 +128,8 @@ impl Session {
                         self.limit(now, "calls", out);
                         continue;
                     }
-                    let call = self.next_call(&tool, arguments);
-                    occasions.wanted.push(Wanted { call, asked });
+                    let call = self.next_call(&tool, arguments, lane);
+                    occasions.wanted.push(Wanted { call, asker: Asker::Agent(asked) });
                 }
                 Thought::Remember(name, value) => {
                     let known = self.facts.contains_key(&name);

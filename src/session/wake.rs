@@ -40,6 +40,14 @@ impl Session {
         if plan.call_max.is_some_and(|max| now.0 >= max) {
             self.close(EndReason::MaxLength);
         }
+        if let (Some(max), Some(since)) = (plan.alone_max, self.alone_since)
+            && now.since(since) >= max
+        {
+            self.close(EndReason::Alone);
+        }
+        if plan.silence_max.is_some_and(|max| self.floor.silence(now) >= max) {
+            self.close(EndReason::Silence);
+        }
     }
 
     fn wake_recogniser(&mut self, plan: &Plan, now: Tick, out: &mut Output) {

@@ -3,8 +3,8 @@
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::Plan;
-use super::think::{Occasions, Wanted};
-use super::{Answered, Pending, Session};
+use super::think::Occasions;
+use super::{Answered, Asker, Pending, Session, Wanted};
 use crate::clock::Tick;
 use crate::id::CallId;
 use crate::tool::{CallRecord, Called, Delivery, FailureKind, Hands, Outcome};
@@ -40,13 +40,13 @@ impl Session {
         }
     }
 
-    /// Makes one call; the outcome if it is there at once.
+    /// Makes one call; the outcome if it is there at once, for the agent.
     fn call(
         &mut self,
         plan: &Plan,
         now: Tick,
         hands: &mut dyn Hands,
-        Wanted { call, asked }: Wanted,
+        Wanted { call, asker }: Wanted,
         out: &mut Output,
     ) -> Option<(Answered, Delivery)> {
         self.called(now, &call, out);
@@ -62,20 +62,24 @@ impl Session {
                     name,
                     since: now,
                     timeout,
-                    asked,
+                    asker,
                     deferred: false,
                 });
                 None
             }
             Called::Done(outcome) => {
                 self.record(now, call.id, &call.name, &outcome, (now, false), out);
+                if let Asker::Participant(request) = asker {
+                    self.respond_with(now, request, outcome, out);
+                    return None;
+                }
                 let delivery = spec.map(|spec| spec.delivery).unwrap_or_default();
-                Some((Answered { name: call.name, asked, outcome }, delivery))
+                Some((Answered { name: call.name, asker, outcome }, delivery))
             }
         }
     }
 
-    /// The outcome of a call that a worker had: the agent learns it in this tick.
+    /// The outcome of a call that a worker had: who asked learns it in this tick.
     pub(super) fn tool_result(
         &mut self,
         now: Tick,
@@ -86,9 +90,12 @@ impl Session {
         let Some(at) = self.pending.iter().position(|pending| pending.call == call) else {
             return self.event(now, EventKind::ToolUnexpected { call }, out);
         };
-        let Pending { name, since, asked, deferred, .. } = self.pending.remove(at);
+        let Pending { name, since, asker, deferred, .. } = self.pending.remove(at);
         self.record(now, call, &name, &outcome, (since, deferred), out);
-        self.answered.push(Answered { name, asked, outcome });
+        match asker {
+            Asker::Participant(request) => self.respond_with(now, request, outcome, out),
+            Asker::Agent(_) => self.answered.push(Answered { name, asker, outcome }),
+        }
     }
 
     /// The session ends: calls that are still under way have failed.

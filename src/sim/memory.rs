@@ -207,7 +207,16 @@ impl Learning {
                 | Inbound::Audio { .. }
                 | Inbound::UserText { .. }
                 | Inbound::JournalLost { .. }
-                | Inbound::HangUp { .. } => {}
+                | Inbound::HangUp { .. }
+                | Inbound::Track { .. }
+                | Inbound::Speaking { .. }
+                | Inbound::Attributes { .. }
+                | Inbound::Metadata { .. }
+                | Inbound::Data { .. }
+                | Inbound::Quality { .. }
+                | Inbound::Digit { .. }
+                | Inbound::Request { .. }
+                | Inbound::Line { .. } => {}
             }
         }
     }
@@ -270,7 +279,7 @@ impl Learning {
                         spoken[*at].dropped = Some(now.since(*since));
                     }
                 }
-                Effect::Listen { .. } | Effect::ListenDrop { .. } => {}
+                Effect::Listen { .. } | Effect::ListenDrop { .. } | Effect::Answer { .. } => {}
             }
         }
     }

@@ -250,6 +250,8 @@ impl Recall {
                 Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {
                     true
                 }
+                // Whoever asked is in the recording, and hears nothing.
+                Effect::Answer { .. } => false,
             };
             if theirs {
                 self.scratch.effects.push(effect.clone());
@@ -313,7 +315,7 @@ impl Edge for Recall {
                     | Inbound::SynthesiserFailed { item: of, .. } => of != item,
                     _ => true,
                 }),
-                Effect::Listen { .. } => {}
+                Effect::Listen { .. } | Effect::Answer { .. } => {}
             }
         }
         self.take_live(now, out);
@@ -340,14 +342,23 @@ impl Hands for Recall {
     }
 }
 
-/// Whether a value comes from a participant, who goes on as recorded.
+/// Whether a value comes from a participant or the room, which go on as recorded.
 const fn is_participants(value: &Inbound) -> bool {
     match value {
         Inbound::Joined { .. }
         | Inbound::Left { .. }
         | Inbound::Audio { .. }
         | Inbound::UserText { .. }
-        | Inbound::HangUp { .. } => true,
+        | Inbound::HangUp { .. }
+        | Inbound::Track { .. }
+        | Inbound::Speaking { .. }
+        | Inbound::Attributes { .. }
+        | Inbound::Metadata { .. }
+        | Inbound::Data { .. }
+        | Inbound::Quality { .. }
+        | Inbound::Digit { .. }
+        | Inbound::Request { .. }
+        | Inbound::Line { .. } => true,
         Inbound::Transcript { .. }
         | Inbound::RecogniserFailed { .. }
         | Inbound::Speech { .. }

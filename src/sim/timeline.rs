@@ -262,6 +262,10 @@ impl Timeline {
         self.names.get(&lane).cloned().unwrap_or_else(|| lane.to_string())
     }
 
+    fn whose(&self, lane: Option<LaneId>, nobody: &str) -> String {
+        lane.map_or_else(|| nobody.to_owned(), |lane| self.who(lane))
+    }
+
     fn agent(&self, item: ItemId) -> &str {
         self.items.get(&item).map_or("the agent", |(agent, _)| agent)
     }
@@ -362,6 +366,51 @@ impl Timeline {
             EventKind::TickSkipped { count } => (none(), format!("{count} ticks")),
             EventKind::JournalLost { cause } => (none(), cut(cause)),
             EventKind::LimitReached { limit } => (none(), limit.clone()),
+            EventKind::UserPublished { lane }
+            | EventKind::UserUnpublished { lane }
+            | EventKind::UserMuted { lane }
+            | EventKind::UserUnmuted { lane } => (none(), self.who(*lane)),
+            EventKind::UserUnheard { lane, cause } => {
+                (none(), format!("{}: {}", self.who(*lane), cut(cause)))
+            }
+            EventKind::UserSpeaking { lane, speaking } => {
+                let speaks = if *speaking { "speaks" } else { "is silent" };
+                (none(), format!("{} {speaks}", self.who(*lane)))
+            }
+            EventKind::UserAttributes { lane, changed } => {
+                let changed: Vec<String> =
+                    changed.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                (none(), format!("{}: {}", self.who(*lane), cut(&changed.join(" "))))
+            }
+            EventKind::UserMetadata { lane, text } => {
+                (none(), format!("{}: {}", self.who(*lane), quoted(text)))
+            }
+            EventKind::RoomMetadata { text } => (none(), quoted(text)),
+            EventKind::DataReceived { lane, topic, text, bytes, .. } => {
+                let what = text.as_deref().map_or_else(|| format!("{bytes} bytes"), quoted);
+                let topic = if topic.is_empty() { String::new() } else { cut(topic) + " " };
+                (none(), format!("{}: {topic}{what}", self.whose(*lane, "the server")))
+            }
+            EventKind::ConnectionQuality { lane, quality } => {
+                (none(), format!("{}: {}", self.whose(*lane, "the agent"), quality.as_str()))
+            }
+            EventKind::UserDigit { lane, digit } => {
+                (none(), format!("{} pressed {digit}", self.who(*lane)))
+            }
+            EventKind::RpcCalled { request, lane, method } => {
+                let who = self.whose(*lane, "somebody");
+                (request.to_string(), format!("{who} calls {}", cut(method)))
+            }
+            EventKind::RpcAnswered { request, error, after_ticks } => {
+                let came = error.as_ref().map_or_else(
+                    || "answered".to_owned(),
+                    |error| cut(&format!("failed: {error}")),
+                );
+                let after = self.len.span_ms(*after_ticks);
+                (request.to_string(), format!("{came} after {after} ms"))
+            }
+            EventKind::ConnectionLost { cause } => (none(), cut(cause)),
+            EventKind::ConnectionRestored => (none(), none()),
         }
     }
 }

@@ -169,6 +169,17 @@ impl Floor {
         Some(BargeIn { since: run.since, voiced: run.over_agent })
     }
 
+    /// Notes a sign of life of the user that is no voice.
+    pub fn noticed(&mut self, tick: Tick) {
+        self.last_heard = self.last_heard.max(tick);
+    }
+
+    /// For how many ticks neither side was heard.
+    #[must_use]
+    pub const fn silence(&self, tick: Tick) -> u64 {
+        tick.since(self.last_heard)
+    }
+
     /// Notes that the agent is heard in this tick.
     pub const fn agent_heard(&mut self, tick: Tick) {
         self.last_heard = tick;
@@ -260,7 +271,7 @@ impl Floor {
 
     /// Whether the user became present or away in this tick.
     pub fn presence(&mut self, rules: &FloorRules, tick: Tick) -> Option<Presence> {
-        let quiet = tick.since(self.last_heard);
+        let quiet = self.silence(tick);
         let away = rules.away.is_some_and(|patience| quiet >= patience);
         match (self.away, away) {
             (false, true) => {

@@ -159,6 +159,14 @@ impl Script {
         thoughts
     }
 
+    /// Whether this agent has words for the outcome of what it asked for. Failures are told in any case,
+    /// but nobody counts on them.
+    #[must_use]
+    pub fn tells(&self, asked: &Asked) -> bool {
+        let intent = self.intents.iter().find(|intent| intent.name == asked.intent);
+        intent.is_some_and(|intent| intent.then.is_some())
+    }
+
     /// What to do when a tool has answered.
     #[must_use]
     pub fn answer(&self, asked: &Asked, outcome: &Outcome, facts: &Facts) -> Vec<Thought> {

@@ -18,9 +18,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use json::Json;
-pub use registry::{Registry, Tool, ToolContext, WrongTool};
+pub use registry::{DEPTH_MAX, Registry, Tool, ToolContext, WrongTool, is_deeper};
 
-use crate::id::CallId;
+use crate::id::{CallId, LaneId};
 
 /// What is known of a tool besides its code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +110,8 @@ pub struct ToolCall {
     pub arguments: Json,
     /// How many calls of this tool came before it in the session.
     pub occurrence: u32,
+    /// The participant whose turn or request it answers, if it answers one's.
+    pub lane: Option<LaneId>,
 }
 
 /// How a call ended.

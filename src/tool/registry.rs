@@ -79,10 +79,13 @@ struct Entry {
     schema: Arc<jsonschema::Validator>,
 }
 
-/// The deepest value of a tool: readers of JSON, the journal's among them, stop at 128.
-const DEPTH_MAX: usize = 100;
+/// The deepest value of a tool, and the deepest arguments from outside: readers of JSON, the journal's
+/// among them, stop at 128.
+pub const DEPTH_MAX: usize = 100;
 
-fn is_deeper(value: &Value, max: usize) -> bool {
+/// Whether a value is nested deeper than `max` lists and maps.
+#[must_use]
+pub fn is_deeper(value: &Value, max: usize) -> bool {
     match value {
         Value::Array(list) => max == 0 || list.iter().any(|item| is_deeper(item, max - 1)),
         Value::Object(map) => max == 0 || map.values().any(|item| is_deeper(item, max - 1)),
@@ -204,6 +207,7 @@ mod tests {
             name: name.into(),
             arguments: Json(arguments),
             occurrence: 0,
+            lane: None,
         };
         tools.execute(&context, &call)
     }

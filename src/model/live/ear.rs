@@ -294,7 +294,7 @@ impl Edge for LiveEar {
                 }
                 Effect::ListenEnd { lane, utterance } => self.end(lane, utterance),
                 Effect::ListenDrop { lane, utterance } => self.drop_line(lane, utterance),
-                Effect::Speak { .. } | Effect::SpeakDrop { .. } => {}
+                Effect::Speak { .. } | Effect::SpeakDrop { .. } | Effect::Answer { .. } => {}
             }
         }
     }

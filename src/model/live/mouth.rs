@@ -177,7 +177,10 @@ impl Edge for LiveMouth {
                     self.speak(now, *item, text, voice, *apology);
                 }
                 Effect::SpeakDrop { item } => self.drop_item(now, *item),
-                Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {}
+                Effect::Listen { .. }
+                | Effect::ListenEnd { .. }
+                | Effect::ListenDrop { .. }
+                | Effect::Answer { .. } => {}
             }
         }
     }

@@ -305,7 +305,23 @@ impl Story {
             | EventKind::ToolUnexpected { .. }
             | EventKind::TickSkipped { .. }
             | EventKind::JournalLost { .. }
-            | EventKind::LimitReached { .. } => {}
+            | EventKind::LimitReached { .. }
+            | EventKind::UserPublished { .. }
+            | EventKind::UserUnpublished { .. }
+            | EventKind::UserMuted { .. }
+            | EventKind::UserUnmuted { .. }
+            | EventKind::UserUnheard { .. }
+            | EventKind::UserSpeaking { .. }
+            | EventKind::UserAttributes { .. }
+            | EventKind::UserMetadata { .. }
+            | EventKind::RoomMetadata { .. }
+            | EventKind::DataReceived { .. }
+            | EventKind::ConnectionQuality { .. }
+            | EventKind::UserDigit { .. }
+            | EventKind::RpcCalled { .. }
+            | EventKind::RpcAnswered { .. }
+            | EventKind::ConnectionLost { .. }
+            | EventKind::ConnectionRestored => {}
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::session::event::EventKind;
 use crate::session::input::Input;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
-use order::{Calls, Ears, Moves};
+use order::{Calls, Ears, Moves, Requests};
 use spoken::Spoken;
 
 /// What holds in every tick.
@@ -48,6 +48,8 @@ pub enum Invariant {
     Events,
     /// Each call returns exactly once, at the latest with the session.
     Calls,
+    /// Each request has exactly one answer, at the latest with the session.
+    Requests,
     /// Nothing is spoken twice, out of order, or after it was dropped.
     Speech,
     /// The transcript claims no more than was played, and that once.
@@ -70,6 +72,7 @@ impl std::fmt::Display for Invariant {
             Self::Time => "time goes on, and only what was skipped is missing",
             Self::Events => "events are numbered without gaps, each in its tick",
             Self::Calls => "each call returns exactly once, at the latest with the session",
+            Self::Requests => "each request has exactly one answer, at the latest with the session",
             Self::Speech => "nothing is spoken twice, out of order, or after it was dropped",
             Self::Transcript => "the transcript claims no more than was played, and that once",
             Self::Moves => "each hand-over has an edge, one in a tick, effective at the next",
@@ -122,6 +125,7 @@ pub struct Observer {
     events: u64,
     ended: bool,
     calls: Calls,
+    requests: Requests,
     moves: Moves,
     ears: Ears,
     spoken: Spoken,
@@ -136,6 +140,7 @@ impl Observer {
     pub fn arrived(&mut self, input: &Input) {
         self.arrived = Some((input.tick, input.skipped));
         self.spoken.arrived(input);
+        self.requests.arrived(input);
     }
 
     /// Compares what came of the tick with the account of all before it.
@@ -152,6 +157,7 @@ impl Observer {
         self.audio(plan, session, out).map_err(broken)?;
         self.events(now, skipped, out).map_err(broken)?;
         self.calls.ticked(now, out).map_err(broken)?;
+        self.requests.ticked(out).map_err(broken)?;
         self.moves.ticked(plan, session, out).map_err(broken)?;
         self.ears.ticked(out).map_err(broken)?;
         self.spoken.ticked(plan, now, session, out).map_err(broken)?;

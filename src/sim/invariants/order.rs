@@ -1,14 +1,50 @@
-//! The account of calls, hand-overs and utterances: what may follow what.
+//! The account of calls, requests, hand-overs and utterances: what may follow what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checked, hold};
 use crate::clock::Tick;
-use crate::id::{CallId, LaneId, UtteranceId};
+use crate::id::{CallId, LaneId, RequestId, UtteranceId};
 use crate::session::Session;
 use crate::session::event::EventKind;
+use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::session::plan::Plan;
+
+/// Requests without an answer.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    open: BTreeSet<RequestId>,
+}
+
+impl Requests {
+    pub(super) fn arrived(&mut self, input: &Input) {
+        for value in &input.inbound {
+            if let Inbound::Request { request, .. } = value {
+                self.open.insert(*request);
+            }
+        }
+    }
+
+    pub(super) fn ticked(&mut self, out: &Output) -> Checked {
+        let mut answers = out.effects.iter().filter_map(|effect| match effect {
+            Effect::Answer { request, answer } => Some((request, answer)),
+            _ => None,
+        });
+        for event in &out.events {
+            let EventKind::RpcAnswered { request, error, .. } = &event.kind else { continue };
+            hold!(self.open.remove(request), Requests, "{request} is answered and is not open");
+            let same = answers.next().is_some_and(|(answered, answer)| {
+                answered == request && answer.as_ref().err() == error.as_ref()
+            });
+            hold!(same, Requests, "the answer of {request} is not the effect");
+        }
+        hold!(answers.next().is_none(), Requests, "an answer is not among the events");
+        let open = self.open.first();
+        hold!(!out.ended || open.is_none(), Requests, "the session ended without one of {open:?}");
+        Ok(())
+    }
+}
 
 /// Calls without an outcome.
 #[derive(Debug, Default)]
@@ -156,7 +192,7 @@ impl Ears {
                     let before = self.heard.remove(&(lane, utterance));
                     hold!(before.is_some(), Listening, "{lane} {utterance} is dropped twice");
                 }
-                Effect::Speak { .. } | Effect::SpeakDrop { .. } => {}
+                Effect::Speak { .. } | Effect::SpeakDrop { .. } | Effect::Answer { .. } => {}
             }
         }
         Ok(())

@@ -164,7 +164,10 @@ impl Spoken {
                 Effect::SpeakDrop { item }
                     if self.items.get(item).is_some_and(|item| item.state == State::Dropped) => {}
                 Effect::SpeakDrop { item } => self.drop_item(*item)?,
-                Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {}
+                Effect::Listen { .. }
+                | Effect::ListenEnd { .. }
+                | Effect::ListenDrop { .. }
+                | Effect::Answer { .. } => {}
             }
         }
         Ok(())

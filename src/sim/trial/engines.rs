@@ -63,7 +63,10 @@ impl Edge for Ear {
                     (lane, utterance, false)
                 }
                 Effect::ListenEnd { lane, utterance } => (lane, utterance, true),
-                Effect::ListenDrop { .. } | Effect::Speak { .. } | Effect::SpeakDrop { .. } => {
+                Effect::ListenDrop { .. }
+                | Effect::Speak { .. }
+                | Effect::SpeakDrop { .. }
+                | Effect::Answer { .. } => {
                     continue;
                 }
             };
@@ -147,7 +150,10 @@ impl Edge for Mouth {
                         self.dropped.insert(*item);
                     }
                 }
-                Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {}
+                Effect::Listen { .. }
+                | Effect::ListenEnd { .. }
+                | Effect::ListenDrop { .. }
+                | Effect::Answer { .. } => {}
             }
         }
     }

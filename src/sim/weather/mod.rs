@@ -116,7 +116,16 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::RecogniserFailed { .. }
         | Inbound::SynthesiserFailed { .. }
         | Inbound::JournalLost { .. }
-        | Inbound::HangUp { .. } => None,
+        | Inbound::HangUp { .. }
+        | Inbound::Track { .. }
+        | Inbound::Speaking { .. }
+        | Inbound::Attributes { .. }
+        | Inbound::Metadata { .. }
+        | Inbound::Data { .. }
+        | Inbound::Quality { .. }
+        | Inbound::Digit { .. }
+        | Inbound::Request { .. }
+        | Inbound::Line { .. } => None,
     }
 }
 
@@ -143,7 +152,16 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::Left { .. }
                 | Inbound::UserText { .. }
                 | Inbound::JournalLost { .. }
-                | Inbound::HangUp { .. } => input.inbound.push(value),
+                | Inbound::HangUp { .. }
+                | Inbound::Track { .. }
+                | Inbound::Speaking { .. }
+                | Inbound::Attributes { .. }
+                | Inbound::Metadata { .. }
+                | Inbound::Data { .. }
+                | Inbound::Quality { .. }
+                | Inbound::Digit { .. }
+                | Inbound::Request { .. }
+                | Inbound::Line { .. } => input.inbound.push(value),
                 result => self.expose(now, result, input),
             }
         }

@@ -1,0 +1,52 @@
+//! What the agent is doing, for whoever shows it: listening, thinking or speaking, and how far it has
+//! come with its words.
+//!
+//! **Invariant:** nothing here changes the session: it follows from what the tick has come to.
+
+use super::output::{AgentState, Output, Saying};
+use super::plan::{AgentKind, Plan};
+use super::{Asker, Life, Session};
+use crate::graph::Condition;
+
+impl Session {
+    /// Notes what is to be shown of this tick.
+    pub(super) fn show(&self, plan: &Plan, out: &mut Output) {
+        out.agent_state = self.agent_state(plan, out);
+        let ended = out.played.last().filter(|played| played.finished);
+        let ended = ended.map(|played| Saying { item: played.item, spoken: played.to });
+        let goes_on = self.playout.saying();
+        out.saying = goes_on.map(|(item, spoken)| Saying { item, spoken: spoken as u32 }).or(ended);
+    }
+
+    fn agent_state(&self, plan: &Plan, out: &Output) -> AgentState {
+        if self.life == Life::Ended {
+            return AgentState::Listening;
+        }
+        // An echo pauses where the user does: as long as a run of voice lasts, it speaks.
+        let echoes = self.echo.is_some() && self.floor.user_speaks();
+        let is_played = out.played.iter().any(|played| played.samples > 0);
+        if is_played || self.playout.is_speaking() || echoes {
+            return AgentState::Speaking;
+        }
+        let awaited = self.pending.iter().map(|pending| (&pending.asker, &*pending.name));
+        let known = self.answered.iter().map(|answered| (&answered.asker, &*answered.name));
+        let mut outcomes = awaited.chain(known);
+        if !self.playout.is_idle() || outcomes.any(|(asker, tool)| is_told(plan, asker, tool)) {
+            return AgentState::Thinking;
+        }
+        AgentState::Listening
+    }
+}
+
+/// Whether the agent will tell of a call's outcome: by its script, or because the outcome may hand over.
+fn is_told(plan: &Plan, asker: &Asker, tool: &str) -> bool {
+    let Asker::Agent(asked) = asker else { return false };
+    let AgentKind::Scripted(script) = &plan.agent(asked.agent).kind else { return false };
+    let hands_over = |condition: &Condition| matches!(condition, Condition::ToolResult { tool: of, .. } if of == tool);
+    script.tells(asked)
+        || plan
+            .graph
+            .transitions()
+            .iter()
+            .any(|way| way.from == asked.agent && hands_over(&way.condition))
+}
