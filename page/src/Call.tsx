@@ -30,7 +30,19 @@ import { Level } from './Level';
 import { NoticeBox } from './NoticeBox';
 import type { Credentials } from './token';
 import { Transcript } from './Transcript';
-import { CONNECTIONS, HEAR, LEFT, MISSING, type Notice, RECONNECTING, STATES, UNREADY, ended, microphone, unreachable } from './words';
+import {
+  CONNECTIONS,
+  HEAR,
+  LEFT,
+  MISSING,
+  type Notice,
+  RECONNECTING,
+  STATES,
+  UNREADY,
+  ended,
+  microphone,
+  unreachable,
+} from './words';
 
 interface Props {
   credentials: Credentials;

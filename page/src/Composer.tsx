@@ -36,9 +36,21 @@ export function Composer({ send, isSending, disabled }: Props) {
         disabled={disabled}
         onChange={(event) => setText(event.target.value)}
       />
-      <button className="lk-button" type="submit" aria-label="Send" disabled={disabled || isSending || text.trim() === ''}>
+      <button
+        className="lk-button"
+        type="submit"
+        aria-label="Send"
+        disabled={disabled || isSending || text.trim() === ''}
+      >
         <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-          <path d="M8 13.5v-11M3.5 7 8 2.5 12.5 7" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" strokeLinejoin="round" />
+          <path
+            d="M8 13.5v-11M3.5 7 8 2.5 12.5 7"
+            fill="none"
+            stroke="currentColor"
+            strokeWidth="1.8"
+            strokeLinecap="round"
+            strokeLinejoin="round"
+          />
         </svg>
       </button>
       {failed ? <p className="unsent" role="alert">This was not sent. Try again.</p> : null}

@@ -1,7 +1,13 @@
 /** What the page says: one place, so that the same thing is always said alike. */
 
 import type { AgentState } from '@livekit/components-react';
-import { ConnectionError, ConnectionErrorReason, ConnectionState, DisconnectReason, MediaDeviceFailure } from 'livekit-client';
+import {
+  ConnectionError,
+  ConnectionErrorReason,
+  ConnectionState,
+  DisconnectReason,
+  MediaDeviceFailure,
+} from 'livekit-client';
 import { AGENT, ROOM } from './about';
 
 /** Something that the visitor has to know: what happened, and what to do. */
@@ -70,7 +76,11 @@ export function unreachable(error: unknown): Notice {
     case ConnectionErrorReason.ServerUnreachable:
     case ConnectionErrorReason.Timeout:
     case ConnectionErrorReason.WebSocket:
-      return { what, remedy: 'The LiveKit server does not answer. Check that it is running, then join again.', alarm: true };
+      return {
+        what,
+        remedy: 'The LiveKit server does not answer. Check that it is running, then join again.',
+        alarm: true,
+      };
     case ConnectionErrorReason.NotAllowed:
       return {
         what,
