@@ -54,7 +54,8 @@ fn goes_on_alike(checkpoint: &[u8], journal: &Journal) {
         session.step(&plan, &mut entry.input.clone(), &mut hands, &mut out);
         let tick = entry.input.tick;
         assert_eq!(out.digest, entry.outcomes.digest, "restored at tick {at}, tick {tick}");
-        assert_eq!(out.events, entry.outcomes.events);
+        // As text: a confidence that is no number does not equal itself.
+        assert_eq!(format!("{:?}", out.events), format!("{:?}", entry.outcomes.events));
     }
 }
 

@@ -43,7 +43,14 @@ fn is_worth_it(totals: &soak::Totals) {
     for name in [
         "agent.interrupted",
         "agent.resumed",
+        "connection.lost",
+        "connection.quality",
+        "connection.restored",
+        "data.received",
         "recogniser.failed",
+        "room.metadata",
+        "rpc.answered",
+        "rpc.called",
         "session.ended",
         "synthesiser.failed",
         "tick.skipped",
@@ -51,9 +58,18 @@ fn is_worth_it(totals: &soak::Totals) {
         "tool.unexpected",
         "transition.executed",
         "transition.refused",
+        "user.attributes",
         "user.away",
         "user.backchannel",
+        "user.digit",
+        "user.metadata",
+        "user.muted",
+        "user.published",
         "user.returned",
+        "user.speaking",
+        "user.unheard",
+        "user.unmuted",
+        "user.unpublished",
     ] {
         assert!(totals.events.contains_key(name), "no {name} in {:?}", totals.events);
     }

@@ -46,6 +46,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     Schema(SchemaArgs),
     Run(RunArgs),
+    #[cfg(feature = "livekit")]
+    Connect(super::connect::ConnectArgs),
     Replay(ReplayArgs),
     Fork(ForkArgs),
     Diff(DiffArgs),

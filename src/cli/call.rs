@@ -17,7 +17,7 @@ use super::view::{View, line};
 use crate::host::ink::Loss;
 use crate::host::pace::{Class, Clock};
 use crate::host::shard::{Measured, Shard, Watch};
-use crate::host::tools::{LiveTools, Overrun, WORKERS, Workers};
+use crate::host::tools::{LiveTools, Overrun, RoomCall, WORKERS, Workers};
 use crate::host::transcoder::through_opus;
 use crate::host::watchdog::Standing;
 use crate::id::LaneId;
@@ -37,7 +37,7 @@ use crate::tool::Registry;
 pub(super) struct Call {
     pub(super) plan: Arc<Plan>,
     pub(super) tools: Registry,
-    pub(super) parts: Vec<Part>,
+    pub(super) with: With,
     pub(super) seed: u64,
     pub(super) out: PathBuf,
     pub(super) journal: Option<PathBuf>,
@@ -46,6 +46,15 @@ pub(super) struct Call {
     pub(super) opus: bool,
     pub(super) json: bool,
     pub(super) metering: Option<Metering>,
+}
+
+/// Whom a call is with.
+pub(super) enum With {
+    /// Recorded callers.
+    Callers(Vec<Part>),
+    /// Whoever is in a room.
+    #[cfg(feature = "livekit")]
+    Room(Box<super::connect::Joined>),
 }
 
 /// The name of a call's session, to tools.
@@ -69,30 +78,69 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let view = View::new(call.plan.len, call.json);
     let plan = &call.plan;
     let is_scripted = plan.agents.iter().any(|agent| matches!(agent.kind, AgentKind::Scripted(_)));
-    if plan.recogniser.is_none() && is_scripted && call.parts.iter().any(|part| part.audio) {
+    if plan.recogniser.is_none() && is_scripted && call.has_voice() {
         eprintln!(
             "speech.recogniser.engine is none: callers are heard, but what they say is not understood; only \
              typed text is"
         );
     }
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
+    held(call, &engines, view)
+}
+
+/// Holds a call with engines that are ready.
+pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<ExitCode, Failure> {
     let (folder, journal) = call.open()?;
     stop_on_interrupt();
-    if call.fast {
-        fast(call, &engines, view, folder, journal)
-    } else {
-        live(call, &engines, view, folder, journal)
+    let with = std::mem::replace(&mut call.with, With::Callers(Vec::new()));
+    match with {
+        With::Callers(parts) if call.fast => fast(call, &parts, engines, view, folder, journal),
+        With::Callers(parts) => {
+            let edges = call.callers(&parts)?;
+            live(call, Company::recorded(edges), engines, view, folder, journal)
+        }
+        #[cfg(feature = "livekit")]
+        With::Room(joined) => {
+            let (company, room) = joined.company();
+            let code = live(call, company, engines, view, folder, journal);
+            room.left();
+            code
+        }
     }
+}
+
+/// Who is in a live call.
+pub(super) struct Company {
+    /// Their edges, before those of engines.
+    pub(super) edges: Vec<Box<dyn Edge>>,
+    /// The session's name, to tools.
+    pub(super) session: String,
+    /// Where calls of a room's tools go.
+    pub(super) calls: Option<Sender<RoomCall>>,
+    /// What the one who holds the call should know, as it happens.
+    pub(super) warnings: Receiver<String>,
+}
+
+impl Company {
+    fn recorded(edges: Vec<Box<dyn Edge>>) -> Self {
+        let (session, warnings) = (SESSION.to_owned(), crossbeam_channel::never());
+        Self { edges, session, calls: None, warnings }
+    }
+}
+
+/// Whether the call was interrupted.
+pub(super) fn is_stopped() -> bool {
+    STOPPED.load(Ordering::Relaxed)
 }
 
 /// Whether the call is to stop at the next tick.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// The exit code of who was interrupted, by convention 128 and the number of the signal.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// The first interrupt ends the call in good order, its files complete; the second ends the program.
-fn stop_on_interrupt() {
+pub(super) fn stop_on_interrupt() {
     let handler = || {
         if STOPPED.swap(true, Ordering::Relaxed) {
             #[expect(clippy::exit, reason = "it was asked for twice")]
@@ -122,10 +170,19 @@ impl Call {
         })
     }
 
+    /// Whether anybody may be heard.
+    fn has_voice(&self) -> bool {
+        match &self.with {
+            With::Callers(parts) => parts.iter().any(|part| part.audio),
+            #[cfg(feature = "livekit")]
+            With::Room(_) => true,
+        }
+    }
+
     /// The edges of participants, each on its lane.
-    fn callers(&self) -> Result<Vec<Box<dyn Edge>>, Failure> {
+    fn callers(&self, parts: &[Part]) -> Result<Vec<Box<dyn Edge>>, Failure> {
         let seed = Seed::new(self.seed);
-        let company = Arc::new(AtomicUsize::new(self.parts.len()));
+        let company = Arc::new(AtomicUsize::new(parts.len()));
         let caller = |(lane, part): (usize, &Part)| -> Result<Box<dyn Edge>, Failure> {
             let network = Network::new(Faults::NONE, seed.branch(&part.name));
             let lane = LaneId(lane as u16);
@@ -138,18 +195,19 @@ impl Call {
                 Ok(caller)
             }
         };
-        self.parts.iter().enumerate().map(caller).collect()
+        parts.iter().enumerate().map(caller).collect()
     }
 }
 
 fn fast(
     call: Call,
+    parts: &[Part],
     engines: &Engines,
     mut view: View,
     mut folder: Folder,
     mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
-    let mut edges = call.callers()?;
+    let mut edges = call.callers(parts)?;
     edges.extend(engines.virtual_edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let len = call.plan.len;
@@ -190,17 +248,22 @@ fn fast(
 
 fn live(
     call: Call,
+    company: Company,
     engines: &Engines,
     mut view: View,
     folder: Folder,
     mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
-    let mut edges = call.callers()?;
+    let Company { mut edges, session: name, calls, mut warnings } = company;
     edges.extend(engines.live_edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let (overruns, overran) = bounded(64);
     let workers = Workers::start(call.tools.clone(), WORKERS);
-    let tools = LiveTools::new(workers, SESSION.to_owned(), overruns);
+    let tools = LiveTools::new(workers, name, overruns);
+    let tools = match calls {
+        Some(calls) => tools.with_room(calls),
+        None => tools,
+    };
     let scribe = journal.scribe.take();
     let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
     journal.announce(&mut slot);
@@ -221,13 +284,25 @@ fn live(
         return Err(Failure::broken("the session's thread is gone"));
     }
     let mut demotions = 0;
-    for glimpse in showing {
+    loop {
+        let glimpse = crossbeam_channel::select! {
+            recv(showing) -> glimpse => glimpse,
+            recv(warnings) -> warning => {
+                match warning {
+                    Ok(warning) => view.warn(&warning),
+                    // Nobody has anything to say any more.
+                    Err(_) => warnings = crossbeam_channel::never(),
+                }
+                continue;
+            }
+        };
         match glimpse {
-            Glimpse::Event(event) => view.event(&event),
-            Glimpse::Status(tick, state) => {
+            Ok(Glimpse::Event(event)) => view.event(&event),
+            Ok(Glimpse::Status(tick, state)) => {
                 warn_if_demoted(&shard, &view, &mut demotions);
                 view.status(tick, state);
             }
+            Err(_) => break,
         }
     }
     warn_if_demoted(&shard, &view, &mut demotions);

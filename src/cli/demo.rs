@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use super::args::DemoArgs;
-use super::call::{Call, hold};
+use super::call::{Call, With, hold};
 use super::failure::Failure;
 use super::load;
 use crate::config::{self, cues};
@@ -51,7 +51,7 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
         seed: plan.config.seed,
         plan,
         tools,
-        parts: vec![part],
+        with: With::Callers(vec![part]),
         out: args.out.clone(),
         journal: None,
         fast: args.fast,

@@ -23,20 +23,23 @@ pub(super) fn config(path: &Path) -> Result<Config, Failure> {
         .map_err(|complaints| Failure::input(complaints.to_string()))
 }
 
-/// The plan of a configuration, and its tools: those of the program, and the canned ones.
+/// The plan of a configuration, and its tools: those of the program, the canned ones, and those that a
+/// room carries out.
 pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Registry), Failure> {
     let mut missing = Vec::new();
     for (name, tool) in &config.tools {
         let spec = tool_spec(name, tool);
-        match &tool.canned {
-            Some(canned) => {
-                tools
-                    .add(spec, canned.clone())
-                    .map_err(|wrong| Failure::input(wrong.to_string()))?;
+        let added = match (&tool.canned, tool.room()) {
+            (Some(canned), _) => tools.add(spec, canned.clone()),
+            (None, Some(room)) => tools.add(spec, room),
+            (None, None) => {
+                if tools.spec(name).is_none() {
+                    missing.push(name.as_str());
+                }
+                Ok(())
             }
-            None if tools.spec(name).is_none() => missing.push(name.as_str()),
-            None => {}
-        }
+        };
+        added.map_err(|wrong| Failure::input(wrong.to_string()))?;
     }
     if !missing.is_empty() {
         return Err(Failure::input(format!(

@@ -11,6 +11,8 @@ mod bench;
 mod call;
 mod check;
 mod completions;
+#[cfg(feature = "livekit")]
+mod connect;
 mod demo;
 mod diff;
 mod engines;
@@ -86,6 +88,8 @@ impl App {
             Command::Schema(args) => schema::schema(&args),
             Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Run(args) => run::run(&args, self.tools),
+            #[cfg(feature = "livekit")]
+            Command::Connect(args) => connect::connect(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),

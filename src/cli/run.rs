@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::RunArgs;
-use super::call::{Call, hold};
+use super::call::{Call, With, hold};
 use super::failure::Failure;
 use super::load;
 use crate::tool::Registry;
@@ -28,7 +28,7 @@ pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> 
         seed: args.seed.unwrap_or(plan.config.seed),
         plan,
         tools,
-        parts,
+        with: With::Callers(parts),
         out: args.out.clone(),
         journal: args.journal.clone(),
         fast: args.fast,

@@ -190,6 +190,7 @@ fn start(config: &Config, report: &mut Report<'_>) {
 fn tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
     let place = ["tools", name, "parameters"];
     parameters(&place, &tool.parameters, report);
+    room_tool(name, tool, report);
     let Some(canned) = &tool.canned else { return };
     match &canned.by {
         Some(by) => {
@@ -216,6 +217,29 @@ fn tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
             what,
             "write `run: worker`, or remove `takes_ms`",
         );
+    }
+}
+
+/// A tool is carried out in one way, and the room is none that a tick could wait for.
+fn room_tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
+    let ways = [
+        ("canned", tool.canned.is_some()),
+        ("rpc", tool.rpc.is_some()),
+        ("data", tool.data.is_some()),
+    ];
+    let ways: Vec<&str> = ways.into_iter().filter(|(_, is_there)| *is_there).map(|w| w.0).collect();
+    if let [first, .., last] = ways.as_slice() {
+        let what = format!("a tool with `{first}` and `{last}`: it is carried out in one way");
+        report.tell(
+            &["tools", name, last],
+            what,
+            format!("remove all but one of {}", ways.join(", ")),
+        );
+    }
+    if tool.room().is_some() && tool.run == super::Run::Inline {
+        let what = "an inline tool cannot wait for a room: it would hold up the tick";
+        let remedy = "write `run: worker`, or leave it out";
+        report.tell(&["tools", name, "run"], what, remedy);
     }
 }
 

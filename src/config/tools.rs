@@ -1,7 +1,7 @@
 //! Tools: what an agent can have done.
 //!
-//! A tool is declared here and either answers from its `canned` table or is registered in code
-//! under the same name.
+//! A tool is declared here and answers from its `canned` table, is carried out by the room (`rpc` or
+//! `data`), or is registered in code under the same name.
 //!
 //! **Invariant:** `parameters` is a valid JSON Schema of an object once [`parse`](super::parse) has
 //! accepted it.
@@ -10,7 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::tool::RoomTool;
 pub use crate::tool::canned::Canned;
+pub use crate::tool::room::{Data, Rpc};
 pub use crate::tool::{Delivery, Run};
 
 /// A tool, and how it is run.
@@ -40,10 +42,25 @@ pub struct Tool {
     pub delivery: Delivery,
     /// Whether a call may be repeated without harm after a crash. Default false.
     pub idempotent: bool,
-    /// Answers without code, for demonstrations and tests. Without it a tool of this name must be
-    /// registered in code.
+    /// Answers without code, for demonstrations and tests. Without it, `rpc` or `data`, a tool of this
+    /// name must be registered in code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canned: Option<Canned>,
+    /// A method of a participant of the room, instead of code. Not for `inline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<Rpc>,
+    /// Data to participants of the room, instead of code. Not for `inline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
+}
+
+impl Tool {
+    /// What is asked of the room, if it is the room that carries the calls out.
+    #[must_use]
+    pub fn room(&self) -> Option<RoomTool> {
+        let rpc = self.rpc.clone().map(RoomTool::Rpc);
+        rpc.or_else(|| self.data.clone().map(RoomTool::Data))
+    }
 }
 
 impl Default for Tool {
@@ -58,6 +75,8 @@ impl Default for Tool {
             delivery: Delivery::NextTick,
             idempotent: false,
             canned: None,
+            rpc: None,
+            data: None,
         }
     }
 }

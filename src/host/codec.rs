@@ -377,8 +377,16 @@ impl OpusLine {
         Self { arriving, leaving, retiring, inlets: Inlets::new(len), outlet, counts }
     }
 
+    /// The number that the next packet for the network has, which wraps: it has changed once something
+    /// was sent.
+    #[must_use]
+    pub const fn next_seq(&self) -> u16 {
+        self.outlet.seq
+    }
+
     fn admit(&mut self, arrival: Arrival, input: &mut Input) {
         match arrival {
+            Arrival::Value(value) => input.inbound.push(*value),
             Arrival::Joined { lane, name, inlet } => {
                 input.coded.push(Coded::Joined { lane });
                 if let Some(other) = self.inlets.join(lane, inlet) {

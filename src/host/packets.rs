@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::codec::{OpusInlet, OpusLine, OpusOutlet};
 use crate::clock::TickLen;
 use crate::id::LaneId;
+use crate::session::input::Inbound;
 
 /// The longest packet of one frame that RFC 6716 knows; longer ones do not pass most networks, either.
 pub const PACKET_MAX: usize = 1_275;
@@ -89,6 +90,8 @@ pub enum Arrival {
     },
     /// A packet of a participant.
     Packet(RingPacket),
+    /// Anything else that the network has to say, in its place among the packets.
+    Value(Box<Inbound>),
 }
 
 /// What happened on a line, for metrics; each is a count since the start.
@@ -153,6 +156,16 @@ impl Trunk {
     /// Says that a participant has gone. False if the ring is full: try again later.
     pub fn leave(&mut self, lane: LaneId) -> bool {
         self.push(Arrival::Left { lane })
+    }
+
+    /// Gives the session a value of the network's own. It comes back if the ring is full: try again
+    /// later.
+    pub fn tell(&mut self, value: Box<Inbound>) -> Option<Box<Inbound>> {
+        match self.arrivals.push(Arrival::Value(value)) {
+            Ok(()) => None,
+            Err(rtrb::PushError::Full(Arrival::Value(value))) => Some(value),
+            Err(rtrb::PushError::Full(_)) => None,
+        }
     }
 
     /// Sends a packet to the session. One that finds no room is dropped, and so is one that is too

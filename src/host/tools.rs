@@ -1,5 +1,8 @@
 //! The hands of live sessions.
 //!
+//! A tool that the room carries out goes to the room, where there is one, through a queue of its own; the
+//! room answers as a worker does.
+//!
 //! An inline tool runs on the thread of the tick, and is timed: longer than its budget is an overrun,
 //! counted by name. Every other call goes to a worker, through a bounded queue, and its outcome comes
 //! back at a later tick. A worker whose call has timed out is left behind, and another started.
@@ -8,15 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::pace::{Clock, pause};
 use crate::clock::Tick;
-use crate::id::CallId;
+use crate::id::{CallId, LaneId};
 use crate::session::input::{Inbound, Input};
-use crate::session::output::Output;
+use crate::session::output::{Output, RPC_PAYLOAD_MAX, RpcError};
 use crate::slot::Edge;
-use crate::tool::{Called, FailureKind, Hands, Outcome, Registry, Run, ToolCall, ToolContext};
+use crate::tool::{
+    Called, DEPTH_MAX, FailureKind, Hands, Json, Outcome, Registry, RoomTool, Run, ToolCall,
+    ToolContext, is_deeper,
+};
 
 /// Workers of a pool: as many slow calls can be under way at once.
 pub const WORKERS: usize = 8;
@@ -119,6 +125,67 @@ impl Workers {
     }
 }
 
+/// What a call asks of the room.
+#[derive(Debug)]
+pub struct RoomCall {
+    /// The call.
+    pub call: CallId,
+    /// The participant whose turn or request the call answers, if it answers one's.
+    pub lane: Option<LaneId>,
+    /// What is to be done.
+    pub what: RoomAct,
+    /// Where the outcome of a [`RoomAct::Rpc`] goes, if it comes in time; data has none, since it is
+    /// done when it is here. See [`finish`](Self::finish).
+    pub reply: Sender<(CallId, Outcome)>,
+}
+
+/// Something that a room does for a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomAct {
+    /// Calls a method of a participant.
+    Rpc {
+        /// The method.
+        method: String,
+        /// The participant's identity; none: that of the call's lane.
+        to: Option<String>,
+        /// The arguments as JSON, at most [`RPC_PAYLOAD_MAX`] bytes.
+        payload: String,
+        /// How long the session waits for the outcome, in milliseconds.
+        timeout_ms: u32,
+    },
+    /// Sends data.
+    Data {
+        /// What it is about.
+        topic: String,
+        /// Whether it is sent until it has arrived.
+        reliable: bool,
+        /// The identity of the only one who receives it; none: everybody does.
+        to: Option<String>,
+        /// The arguments as JSON, at most [`RPC_PAYLOAD_MAX`] bytes.
+        payload: String,
+    },
+}
+
+impl RoomCall {
+    /// Gives back what came of a [`RoomAct::Rpc`]: the answer as JSON where it is JSON, and as text
+    /// otherwise. Waits for nothing: an outcome that finds no room in the session's queue is lost, and
+    /// the call times out.
+    pub fn finish(self, answer: Result<String, RpcError>) {
+        let outcome = match answer {
+            Ok(text) => Outcome::Done(Json(match serde_json::from_str(&text) {
+                Ok(value) if !is_deeper(&value, DEPTH_MAX) => value,
+                Ok(_) | Err(_) => text.into(),
+            })),
+            Err(error) => {
+                let timed_out = error.code == RpcError::TIMED_OUT;
+                let kind = if timed_out { FailureKind::TimedOut } else { FailureKind::Failed };
+                Outcome::failed(kind, error.to_string())
+            }
+        };
+        drop(self.reply.try_send((self.call, outcome)));
+    }
+}
+
 /// The hands of one live session.
 #[derive(Debug)]
 pub struct LiveTools {
@@ -129,6 +196,7 @@ pub struct LiveTools {
     outcomes: Receiver<(CallId, Outcome)>,
     overruns: Sender<Overrun>,
     under_way: Vec<(CallId, Arc<AtomicU8>)>,
+    room: Option<Sender<RoomCall>>,
 }
 
 impl LiveTools {
@@ -138,7 +206,64 @@ impl LiveTools {
     pub fn new(workers: Workers, session: String, overruns: Sender<Overrun>) -> Self {
         let (reply, outcomes) = bounded(OUTCOMES_WAITING);
         let (clock, under_way) = (Clock::default(), Vec::new());
-        Self { workers, session, clock, reply, outcomes, overruns, under_way }
+        Self { workers, session, clock, reply, outcomes, overruns, under_way, room: None }
+    }
+
+    /// The same hands in a room, which takes the calls that are its to carry out. The queue is bounded:
+    /// where it is full, a call fails at once and says so.
+    #[must_use]
+    pub fn with_room(mut self, room: Sender<RoomCall>) -> Self {
+        self.room = Some(room);
+        self
+    }
+
+    /// Hands a call to the room.
+    fn in_room(
+        &self,
+        room: &Sender<RoomCall>,
+        tool: &RoomTool,
+        timeout_ms: u32,
+        call: &ToolCall,
+    ) -> Called {
+        let failed = |kind, message: String| Called::Done(Outcome::failed(kind, message));
+        if let Err(outcome) = self.workers.tools().check(call) {
+            return Called::Done(outcome);
+        }
+        let payload = call.arguments.0.to_string();
+        if payload.len() > RPC_PAYLOAD_MAX {
+            let message = format!(
+                "the arguments of `{}` are {} bytes, more than the {RPC_PAYLOAD_MAX} that a room takes",
+                call.name,
+                payload.len()
+            );
+            return failed(FailureKind::InvalidArguments, message);
+        }
+        let (what, called) = match tool.clone() {
+            RoomTool::Rpc(rpc) if rpc.to.is_none() && call.lane.is_none() => {
+                let message =
+                    format!("`{}` is called for nobody's turn; name a participant", call.name);
+                return failed(FailureKind::Failed, message);
+            }
+            RoomTool::Rpc(rpc) => {
+                let (method, to) = (rpc.method, rpc.to);
+                (RoomAct::Rpc { method, to, payload, timeout_ms }, Called::Submitted)
+            }
+            RoomTool::Data(data) => {
+                let (topic, reliable, to) = (data.topic, data.reliable, data.to);
+                let sent = Called::Done(Outcome::Done(Json::default()));
+                (RoomAct::Data { topic, reliable, to, payload }, sent)
+            }
+        };
+        let reply = self.reply.clone();
+        match room.try_send(RoomCall { call: call.id, lane: call.lane, what, reply }) {
+            Ok(()) => called,
+            Err(TrySendError::Full(_)) => {
+                failed(FailureKind::NoWorker, format!("the room is too busy for `{}`", call.name))
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                failed(FailureKind::Failed, "the room has been left".to_owned())
+            }
+        }
     }
 
     fn inline(&self, context: &ToolContext, call: &ToolCall, budget_ms: u32) -> Outcome {
@@ -183,7 +308,13 @@ impl Hands for LiveTools {
             occurrence: call.occurrence,
             pause,
         };
-        match self.workers.tools().spec(&call.name) {
+        let spec = self.workers.tools().spec(&call.name);
+        if let (Some(room), Some((tool, timeout_ms))) =
+            (&self.room, spec.and_then(|spec| Some((spec.room.as_ref()?, spec.timeout_ms))))
+        {
+            return self.in_room(room, tool, timeout_ms, call);
+        }
+        match spec {
             None => Called::Done(self.workers.tools().execute(&context, call)),
             Some(spec) if spec.run == Run::Inline => {
                 let budget_ms = spec.budget_ms;
@@ -206,5 +337,109 @@ impl Hands for LiveTools {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config;
+    use crate::session::plan::{Plan, tool_spec};
+
+    /// Hands with a method, data for all, and nothing else; and the room's end of the queue.
+    fn hands(calls: usize) -> (LiveTools, Receiver<RoomCall>) {
+        let yaml = "
+name: a
+agents: { a: {} }
+tools:
+  show: { rpc: { method: show }, timeout_ms: 700 }
+  note: { data: { topic: notes, reliable: false } }
+";
+        let plan = Plan::new(config::parse(yaml.as_bytes(), "a.yaml").unwrap()).unwrap();
+        let mut tools = Registry::default();
+        for (name, tool) in &plan.config.tools {
+            tools.add(tool_spec(name, tool), tool.room().unwrap()).unwrap();
+        }
+        let (to_room, room) = bounded(calls);
+        let hands = LiveTools::new(Workers::start(tools, 1), "test".to_owned(), bounded(1).0);
+        (hands.with_room(to_room), room)
+    }
+
+    fn call(id: u32, name: &str, lane: Option<u16>) -> ToolCall {
+        let arguments = Json(json!({ "page": 3 }));
+        ToolCall {
+            id: CallId(id),
+            name: name.to_owned(),
+            arguments,
+            occurrence: 0,
+            lane: lane.map(LaneId),
+        }
+    }
+
+    fn given(hands: &mut LiveTools) -> Vec<Inbound> {
+        let mut input = Input::default();
+        hands.give(Tick(0), &mut input);
+        input.inbound
+    }
+
+    fn failure(called: Called) -> (FailureKind, String) {
+        match called {
+            Called::Done(Outcome::Failed(failure)) => (failure.kind, failure.message),
+            other => panic!("expected a failure, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_method_of_a_participant_answers_as_a_worker_does() {
+        let (mut hands, room) = hands(4);
+        let answers = [
+            (Ok("{\"seen\": true}"), Outcome::Done(Json(json!({ "seen": true })))),
+            (Ok("no JSON"), Outcome::Done(Json(json!("no JSON")))),
+            (
+                Err(RpcError::new(RpcError::TIMED_OUT, "late")),
+                Outcome::failed(FailureKind::TimedOut, "late (1502)"),
+            ),
+            (
+                Err(RpcError::new(RpcError::APPLICATION, "no")),
+                Outcome::failed(FailureKind::Failed, "no (1500)"),
+            ),
+        ];
+        for (id, (answer, outcome)) in (0..).zip(answers) {
+            assert_eq!(hands.call(&call(id, "show", Some(2))), Called::Submitted);
+            let asked = room.try_recv().unwrap();
+            assert_eq!((asked.call, asked.lane), (CallId(id), Some(LaneId(2))));
+            let (method, payload) = ("show".to_owned(), "{\"page\":3}".to_owned());
+            let what = RoomAct::Rpc { method, to: None, payload, timeout_ms: 700 };
+            assert_eq!(asked.what, what);
+            asked.finish(answer.map(str::to_owned));
+            assert_eq!(given(&mut hands), [Inbound::ToolResult { call: CallId(id), outcome }]);
+        }
+    }
+
+    #[test]
+    fn data_is_done_when_it_is_sent() {
+        let (mut hands, room) = hands(4);
+        let done = Called::Done(Outcome::Done(Json::default()));
+        assert_eq!(hands.call(&call(0, "note", None)), done);
+        let (topic, payload) = ("notes".to_owned(), "{\"page\":3}".to_owned());
+        let what = RoomAct::Data { topic, reliable: false, to: None, payload };
+        assert_eq!(room.try_recv().unwrap().what, what);
+    }
+
+    #[test]
+    fn what_a_room_cannot_take_fails_at_once() {
+        let (mut hands, room) = hands(1);
+        let (kind, message) = failure(hands.call(&call(0, "show", None)));
+        assert_eq!((kind, message.contains("nobody")), (FailureKind::Failed, true), "{message}");
+        let mut long = call(1, "note", None);
+        long.arguments = Json(json!({ "text": "x".repeat(RPC_PAYLOAD_MAX) }));
+        assert_eq!(failure(hands.call(&long)).0, FailureKind::InvalidArguments);
+        hands.call(&call(2, "note", None));
+        assert_eq!(failure(hands.call(&call(3, "note", None))).0, FailureKind::NoWorker);
+        drop(room);
+        let (_, message) = failure(hands.call(&call(4, "note", None)));
+        assert!(message.contains("left"), "{message}");
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 /// The bell of a network thread.
 #[derive(Debug)]
-struct Bell {
+pub struct Bell {
     rung: AtomicBool,
     #[cfg(unix)]
     sound: std::os::unix::net::UnixStream,
@@ -29,6 +29,12 @@ pub struct Cord {
 }
 
 impl Cord {
+    /// A cord of a bell.
+    #[must_use]
+    pub fn new(bell: &Arc<Bell>) -> Self {
+        Self { flag: Arc::default(), bell: Arc::clone(bell) }
+    }
+
     /// Wakes the room's task.
     pub fn ring(&self) {
         self.flag.store(true, Ordering::Release);
@@ -91,14 +97,22 @@ impl Belfry {
         }
     }
 
-    /// A cord for a room.
+    /// The bell itself, for cords.
     #[must_use]
-    pub fn hang(self: &Rc<Self>) -> (Cord, Ear) {
-        let flag = Arc::new(AtomicBool::new(false));
-        let wake = Rc::new(Notify::new());
+    pub const fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// An ear for a cord.
+    #[must_use]
+    pub fn listen_for(self: &Rc<Self>, cord: &Cord) -> Ear {
+        let (flag, wake) = (Arc::clone(&cord.flag), Rc::new(Notify::new()));
         self.rooms.borrow_mut().push(Room { flag: Arc::clone(&flag), wake: Rc::clone(&wake) });
-        let cord = Cord { flag: Arc::clone(&flag), bell: Arc::clone(&self.bell) };
-        (cord, Ear { flag, wake, belfry: Rc::clone(self) })
+        if flag.swap(false, Ordering::AcqRel) {
+            // It was pulled before anybody listened.
+            wake.notify_one();
+        }
+        Ear { flag, wake, belfry: Rc::clone(self) }
     }
 
     /// Listens, and wakes the rooms that are meant; never ends.
@@ -151,8 +165,8 @@ mod tests {
             let belfry = Belfry::new().unwrap();
             let listener = Rc::clone(&belfry);
             let listening = tokio::task::spawn_local(async move { listener.listen().await });
-            let (first, first_ear) = belfry.hang();
-            let (second, second_ear) = belfry.hang();
+            let [first, second] = [(); 2].map(|()| Cord::new(belfry.bell()));
+            let (first_ear, second_ear) = (belfry.listen_for(&first), belfry.listen_for(&second));
             for _ in 0..100 {
                 let (first, second) = (first.clone(), second.clone());
                 let ringing = std::thread::spawn(move || {

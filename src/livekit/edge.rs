@@ -144,9 +144,9 @@ impl Edge for RoomEdge {
     }
 
     fn take(&mut self, now: Tick, out: &Output) {
-        let sent = self.line.sent();
+        let sent = self.line.next_seq();
         self.line.take(now, out);
-        self.has_news = self.line.sent() != sent;
+        self.has_news = self.line.next_seq() != sent;
         if self.state.is_none() {
             self.note(Notice::Begun);
         }

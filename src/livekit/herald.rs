@@ -279,7 +279,10 @@ mod tests {
                 _ => {}
             }
         }
-        streams.into_iter().map(|(_, segment, text, last, from)| (segment, text, last, from)).collect()
+        streams
+            .into_iter()
+            .map(|(_, segment, text, last, from)| (segment, text, last, from))
+            .collect()
     }
 
     #[test]

@@ -169,13 +169,8 @@ impl Media {
             ..ChannelConfig::default()
         });
         let stream = Some(track.to_owned());
-        let microphone = change.add_media(
-            MediaKind::Audio,
-            Direction::SendOnly,
-            stream.clone(),
-            stream,
-            None,
-        );
+        let microphone =
+            change.add_media(MediaKind::Audio, Direction::SendOnly, stream.clone(), stream, None);
         let hearing = change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         let (offer, pending) = change.apply().expect("a first offer has changes");
         let offer = description(&offer.to_sdp_string(), 1);
@@ -400,7 +395,9 @@ impl Media {
         if !open || bytes.len() > MESSAGE_MAX {
             return false;
         }
-        self.rtc.channel(id).is_some_and(|mut channel| matches!(channel.write(true, bytes), Ok(true)))
+        self.rtc
+            .channel(id)
+            .is_some_and(|mut channel| matches!(channel.write(true, bytes), Ok(true)))
     }
 
     /// Whether both channels are open.
@@ -451,9 +448,9 @@ impl Media {
                 self.channel(id).map(|at| self.channels[at].1 = false);
                 None
             }
-            Event::ChannelData(data) => self
-                .channel(data.id)
-                .map(|at| Action::Data { reliable: at == 0, bytes: data.data }),
+            Event::ChannelData(data) => {
+                self.channel(data.id).map(|at| Action::Data { reliable: at == 0, bytes: data.data })
+            }
             Event::RtpPacket(packet) => self.audio(&packet),
             Event::Closed => return Err("the server ended the media connection".to_owned()),
             _ => None,

@@ -1,11 +1,19 @@
 //! LiveKit rooms, in pure Rust.
 pub mod address;
 pub mod bell;
+pub mod edge;
+pub mod herald;
 pub mod media;
+pub mod names;
 pub mod network;
 pub mod paths;
 pub mod red;
+pub mod room;
+pub mod roster;
+pub mod rpc;
 pub mod seen;
 pub mod signal;
+pub mod stay;
+pub mod streams;
 pub mod tls;
 pub mod token;

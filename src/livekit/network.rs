@@ -7,12 +7,13 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::bell::Belfry;
+use super::bell::{Belfry, Bell, Cord};
 
 /// Rooms that wait to be joined at most.
 const ORDERS_WAITING: usize = 1_024;
@@ -24,6 +25,7 @@ type Order = Box<dyn FnOnce(Rc<Belfry>) -> Pin<Box<dyn Future<Output = ()>>> + S
 #[derive(Debug)]
 pub struct Network {
     orders: Option<mpsc::Sender<Order>>,
+    bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,14 +46,21 @@ impl Network {
             });
             match ready {
                 Ok((belfry, runtime)) => {
-                    drop(tell.send(Ok(())));
+                    drop(tell.send(Ok(Arc::clone(belfry.bell()))));
                     local.block_on(&runtime, serve(belfry, ordered));
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }
         })?;
-        told.recv().unwrap_or_else(|_| Err(io::Error::other("the network's thread is gone")))?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
+        let gone = || Err(io::Error::other("the network's thread is gone"));
+        let bell = told.recv().unwrap_or_else(|_| gone())?;
+        Ok(Self { orders: Some(orders), bell, thread: Some(thread) })
+    }
+
+    /// A cord that wakes a task of the thread.
+    #[must_use]
+    pub fn cord(&self) -> Cord {
+        Cord::new(&self.bell)
     }
 
     /// Has a task done on the network's thread. False if it has too much to do already.

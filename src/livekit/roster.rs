@@ -387,14 +387,10 @@ mod tests {
         update(&mut roster, with(vec![]));
         let lane = LaneId(0);
         let tell = |change| Change::Value(Inbound::Track { lane, change });
-        let subscribe = |track: &str| Change::Subscribe {
-            track: track.into(),
-            participant: "P1".into(),
-        };
-        let unsubscribe = |track: &str| Change::Unsubscribe {
-            track: track.into(),
-            participant: "P1".into(),
-        };
+        let subscribe =
+            |track: &str| Change::Subscribe { track: track.into(), participant: "P1".into() };
+        let unsubscribe =
+            |track: &str| Change::Unsubscribe { track: track.into(), participant: "P1".into() };
         let screen = track("T1", TrackSource::ScreenShareAudio);
         assert_eq!(
             update(&mut roster, with(vec![screen.clone()])),

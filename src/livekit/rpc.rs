@@ -13,13 +13,10 @@ use livekit_protocol::{RpcAck, RpcError as WireError, RpcRequest, RpcResponse};
 
 use crate::host::pace::Moment;
 use crate::id::RequestId;
-use crate::session::output::RpcError;
+use crate::session::output::{RPC_PAYLOAD_MAX, RpcError};
 
 /// Calls under way at most, of each direction.
 pub const PENDING_MAX: usize = 16;
-
-/// The largest payload, in bytes: LiveKit's own limit.
-pub const PAYLOAD_MAX: usize = 15 << 10;
 
 /// How long an acknowledgement is waited for, as the official clients do.
 const ACK_NS: u64 = 7_000_000_000;
@@ -30,34 +27,24 @@ const REQUEST_NS: u64 = 120_000_000_000;
 /// The version of the protocol.
 const VERSION: u32 = 1;
 
-/// LiveKit's codes of what can go wrong.
-pub mod code {
-    /// The method failed.
-    pub const APPLICATION: u32 = 1_500;
+/// Codes of LiveKit's for what only a caller can know.
+mod code {
     /// Nobody acknowledged the request.
-    pub const CONNECTION_TIMEOUT: u32 = 1_501;
-    /// No answer within the time.
-    pub const RESPONSE_TIMEOUT: u32 = 1_502;
+    pub(super) const CONNECTION_TIMEOUT: u32 = 1_501;
     /// The one who was called has gone.
-    pub const RECIPIENT_DISCONNECTED: u32 = 1_503;
-    /// The answer is too large.
-    pub const RESPONSE_TOO_LARGE: u32 = 1_504;
+    pub(super) const RECIPIENT_DISCONNECTED: u32 = 1_503;
     /// The request could not be sent.
-    pub const SEND_FAILED: u32 = 1_505;
-    /// There is no such method.
-    pub const UNSUPPORTED_METHOD: u32 = 1_400;
+    pub(super) const SEND_FAILED: u32 = 1_505;
     /// There is nobody of that identity.
-    pub const RECIPIENT_NOT_FOUND: u32 = 1_401;
-    /// The request is too large.
-    pub const REQUEST_TOO_LARGE: u32 = 1_402;
+    pub(super) const RECIPIENT_NOT_FOUND: u32 = 1_401;
     /// The version of the protocol is another.
-    pub const UNSUPPORTED_VERSION: u32 = 1_404;
+    pub(super) const UNSUPPORTED_VERSION: u32 = 1_404;
 }
 
-/// An error of a call.
+/// There is nobody to call.
 #[must_use]
-pub fn error(code: u32, message: &str) -> RpcError {
-    RpcError { code, message: message.to_owned() }
+pub fn nobody() -> RpcError {
+    RpcError::new(code::RECIPIENT_NOT_FOUND, "there is no such participant in the room")
 }
 
 /// What is to be done about a request of another's.
@@ -100,13 +87,13 @@ impl Requests {
             return Requested::Again;
         }
         let refusal = if request.version != VERSION || !request.compressed_payload.is_empty() {
-            Some(error(code::UNSUPPORTED_VERSION, "this version of RPC is not supported"))
-        } else if request.payload.len() > PAYLOAD_MAX || request.id.len() > NAME_MAX {
-            Some(error(code::REQUEST_TOO_LARGE, "the request is larger than 15 KiB"))
+            Some(RpcError::new(code::UNSUPPORTED_VERSION, "this version of RPC is not supported"))
+        } else if request.payload.len() > RPC_PAYLOAD_MAX || request.id.len() > NAME_MAX {
+            Some(RpcError::new(RpcError::REQUEST_TOO_LARGE, "the request is larger than 15 KiB"))
         } else if request.method.len() > NAME_MAX {
-            Some(error(code::UNSUPPORTED_METHOD, "there is no such method"))
+            Some(RpcError::new(RpcError::UNSUPPORTED_METHOD, "there is no such method"))
         } else if self.open.len() == PENDING_MAX {
-            Some(error(code::APPLICATION, "too many requests are under way"))
+            Some(RpcError::new(RpcError::APPLICATION, "too many requests are under way"))
         } else {
             None
         };
@@ -148,9 +135,10 @@ const NAME_MAX: usize = 256;
 #[must_use]
 pub fn response(id: &str, answer: Result<String, RpcError>) -> RpcResponse {
     let value = match answer {
-        Ok(payload) if payload.len() > PAYLOAD_MAX => {
-            Value::Error(wire(error(code::RESPONSE_TOO_LARGE, "the answer is larger than 15 KiB")))
-        }
+        Ok(payload) if payload.len() > RPC_PAYLOAD_MAX => Value::Error(wire(RpcError::new(
+            RpcError::RESPONSE_TOO_LARGE,
+            "the answer is larger than 15 KiB",
+        ))),
         Ok(payload) => Value::Payload(payload),
         Err(error) => Value::Error(wire(error)),
     };
@@ -197,14 +185,14 @@ impl<T> Calls<T> {
         (method, payload, timeout_ms): (String, String, u32),
         waiter: T,
     ) -> Result<RpcRequest, (T, RpcError)> {
-        if payload.len() > PAYLOAD_MAX {
+        if payload.len() > RPC_PAYLOAD_MAX {
             return Err((
                 waiter,
-                error(code::REQUEST_TOO_LARGE, "the request is larger than 15 KiB"),
+                RpcError::new(RpcError::REQUEST_TOO_LARGE, "the request is larger than 15 KiB"),
             ));
         }
         if self.open.len() == PENDING_MAX {
-            return Err((waiter, error(code::SEND_FAILED, "too many calls are under way")));
+            return Err((waiter, RpcError::new(code::SEND_FAILED, "too many calls are under way")));
         }
         let until = now.after_ns(u64::from(timeout_ms) * 1_000_000);
         let ack_until = now.after_ns(ACK_NS).min(until);
@@ -240,20 +228,15 @@ impl<T> Calls<T> {
         from: &str,
         response: RpcResponse,
     ) -> Option<(T, Result<String, RpcError>)> {
-        let at = self
-            .open
-            .iter()
-            .position(|call| call.id == response.request_id && call.to == from)?;
+        let at =
+            self.open.iter().position(|call| call.id == response.request_id && call.to == from)?;
         let waiter = self.open.swap_remove(at).waiter;
         let answer = match response.value {
-            Some(Value::Payload(payload)) if payload.len() <= PAYLOAD_MAX => Ok(payload),
+            Some(Value::Payload(payload)) if payload.len() <= RPC_PAYLOAD_MAX => Ok(payload),
             Some(Value::Payload(_) | Value::CompressedPayload(_)) => {
-                Err(error(code::RESPONSE_TOO_LARGE, "the answer is larger than 15 KiB"))
+                Err(RpcError::new(RpcError::RESPONSE_TOO_LARGE, "the answer is larger than 15 KiB"))
             }
-            Some(Value::Error(wire)) => Err(error(
-                wire.code,
-                &wire.message.chars().take(NAME_MAX).collect::<String>(),
-            )),
+            Some(Value::Error(wire)) => Err(RpcError::new(wire.code, wire.message)),
             None => Ok(String::new()),
         };
         Some((waiter, answer))
@@ -262,7 +245,7 @@ impl<T> Calls<T> {
     /// Somebody has gone: the calls to them fail.
     pub fn gone(&mut self, identity: &str) -> Vec<(T, RpcError)> {
         let gone = self.open.extract_if(.., |call| call.to == identity);
-        let why = || error(code::RECIPIENT_DISCONNECTED, "the participant has gone");
+        let why = || RpcError::new(code::RECIPIENT_DISCONNECTED, "the participant has gone");
         gone.map(|call| (call.waiter, why())).collect()
     }
 
@@ -273,9 +256,12 @@ impl<T> Calls<T> {
         });
         late.map(|call| {
             let why = if call.acknowledged {
-                error(code::RESPONSE_TIMEOUT, "no answer within the time")
+                RpcError::new(RpcError::TIMED_OUT, "no answer within the time")
             } else {
-                error(code::CONNECTION_TIMEOUT, "the participant did not acknowledge the call")
+                RpcError::new(
+                    code::CONNECTION_TIMEOUT,
+                    "the participant did not acknowledge the call",
+                )
             };
             (call.waiter, why)
         })
@@ -333,7 +319,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(RpcRequest { version: 9, ..request("a") }), 1_404);
-        let payload = "x".repeat(PAYLOAD_MAX + 1);
+        let payload = "x".repeat(RPC_PAYLOAD_MAX + 1);
         assert_eq!(refused(RpcRequest { payload, ..request("a") }), 1_402);
         assert_eq!(refused(RpcRequest { method: "m".repeat(300), ..request("a") }), 1_400);
     }
@@ -352,7 +338,11 @@ mod tests {
         begin(&mut calls, "d", 4);
         calls.acknowledged("ann", &RpcAck { request_id: "b".to_owned() });
         let answer = response("a", Ok("yes".to_owned()));
-        assert_eq!(calls.answered("bob", answer.clone()), None, "only the one who was asked answers");
+        assert_eq!(
+            calls.answered("bob", answer.clone()),
+            None,
+            "only the one who was asked answers"
+        );
         assert_eq!(calls.answered("ann", answer.clone()), Some((1, Ok("yes".to_owned()))));
         assert_eq!(calls.answered("ann", answer), None);
         assert_eq!(calls.deadline(), Some(now.after_ns(ACK_NS)));

@@ -153,9 +153,10 @@ impl Signal {
             .max_write_buffer_size(WRITE_BUFFER_MAX)
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
-        let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config))
-            .await
-            .map_err(refusal)?;
+        let (socket, _) =
+            tokio_tungstenite::client_async_with_config(request, stream, Some(config))
+                .await
+                .map_err(refusal)?;
         Ok(Self { socket })
     }
 
@@ -212,8 +213,8 @@ impl Signal {
 /// # Errors
 /// It is malformed.
 pub fn read(bytes: &[u8]) -> Result<Option<signal_response::Message>, SignalError> {
-    let response = SignalResponse::decode(bytes)
-        .map_err(|error| SignalError::Protocol(error.to_string()))?;
+    let response =
+        SignalResponse::decode(bytes).map_err(|error| SignalError::Protocol(error.to_string()))?;
     Ok(response.message)
 }
 
@@ -261,10 +262,8 @@ impl Stream {
         }
         let name = ServerName::try_from(address.host.clone())
             .map_err(|error| SignalError::Tls(error.to_string()))?;
-        let stream = tls
-            .connect(name, stream)
-            .await
-            .map_err(|error| SignalError::Tls(error.to_string()))?;
+        let stream =
+            tls.connect(name, stream).await.map_err(|error| SignalError::Tls(error.to_string()))?;
         Ok(Self::Tls(Box::new(stream)))
     }
 }

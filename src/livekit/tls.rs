@@ -43,9 +43,11 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     if roots.is_empty() {
-        return Err("this system has no certificate authorities, so no server can be trusted; install \
+        return Err(
+            "this system has no certificate authorities, so no server can be trusted; install \
              them (Debian: ca-certificates), or name a file with --ca"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(roots)
 }

@@ -129,9 +129,9 @@ impl Pass {
             return Err(format!("the token has more than {TOKEN_LEN_MAX} characters"));
         }
         let pass = Self(token.to_owned());
-        let claims = pass
-            .claims()
-            .ok_or("this is not a LiveKit token: three words of base 64 with points between them")?;
+        let claims = pass.claims().ok_or(
+            "this is not a LiveKit token: three words of base 64 with points between them",
+        )?;
         if !claims.video.room_join {
             return Err("this token does not allow to join a room (roomJoin)".to_owned());
         }

@@ -341,5 +341,6 @@ pub fn tool_spec(name: &str, tool: &config::Tool) -> ToolSpec {
         timeout_ms: tool.timeout_ms,
         delivery: tool.delivery,
         idempotent: tool.idempotent,
+        room: tool.room(),
     }
 }

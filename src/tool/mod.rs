@@ -13,12 +13,14 @@
 pub mod canned;
 mod json;
 mod registry;
+pub mod room;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use json::Json;
 pub use registry::{DEPTH_MAX, Registry, Tool, ToolContext, WrongTool, is_deeper};
+pub use room::RoomTool;
 
 use crate::id::{CallId, LaneId};
 
@@ -43,6 +45,8 @@ pub struct ToolSpec {
     pub delivery: Delivery,
     /// Whether repeating a call with the same arguments does no harm.
     pub idempotent: bool,
+    /// What is asked of the room, if it is the room that carries the calls out.
+    pub room: Option<RoomTool>,
 }
 
 impl ToolSpec {
@@ -59,6 +63,7 @@ impl ToolSpec {
             timeout_ms: 30_000,
             delivery: Delivery::NextTick,
             idempotent: false,
+            room: None,
         }
     }
 

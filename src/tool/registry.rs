@@ -142,19 +142,35 @@ impl Registry {
         self.tools.values().map(|entry| &entry.spec)
     }
 
+    /// Whether a call can be run: its tool is there, and its arguments fit.
+    ///
+    /// # Errors
+    /// The outcome of the call otherwise.
+    pub fn check(&self, call: &ToolCall) -> Result<(), Outcome> {
+        self.checked(call).map(|_| ())
+    }
+
+    fn checked(&self, call: &ToolCall) -> Result<&Entry, Outcome> {
+        let entry = self.tools.get(&call.name).ok_or_else(|| unknown(&call.name))?;
+        match entry.schema.validate(&call.arguments.0) {
+            Ok(()) => Ok(entry),
+            Err(error) => {
+                let at = error.instance_path().to_string();
+                let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
+                Err(Outcome::failed(
+                    FailureKind::InvalidArguments,
+                    format!("the arguments of `{}` are wrong{place}: {error}", call.name),
+                ))
+            }
+        }
+    }
+
     /// Runs a call to its end, on the caller's thread.
     pub fn execute(&self, context: &ToolContext, call: &ToolCall) -> Outcome {
-        let Some(entry) = self.tools.get(&call.name) else {
-            return unknown(&call.name);
+        let entry = match self.checked(call) {
+            Ok(entry) => entry,
+            Err(outcome) => return outcome,
         };
-        if let Err(error) = entry.schema.validate(&call.arguments.0) {
-            let at = error.instance_path().to_string();
-            let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
-            return Outcome::failed(
-                FailureKind::InvalidArguments,
-                format!("the arguments of `{}` are wrong{place}: {error}", call.name),
-            );
-        }
         let run = AssertUnwindSafe(|| entry.tool.call(context, &call.arguments.0));
         match catch_unwind(run) {
             Ok(Ok(value)) if is_deeper(&value, DEPTH_MAX) => Outcome::failed(

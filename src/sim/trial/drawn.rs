@@ -133,6 +133,7 @@ impl Draw {
         let mouths = self.of(&["tone", "tone", "tone", "tone", "none"]);
         let (slow, timeout, fails) = (self.ms(0, 1_500), self.ms(300, 2_000), self.below(3));
         let (call_max, moves) = (self.of(&[0, 0, 0, 20_000]), self.below(3));
+        let (alone, silence) = (self.of(&[0, 2_000, 10_000]), self.of(&[0, 0, 0, 4_000]));
         let delay = self.ms(0, 800).to_string();
         let agents = match self.below(8) {
             0 | 1 => DESKS,
@@ -149,7 +150,8 @@ impl Draw {
              barge_in_ms: {barge_in_ms}, false_interruption_ms: {resume}, away_ms: {away}, fade_ms: {fade} }}\n\
              speech:\n  recogniser: {{ engine: {ears}, latency_ms: {ear}, timeout_ms: {patience} }}\n  \
              synthesiser: {{ engine: {mouths}, latency_ms: {mouth}, timeout_ms: 900 }}\n\
-             call: {{ max_ms: {call_max}, max_moves_per_turn: {moves} }}\n\
+             call: {{ max_ms: {call_max}, max_moves_per_turn: {moves}, alone_ms: {alone}, silence_ms: {silence} }}\n\
+             livekit: {{ rpc: {{ look: slow, ask: same }} }}\n\
              tools:\n  inline: {{ run: inline, canned: {{ otherwise: 1 }} }}\n  \
              same: {{ run: inline, delivery: same_tick, canned: {{ otherwise: 2, fails_first: {fails} }} }}\n  \
              slow: {{ latency_ms: {slow}, timeout_ms: {timeout}, canned: {{ otherwise: 3, fails_first: {fails} }} }}\n  \

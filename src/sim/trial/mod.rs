@@ -383,13 +383,18 @@ fn words_of(plan: &Plan) -> Vec<String> {
     words
 }
 
-/// The tools of a plan that answer from its configuration.
+/// The tools of a plan that need no code: those that answer from its configuration, and those of a room,
+/// which say that there is none.
 #[must_use]
 pub fn canned(plan: &Plan) -> Registry {
     let mut tools = Registry::default();
     for (name, tool) in &plan.config.tools {
-        let Some(canned) = tool.canned.clone() else { continue };
-        let added = tools.add(tool_spec(name, tool), canned);
+        let spec = tool_spec(name, tool);
+        let added = match (tool.canned.clone(), tool.room()) {
+            (Some(canned), _) => tools.add(spec, canned),
+            (None, Some(room)) => tools.add(spec, room),
+            (None, None) => continue,
+        };
         debug_assert!(added.is_ok(), "a configuration's schemas are checked: {added:?}");
     }
     tools

@@ -2,11 +2,12 @@
 //!
 //! [`Weathered`] stands between a session and any edge, virtual or not, and makes results late, lost,
 //! doubled or failed. [`Fate`] lets lines drop, participants come back, somebody hang up in the
-//! middle, and nonsense arrive. [`Haunted`] is a tool that fails or panics. What they did is in a
+//! middle, nonsense arrive, and a room talk. [`Haunted`] is a tool that fails or panics. What they did is in a
 //! [`Tally`]. Frames of audio have a [`network`](super::network) of their own.
 //!
 //! **Invariant:** equal seeds give equal weather.
 
+mod room;
 mod tally;
 
 use std::collections::VecDeque;
@@ -235,7 +236,7 @@ impl Fate {
     }
 
     /// Draws what happens to `lanes` participants within `ticks`: lines that drop and come back,
-    /// nonsense, and perhaps somebody who hangs up.
+    /// nonsense, perhaps somebody who hangs up, and what a room says and asks.
     #[must_use]
     pub fn draw(seed: &mut Seed, lanes: u16, ticks: u64, tally: &Tally) -> Self {
         let mut happens = Vec::new();
@@ -257,6 +258,11 @@ impl Fate {
             tally.add(Fault::HungUp);
             let reason = "somebody hung up".to_owned();
             happens.push((Tick(seed.below(ticks)), Inbound::HangUp { reason }));
+        }
+        // A quiet room, or one in which a lot happens.
+        let most = if seed.below(4) == 0 { 200 } else { 12 };
+        for number in 0..seed.below(most) as u32 {
+            happens.push((Tick(seed.below(ticks)), room::draw(seed, lanes, number)));
         }
         Self::new(happens)
     }

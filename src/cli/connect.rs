@@ -1,0 +1,350 @@
+//! `antiphon connect`: an agent in a LiveKit room.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::call::{Call, Company, INTERRUPTED, With, held, is_stopped, stop_on_interrupt};
+use super::engines::Engines;
+use super::failure::Failure;
+use super::load;
+use super::metrics::MetricsArgs;
+use super::view::{View, line};
+use crate::host::codec::{OpusOutlet, OutletOptions};
+use crate::host::packets;
+use crate::host::tools::RoomCall;
+use crate::livekit::address::Address;
+use crate::livekit::edge::RoomEdge;
+use crate::livekit::network::Network;
+use crate::livekit::room::{Line, News, Options, Room, Tally};
+use crate::livekit::stay::End;
+use crate::livekit::tls;
+use crate::livekit::token::{Key, Pass};
+use crate::session::plan::Plan;
+use crate::slot::Edge;
+use crate::tool::Registry;
+
+/// Joins a LiveKit room as an agent, and talks with whoever is there.
+///
+/// The agent is a participant of the kind AGENT: it publishes one audio track, hears everybody's
+/// microphone, shows its state, and publishes the transcripts of both sides. The call begins when
+/// somebody hears the agent, and ends as the configuration says: when the last participant has left,
+/// after silence, by the agent itself, or with the room.
+///
+/// The server, and a key with its secret, come from the environment (LIVEKIT_URL, LIVEKIT_API_KEY,
+/// LIVEKIT_API_SECRET) or from the arguments; with `--token`, no key is needed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  antiphon connect configs/demo.yaml --room lobby
+  antiphon connect config.yaml --room lobby --url wss://livekit.example --identity agent-1
+  antiphon connect config.yaml --token-file agent.token --url ws://127.0.0.1:7880 --out out/call
+
+Exit codes: 0 the call ended, 1 it went wrong, 2 it could not begin, 130 it was interrupted.")]
+pub(super) struct ConnectArgs {
+    /// The configuration, a YAML file.
+    config: PathBuf,
+    /// The room's name; a token may name it, too.
+    #[arg(long, value_name = "NAME")]
+    room: Option<String>,
+    /// The server: ws:// or wss://, with a port where it is not the usual one.
+    #[arg(long, value_name = "URL", env = "LIVEKIT_URL")]
+    url: Option<String>,
+    /// The agent's identity in the room; a random one unless it is given.
+    #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["token", "token_file"])]
+    identity: Option<String>,
+    /// The server's API key.
+    #[arg(long, value_name = "KEY", env = "LIVEKIT_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// The API key's secret; better in the environment, where no list of processes shows it.
+    #[arg(long, value_name = "SECRET", env = "LIVEKIT_API_SECRET", hide_env_values = true)]
+    api_secret: Option<String>,
+    /// A token of the agent's, instead of a key.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// A file with the token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A file with certificates of authorities (PEM) to trust beside the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The folder that the output goes to.
+    #[arg(long, value_name = "DIR", default_value = "out/connect")]
+    out: PathBuf,
+    /// The seed, instead of the configuration's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Prints an object per event instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    metrics: MetricsArgs,
+}
+
+/// How long a room is waited for that is being left.
+const LEAVE_TIME: Duration = Duration::from_secs(3);
+
+/// How often an interrupt is looked for while nothing happens.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Calls of a room's tools that are on their way to it at most.
+const CALLS_WAITING: usize = 64;
+
+pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, Failure> {
+    let config = load::config(&args.config)?;
+    let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
+    let options = args.options(&plan)?;
+    let view = View::new(plan.len, args.json);
+    let engines = Engines::new(&plan, &mut |text| eprintln!("{text}"))?;
+    stop_on_interrupt();
+    let Some(joined) = join(&plan, options, &view, args.json)? else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    let call = Call {
+        seed: args.seed.unwrap_or(plan.config.seed),
+        plan,
+        tools,
+        with: With::Room(Box::new(joined)),
+        out: args.out.clone(),
+        journal: None,
+        fast: false,
+        opus: true,
+        json: args.json,
+        metering: args.metrics.start()?,
+    };
+    held(call, &engines, view)
+}
+
+impl ConnectArgs {
+    /// Everything that is given, or everything that is wrong with it.
+    fn options(&self, plan: &Plan) -> Result<Options, Failure> {
+        let mut wrong = Vec::new();
+        let address = match &self.url {
+            None => {
+                wrong.push("no server: give --url, or set LIVEKIT_URL".to_owned());
+                None
+            }
+            Some(url) => match url.parse::<Address>() {
+                Ok(address) => Some(address),
+                Err(why) => {
+                    wrong.push(format!("--url: {why}"));
+                    None
+                }
+            },
+        };
+        let pass = self.pass(plan, &mut wrong);
+        let tls =
+            tls::connector(self.ca.as_deref()).map_err(|why| wrong.push(format!("--ca: {why}")));
+        let (Some(address), Some(pass), Ok(tls)) = (address, pass, tls) else {
+            return Err(Failure::input(wrong.join("\n")));
+        };
+        if !wrong.is_empty() {
+            return Err(Failure::input(wrong.join("\n")));
+        }
+        Ok(Options {
+            address,
+            pass,
+            tls,
+            name: plan.config.name.clone(),
+            listen_to: None,
+            red: true,
+            dtx: true,
+            rate: plan.rate,
+            reorder: plan.reorder,
+        })
+    }
+
+    fn pass(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<Pass> {
+        let given = match (&self.token, &self.token_file) {
+            (Some(token), _) => Some(("--token".to_owned(), Ok(token.clone()))),
+            (None, Some(path)) => {
+                let shown = path.display().to_string();
+                let text = std::fs::read_to_string(path);
+                Some((shown, text.map_err(|error| format!("the token cannot be read: {error}"))))
+            }
+            (None, None) => None,
+        };
+        if let Some((from, text)) = given {
+            return match text.and_then(|text| Pass::given(&text)) {
+                Ok(pass) => self.fits(pass, wrong),
+                Err(why) => {
+                    wrong.push(format!("{from}: {why}"));
+                    None
+                }
+            };
+        }
+        if self.room.is_none() {
+            wrong.push("no room: give --room".to_owned());
+        }
+        let (Some(key), Some(secret)) = (&self.api_key, &self.api_secret) else {
+            wrong.push(
+                "no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or give --token".to_owned(),
+            );
+            return None;
+        };
+        let identity = self.identity.clone().unwrap_or_else(random_identity);
+        let room = self.room.as_ref()?;
+        let name = &plan.config.name;
+        let made = Key::new(key, secret).and_then(|key| key.agent(room, &identity, name));
+        made.map_err(|why| wrong.push(why)).ok()
+    }
+
+    /// A given token, if it is one for an agent in this room.
+    fn fits(&self, pass: Pass, wrong: &mut Vec<String>) -> Option<Pass> {
+        let named = pass.room();
+        if let Some(room) = self.room.as_ref().filter(|room| !named.is_empty() && **room != named) {
+            wrong.push(format!("the token is for the room `{named}`, not for `{room}`"));
+        }
+        if named.is_empty() {
+            wrong.push("the token names no room: make one for a room".to_owned());
+        }
+        for lack in pass.lacks() {
+            if lack.is_fatal() {
+                wrong.push(lack.to_string());
+            }
+        }
+        Some(pass)
+    }
+}
+
+/// An identity that nobody else has.
+fn random_identity() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    // Seeded by the system's randomness.
+    format!("agent-{:016x}", RandomState::new().hash_one(crate::host::pace::wall_ms()))
+}
+
+/// A room that was joined, in which somebody hears the agent.
+pub(super) struct Joined {
+    edge: RoomEdge,
+    calls: Sender<RoomCall>,
+    session: String,
+    room: Room,
+    /// Dropped last: the rooms are its tasks.
+    network: Network,
+}
+
+/// The room of a call, to be left at its end.
+pub(super) struct Leaving {
+    room: Room,
+    ended: Receiver<(End, Tally)>,
+    _network: Network,
+}
+
+/// Joins, and waits for somebody to talk to. None if it was interrupted before.
+fn join(
+    plan: &Arc<Plan>,
+    options: Options,
+    view: &View,
+    json: bool,
+) -> Result<Option<Joined>, Failure> {
+    let network = Network::start()
+        .map_err(|error| Failure::broken(format!("no thread for the network: {error}")))?;
+    let outlet = OpusOutlet::new(plan.rate, OutletOptions::default())
+        .map_err(|error| Failure::input(error.to_string()))?;
+    let (trunk, opus) = packets::line(outlet, plan.len);
+    let cord = network.cord();
+    let (edge, notices, lost) = RoomEdge::new(opus, cord.clone());
+    let (calls, called) = bounded(CALLS_WAITING);
+    let line_to = Line { trunk, notices, lost, calls: called };
+    let server = options.address.to_string();
+    let room = Room::join(&network, options, line_to, cord);
+    let mut session = String::new();
+    loop {
+        match room.news.recv_timeout(LOOK) {
+            Ok(News::Joined { room: sid, identity, server: version, lacks }) => {
+                session = format!("livekit:{sid}");
+                if json {
+                    line(serde_json::json!({
+                        "type": "room.joined", "room": sid, "identity": identity, "server": version
+                    }));
+                } else {
+                    line(format_args!(
+                        "in the room as `{identity}` ({session}, LiveKit {version}); waiting for somebody"
+                    ));
+                }
+                if let Some(fatal) = lacks.iter().find(|lack| lack.is_fatal()) {
+                    room.leave();
+                    return Err(Failure::input(fatal.to_string()));
+                }
+                for lack in lacks {
+                    view.warn(&lack.to_string());
+                }
+            }
+            Ok(News::Heard) => {
+                return Ok(Some(Joined { edge, calls, session, room, network }));
+            }
+            Ok(News::Warning(warning)) => view.warn(&warning),
+            Ok(News::Refused(error)) => {
+                return Err(Failure::input(format!("{server}: {error}")));
+            }
+            Ok(News::Ended(End::Left, _)) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Ok(News::Ended(end, _)) => return Err(Failure::broken(end.to_string())),
+            Err(RecvTimeoutError::Timeout) if is_stopped() => {
+                room.leave();
+                wait(&room.news);
+                return Ok(None);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Waits until the room is left.
+fn wait(news: &Receiver<News>) -> Option<(End, Tally)> {
+    loop {
+        match news.recv_timeout(LEAVE_TIME) {
+            Ok(News::Ended(end, tally)) => return Some((end, tally)),
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+impl Joined {
+    /// What a call needs of the room, and what is needed to leave it.
+    pub(super) fn company(self) -> (Company, Leaving) {
+        let Self { edge, calls, session, room, network } = self;
+        let (warn, warnings) = bounded(64);
+        let (tell, ended) = bounded(1);
+        let news = room.news.clone();
+        let listen = move || {
+            for news in news {
+                match news {
+                    News::Warning(warning) => drop(warn.try_send(warning)),
+                    News::Ended(end, tally) => {
+                        drop(tell.try_send((end, tally)));
+                        return;
+                    }
+                    News::Joined { .. } | News::Heard | News::Refused(_) => {}
+                }
+            }
+        };
+        // Without it, warnings are not shown.
+        drop(std::thread::Builder::new().name("room news".to_owned()).spawn(listen));
+        let edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
+        let company = Company { edges, session, calls: Some(calls), warnings };
+        (company, Leaving { room, ended, _network: network })
+    }
+}
+
+impl Leaving {
+    /// Leaves the room, and says what was lost on the way.
+    pub(super) fn left(self) {
+        self.room.leave();
+        match self.ended.recv_timeout(LEAVE_TIME) {
+            Ok((end, tally)) => {
+                if !end.is_orderly() {
+                    eprintln!("{end}");
+                }
+                if tally != Tally::default() {
+                    eprintln!("room: {tally:?}");
+                }
+            }
+            Err(_) => eprintln!("the room was not left in time"),
+        }
+    }
+}

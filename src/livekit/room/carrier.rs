@@ -1,0 +1,598 @@
+//! What carries everything: it waits for the server, datagrams, the session and the time at once.
+//!
+//! **Invariant:** one task owns all of a stay; what it does between two waits is bounded.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use livekit_protocol::{
+    DisconnectReason, JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason, SyncState,
+    TrackPublishedResponse, UpdateSubscription, leave_request, signal_request, signal_response,
+};
+use prost::Message as _;
+use tokio::time::Instant as Timer;
+
+use super::link::{Heard, Link};
+use super::{Line, News, Options, Tally, request, tell};
+use crate::host::codec::OpusInlet;
+use crate::host::pace::{Clock, Moment, wall_ms};
+use crate::livekit::address::Address;
+use crate::livekit::bell::Ear;
+use crate::livekit::edge::Notice;
+use crate::livekit::media::{Action, Media, PATH_LOST};
+use crate::livekit::names;
+use crate::livekit::paths::Paths;
+use crate::livekit::roster::Change;
+use crate::livekit::signal::{CONNECT_TIME, Signal, SignalError};
+use crate::livekit::stay::{Agent, End, ForMedia, Stay};
+use crate::livekit::token::Pass;
+use crate::session::input::{Inbound, LineState};
+
+/// How long somebody may be there without hearing the agent before the session begins all the same.
+const UNHEARD: Duration = Duration::from_secs(2);
+
+/// How long the far ends get for what was said last before the agent leaves: their buffers hold less.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// How long the media connection may take to come about, and to come back.
+const MEDIA_TIME: Duration = Duration::from_secs(15);
+
+/// Values for the session that wait for room in its ring at most.
+const VALUES_WAITING: usize = 512;
+
+pub(super) struct Carrier {
+    options: Options,
+    link: Link,
+    media: Media,
+    paths: Paths,
+    stay: Stay,
+    line: Line,
+    ear: Ear,
+    news: Sender<News>,
+    left: Receiver<()>,
+    clock: Clock,
+    /// Values that found the session's ring full, in their order.
+    waiting: VecDeque<Change>,
+    untold: u64,
+    unsent: u64,
+    timers: Timers,
+    /// The session runs, and takes audio.
+    running: bool,
+    began: bool,
+    was_connected: bool,
+}
+
+/// When something is due.
+struct Timers {
+    media: Instant,
+    ping: Instant,
+    ping_every: Duration,
+    /// The server was heard of.
+    heard: Instant,
+    ping_patience: Duration,
+    /// By then there must be a way to the server.
+    path: Option<Instant>,
+    /// The next try to find another.
+    restart: Option<Instant>,
+    /// Since when somebody is there.
+    company: Option<Instant>,
+}
+
+/// The time, as the media connection and the timers want it.
+fn now() -> Instant {
+    Timer::now().into_std()
+}
+
+impl Carrier {
+    pub(super) async fn join(
+        options: Options,
+        line: Line,
+        ear: Ear,
+        news: Sender<News>,
+        left: Receiver<()>,
+    ) -> Result<Self, SignalError> {
+        let clock = Clock::default();
+        let paths = Paths::open(lookup(&options.address).await?)
+            .await
+            .map_err(|error| SignalError::Unreachable(error.to_string()))?;
+        let track = format!("audio-{:x}", wall_ms());
+        let (media, offer) = Media::new(now(), &paths.candidates(), &track, options.red);
+        let agent = Agent {
+            name: options.name.clone(),
+            track: track.clone(),
+            listen_to: options.listen_to.clone(),
+        };
+        let stay = Stay::new(clock.now(), agent);
+        let request = JoinRequest {
+            add_track_requests: vec![options.track(track)],
+            publisher_offer: Some(offer),
+            participant_attributes: stay.first_attributes(),
+            ..request()
+        };
+        let link = Signal::connect(&options.address, &options.pass, &options.tls, &request).await?;
+        let at = now();
+        let timers = Timers {
+            media: at,
+            ping: at + Duration::from_secs(5),
+            ping_every: Duration::from_secs(5),
+            heard: at,
+            ping_patience: Duration::from_secs(15),
+            path: Some(at + MEDIA_TIME),
+            restart: None,
+            company: None,
+        };
+        let mut carrier = Self {
+            options,
+            link: Link::Up(link),
+            media,
+            paths,
+            stay,
+            line,
+            ear,
+            news,
+            left,
+            clock,
+            waiting: VecDeque::new(),
+            untold: 0,
+            unsent: 0,
+            timers,
+            running: false,
+            began: false,
+            was_connected: false,
+        };
+        carrier.first().await?;
+        Ok(carrier)
+    }
+
+    /// The server's first word.
+    async fn first(&mut self) -> Result<(), SignalError> {
+        let Link::Up(signal) = &mut self.link else { return Err(SignalError::Closed) };
+        let first = tokio::time::timeout(CONNECT_TIME, signal.next()).await;
+        match first.unwrap_or(Err(SignalError::TooSlow))? {
+            signal_response::Message::Join(join) => {
+                self.joined(join);
+                Ok(())
+            }
+            signal_response::Message::Leave(leave) => {
+                let reason = leave.reason().as_str_name().to_lowercase();
+                Err(SignalError::Refused(403, reason))
+            }
+            _ => Err(SignalError::Protocol("it did not begin with a join".to_owned())),
+        }
+    }
+
+    fn joined(&mut self, join: JoinResponse) {
+        if join.ping_interval > 0 {
+            self.timers.ping_every = Duration::from_secs(join.ping_interval.unsigned_abs().into());
+            self.timers.ping = now() + self.timers.ping_every;
+        }
+        if join.ping_timeout > 0 {
+            let patience = join.ping_timeout.max(2 * join.ping_interval).unsigned_abs();
+            self.timers.ping_patience = Duration::from_secs(patience.into());
+        }
+        let server = join.server_info.as_ref().map(|info| info.version.clone()).unwrap_or_default();
+        self.stay.joined(join);
+        let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
+        let identity = self.stay.me().identity.clone();
+        let lacks = self.stay.lacks();
+        tell(&self.news, News::Joined { room, identity, server, lacks });
+    }
+
+    pub(super) async fn run(mut self) {
+        let end = loop {
+            if let Err(why) = self.turn().await {
+                break End::Lost(why);
+            }
+            if let Some(end) = self.stay.out().end.take() {
+                break end;
+            }
+        };
+        self.finish(end).await;
+    }
+
+    /// Does everything that there is to do, and waits for more.
+    async fn turn(&mut self) -> Result<(), String> {
+        self.drain().await?;
+        if self.stay.out().end.is_some() {
+            return Ok(());
+        }
+        let due = self.due();
+        tokio::select! {
+            heard = self.link.next(now) => self.heard(heard).await,
+            () = self.paths.ready() => self.received()?,
+            () = self.ear.heard() => self.called(),
+            () = tokio::time::sleep_until(Timer::from_std(due)) => {
+                let at = now();
+                if self.timers.media <= at {
+                    self.media.wake(at)?;
+                }
+            }
+        }
+        self.tick().await
+    }
+
+    /// The next moment at which something is due.
+    fn due(&self) -> Instant {
+        let timers = &self.timers;
+        let mut due = timers.media.min(timers.ping);
+        let company = timers.company.filter(|_| !self.began).map(|since| since + UNHEARD);
+        for at in [timers.path, timers.restart, company, self.link.due()].into_iter().flatten() {
+            due = due.min(at);
+        }
+        if let Some(deadline) = self.stay.deadline() {
+            let wait = deadline.since_ns(self.clock.now());
+            due = due.min(now() + Duration::from_nanos(wait));
+        }
+        if !self.waiting.is_empty() {
+            // The session's ring was full: the next tick makes room.
+            due = due.min(now() + Duration::from_millis(20));
+        }
+        due
+    }
+
+    async fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Message(message) => {
+                self.timers.heard = now();
+                // Of a connection that was taken up again: its servers are those that are known.
+                if !matches!(*message, signal_response::Message::Reconnect(_)) {
+                    self.stay.signal(*message);
+                }
+            }
+            Heard::Malformed => self.stay.malformed(),
+            Heard::Lost => self.link_lost(),
+            Heard::Over(why) => self.stay.end(End::Lost(why)),
+            Heard::Again => {
+                self.timers.heard = now();
+                let state = self.sync_state();
+                self.send(signal_request::Message::SyncState(state)).await;
+                self.queue(Change::Value(Inbound::Line { state: LineState::Restored }));
+            }
+        }
+    }
+
+    fn link_lost(&mut self) {
+        self.link.lose(now());
+        let state = LineState::Lost("the connection to the server was lost".to_owned());
+        self.queue(Change::Value(Inbound::Line { state }));
+    }
+
+    fn received(&mut self) -> Result<(), String> {
+        // Bounded, so that a flood leaves room for everything else.
+        for _ in 0..64 {
+            let Some(datagram) = self.paths.receive() else { break };
+            let ends = (datagram.source, datagram.destination);
+            self.media.receive(now(), datagram.proto, ends, datagram.bytes)?;
+            // What it leads to comes before the next one.
+            Self::carry(
+                &mut self.media,
+                &mut self.paths,
+                &mut Carried {
+                    stay: &mut self.stay,
+                    line: &mut self.line,
+                    timers: &mut self.timers,
+                    now: self.clock.now(),
+                    running: self.running,
+                    was_connected: &mut self.was_connected,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The session has pulled the cord: packets, notices, calls, or the owner wants to leave.
+    fn called(&mut self) {
+        if self.left.try_recv().is_ok() {
+            self.stay.end(End::Left);
+        }
+        while let Ok(notice) = self.line.notices.pop() {
+            if notice == Notice::Begun {
+                self.running = true;
+            }
+            self.stay.notice(notice);
+        }
+        while let Ok(call) = self.line.calls.try_recv() {
+            self.stay.call(self.clock.now(), call);
+        }
+    }
+
+    /// What is due by time.
+    async fn tick(&mut self) -> Result<(), String> {
+        let at = now();
+        self.stay.expire(self.clock.now());
+        if self.timers.ping <= at {
+            self.ping(at).await;
+        }
+        if self.timers.path.is_some_and(|until| until <= at) {
+            return Err("no way for audio to the server: neither UDP nor another".to_owned());
+        }
+        if self.timers.restart.is_some_and(|when| when <= at) {
+            self.timers.restart = Some(at + 2 * PATH_LOST);
+            if let Some(offer) = self.media.restart() {
+                self.send(signal_request::Message::Offer(offer)).await;
+            }
+        }
+        if self.link.due().is_some_and(|due| due <= at) {
+            let request = JoinRequest {
+                reconnect: true,
+                reconnect_reason: ReconnectReason::RrSignalDisconnected as i32,
+                participant_sid: self.stay.me().sid.clone(),
+                ..request()
+            };
+            self.link.wake(at, &self.options, request);
+        }
+        self.begin(at);
+        Ok(())
+    }
+
+    async fn ping(&mut self, at: Instant) {
+        self.timers.ping = at + self.timers.ping_every;
+        if self.link.is_up() {
+            if self.timers.heard + self.timers.ping_patience <= at {
+                self.link_lost();
+                return;
+            }
+            let ping = Ping { timestamp: wall_ms() as i64, rtt: 0 };
+            self.send(signal_request::Message::PingReq(ping)).await;
+        }
+    }
+
+    /// Whether the session may begin: somebody hears the agent, or is there and does not want to.
+    fn begin(&mut self, at: Instant) {
+        if self.began || !self.was_connected {
+            return;
+        }
+        if !self.stay.has_company() {
+            self.timers.company = None;
+            return;
+        }
+        let since = *self.timers.company.get_or_insert(at);
+        if self.stay.is_heard() || since + UNHEARD <= at {
+            self.began = true;
+            tell(&self.news, News::Heard);
+        }
+    }
+
+    /// Carries everything on that is on its way.
+    async fn drain(&mut self) -> Result<(), String> {
+        let at = now();
+        while let Some(packet) = self.line.trunk.receive() {
+            if self.was_connected && !self.media.send(at, &packet) {
+                self.unsent += 1;
+            }
+            self.carry_all()?;
+        }
+        loop {
+            while let Some(what) = self.stay.out().media.pop_front() {
+                if let Some(offer) = self.for_media(what)? {
+                    self.send(signal_request::Message::Offer(offer)).await;
+                }
+            }
+            self.carry_all()?;
+            if self.stay.out().media.is_empty() {
+                break;
+            }
+        }
+        while let Some(signal) = self.stay.out().signals.pop_front() {
+            self.send(signal).await;
+        }
+        while let Some((reliable, packet)) = self.stay.out().packets.pop_front() {
+            if !self.media.send_data(reliable, &packet.encode_to_vec()) {
+                self.stay.out().packets.push_front((reliable, packet));
+                break;
+            }
+            self.carry_all()?;
+        }
+        if let Some(token) = self.stay.out().refreshed.take()
+            && let Ok(pass) = Pass::given(&token)
+        {
+            self.options.pass = pass;
+        }
+        while let Some(warning) = self.stay.out().warnings.pop_front() {
+            tell(&self.news, News::Warning(warning));
+        }
+        while let Some(change) = self.stay.out().changes.pop_front() {
+            self.queue(change);
+        }
+        self.forward();
+        Ok(())
+    }
+
+    fn for_media(
+        &mut self,
+        what: ForMedia,
+    ) -> Result<Option<livekit_protocol::SessionDescription>, String> {
+        match what {
+            ForMedia::Answer(answer) => self.media.answer(answer),
+            ForMedia::Sections(more) => Ok(self.media.require(more)),
+            ForMedia::Candidate(json) => {
+                // One that cannot be read is one way less.
+                if self.media.candidate(&json).is_err() {
+                    self.stay.malformed();
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn carry_all(&mut self) -> Result<(), String> {
+        Self::carry(
+            &mut self.media,
+            &mut self.paths,
+            &mut Carried {
+                stay: &mut self.stay,
+                line: &mut self.line,
+                timers: &mut self.timers,
+                now: self.clock.now(),
+                running: self.running,
+                was_connected: &mut self.was_connected,
+            },
+        )
+    }
+
+    /// Carries what the media connection has to say to where it belongs.
+    fn carry(media: &mut Media, paths: &mut Paths, to: &mut Carried<'_>) -> Result<(), String> {
+        loop {
+            match media.poll()? {
+                Action::Wait(at) => {
+                    to.timers.media = at;
+                    return Ok(());
+                }
+                Action::Transmit { proto, destination, contents, .. } => {
+                    paths.send(proto, destination, &contents);
+                }
+                Action::Audio { mid, packets } => {
+                    let track = media.track(mid);
+                    let lane = track.and_then(|track| to.stay.roster().lane_of_track(track));
+                    if let Some(lane) = lane.filter(|_| to.running) {
+                        for (seq, bytes) in packets {
+                            to.line.trunk.send(lane, seq, &bytes);
+                        }
+                    }
+                }
+                Action::Data { reliable, bytes } => to.stay.data(to.now, reliable, &bytes),
+                Action::Connected => {
+                    to.timers.path = None;
+                    to.timers.restart = None;
+                    if !std::mem::replace(to.was_connected, true) {
+                        to.stay.show(names::IDLE);
+                    }
+                }
+                Action::Open => {}
+                Action::Disconnected => {
+                    let at = now();
+                    to.timers.path.get_or_insert(at + MEDIA_TIME);
+                    to.timers.restart.get_or_insert(at);
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, message: signal_request::Message) {
+        if !self.link.send(message).await {
+            self.link_lost();
+        }
+    }
+
+    fn queue(&mut self, change: Change) {
+        if self.waiting.len() < VALUES_WAITING {
+            self.waiting.push_back(change);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Hands values to the session, as many as its ring takes.
+    fn forward(&mut self) {
+        let Options { rate, reorder, .. } = self.options;
+        while let Some(change) = self.waiting.pop_front() {
+            let kept = match change {
+                Change::Joined { lane, name } => match OpusInlet::new(rate, reorder) {
+                    Ok(inlet) => {
+                        let joined = self.line.trunk.join(lane, name.clone(), Box::new(inlet));
+                        (!joined).then_some(Change::Joined { lane, name })
+                    }
+                    Err(error) => {
+                        tell(&self.news, News::Warning(format!("{name} is not heard: {error}")));
+                        None
+                    }
+                },
+                Change::Left { lane, identity } => {
+                    (!self.line.trunk.leave(lane)).then_some(Change::Left { lane, identity })
+                }
+                Change::Value(value) => {
+                    self.line.trunk.tell(Box::new(value)).map(|value| Change::Value(*value))
+                }
+                Change::Subscribe { .. } | Change::Unsubscribe { .. } => None,
+            };
+            if let Some(change) = kept {
+                self.waiting.push_front(change);
+                return;
+            }
+        }
+    }
+
+    fn sync_state(&mut self) -> SyncState {
+        let (offer, answer) = self.media.described().cloned().unzip();
+        let tracks: Vec<String> =
+            self.stay.roster().present().iter().filter_map(|known| known.track.clone()).collect();
+        let published = self.stay.track().map(|sid| TrackPublishedResponse {
+            cid: self.stay.agent_track().to_owned(),
+            track: Some(livekit_protocol::TrackInfo {
+                sid: sid.to_owned(),
+                ..livekit_protocol::TrackInfo::default()
+            }),
+        });
+        SyncState {
+            answer,
+            offer,
+            subscription: Some(UpdateSubscription {
+                track_sids: tracks,
+                subscribe: true,
+                participant_tracks: Vec::new(),
+            }),
+            publish_tracks: published.into_iter().collect(),
+            data_channels: self.media.channels(),
+            ..SyncState::default()
+        }
+    }
+
+    async fn finish(mut self, end: End) {
+        if end == End::Left {
+            // What was said last is on its way to ears.
+            let until = now() + LAST_WORDS;
+            while now() < until {
+                let carried = self.drain().await.and_then(|()| self.received());
+                if carried.is_err() {
+                    break;
+                }
+                let at = self.timers.media.min(until).max(now());
+                tokio::time::sleep_until(Timer::from_std(at)).await;
+                if self.media.wake(now()).is_err() {
+                    break;
+                }
+            }
+            let leave = LeaveRequest {
+                reason: DisconnectReason::ClientInitiated as i32,
+                action: leave_request::Action::Disconnect as i32,
+                ..LeaveRequest::default()
+            };
+            self.send(signal_request::Message::Leave(leave)).await;
+        } else {
+            let hang_up = Inbound::HangUp { reason: end.to_string() };
+            self.queue(Change::Value(hang_up));
+            self.forward();
+        }
+        self.link.close().await;
+        let tally = Tally {
+            stay: self.stay.counts(),
+            media: self.media.counts(),
+            unsent: self.paths.dropped() + self.unsent,
+            untold: self.untold,
+            unnoted: self.line.lost.load(Ordering::Relaxed),
+        };
+        tell(&self.news, News::Ended(end, tally));
+    }
+}
+
+/// What the media connection's output goes to.
+struct Carried<'a> {
+    stay: &'a mut Stay,
+    line: &'a mut Line,
+    timers: &'a mut Timers,
+    now: Moment,
+    running: bool,
+    was_connected: &'a mut bool,
+}
+
+async fn lookup(address: &Address) -> Result<std::net::IpAddr, SignalError> {
+    let unreachable = |why: String| SignalError::Unreachable(why);
+    let found = tokio::net::lookup_host((address.host.as_str(), address.port));
+    let found = tokio::time::timeout(CONNECT_TIME, found).await;
+    let mut found = found
+        .map_err(|_| SignalError::TooSlow)?
+        .map_err(|error| unreachable(format!("{}: {error}", address.host)))?;
+    found.next().map(|at| at.ip()).ok_or_else(|| unreachable("the name has no address".to_owned()))
+}

@@ -1,0 +1,210 @@
+//! A room, joined: the task that carries everything between the server, the media connection and the
+//! session's line.
+//!
+//! ```text
+//! server ── signals ──▶ Stay ── values ──▶ Trunk ──▶ session's RoomEdge
+//!    │                   ▲                   ▲            │
+//!    └── datagrams ──▶ Media ── packets ─────┘            │
+//!                        ◀── packets, notices ────────────┘
+//! ```
+//!
+//! **Invariant:** one task owns all of it; it waits for everything at once, and never for one thing alone
+//! but when it joins and leaves.
+
+mod carrier;
+mod link;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use livekit_protocol::{
+    AddTrackRequest, AudioTrackFeature, ClientInfo, ConnectionSettings, JoinRequest, TrackSource,
+    TrackType, client_info,
+};
+use tokio_rustls::TlsConnector;
+
+use self::carrier::Carrier;
+use super::address::Address;
+use super::bell::{Belfry, Cord};
+use super::edge::Notice;
+use super::media::MediaCounts;
+use super::network::Network;
+use super::signal::SignalError;
+use super::stay::{End, StayCounts};
+use super::token::{Lack, Pass};
+use crate::clock::Rate;
+use crate::host::packets::Trunk;
+use crate::host::tools::RoomCall;
+
+/// The version of the signalling protocol. With 18, data needs channels that are negotiated beforehand.
+const PROTOCOL: i32 = 17;
+
+/// What other participants may send in: 0, texts in pieces and RPC in packets, which every client can.
+const CLIENT_PROTOCOL: i32 = 0;
+
+/// News for the owner at most.
+const NEWS_WAITING: usize = 64;
+
+/// How to join.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the server is.
+    pub address: Address,
+    /// The token.
+    pub pass: Pass,
+    /// What is shown as the agent's name.
+    pub name: String,
+    /// Whom to listen to, if not everybody.
+    pub listen_to: Option<String>,
+    /// Redundant audio, where the server takes it.
+    pub red: bool,
+    /// The agent's audio pauses in silence.
+    pub dtx: bool,
+    /// Whom to trust, where the connection is encrypted.
+    pub tls: TlsConnector,
+    /// The session's rate.
+    pub rate: Rate,
+    /// How many packets a missing one is waited for.
+    pub reorder: u16,
+}
+
+/// What the owner of a room is told.
+#[derive(Debug)]
+pub enum News {
+    /// The agent is in the room.
+    Joined {
+        /// The room's sid.
+        room: String,
+        /// The agent's identity.
+        identity: String,
+        /// The server's version.
+        server: String,
+        /// What the token does not allow.
+        lacks: Vec<Lack>,
+    },
+    /// Somebody hears the agent: the session may begin.
+    Heard,
+    /// Something to know.
+    Warning(String),
+    /// The stay is over.
+    Ended(End, Tally),
+    /// The room could not be joined.
+    Refused(SignalError),
+}
+
+/// What happened in a stay, as counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Of messages and packets that were of no use.
+    pub stay: StayCounts,
+    /// Of audio packets.
+    pub media: MediaCounts,
+    /// Datagrams that no socket took.
+    pub unsent: u64,
+    /// Values for the session that were dropped: it has stalled.
+    pub untold: u64,
+    /// Notices of the session's that were dropped: the network has stalled.
+    pub unnoted: u64,
+}
+
+/// The session's end of a room that is being joined.
+#[derive(Debug)]
+pub struct Line {
+    /// Packets, both ways.
+    pub trunk: Trunk,
+    /// What the session says.
+    pub notices: rtrb::Consumer<Notice>,
+    /// Notices that were lost.
+    pub lost: Arc<AtomicU64>,
+    /// Calls of the room's tools.
+    pub calls: Receiver<RoomCall>,
+}
+
+/// A room, for its owner.
+#[derive(Debug)]
+pub struct Room {
+    /// What happens.
+    pub news: Receiver<News>,
+    leave: Sender<()>,
+    cord: Cord,
+}
+
+impl Room {
+    /// Joins a room on the network's thread; what comes of it is in the news.
+    #[must_use]
+    pub fn join(network: &Network, options: Options, line: Line, cord: Cord) -> Self {
+        let (tell, news) = bounded(NEWS_WAITING);
+        let (leave, left) = bounded(1);
+        let rope = cord.clone();
+        let refused = tell.clone();
+        let spawned = network.spawn(move |belfry| run(belfry, options, line, rope, tell, left));
+        if !spawned {
+            let why = "too many rooms are being joined at once".to_owned();
+            drop(refused.try_send(News::Refused(SignalError::Unreachable(why))));
+        }
+        Self { news, leave, cord }
+    }
+
+    /// Leaves the room in good order; the news say when that is done.
+    pub fn leave(&self) {
+        self.leave.try_send(()).ok();
+        self.cord.ring();
+    }
+}
+
+async fn run(
+    belfry: Rc<Belfry>,
+    options: Options,
+    line: Line,
+    cord: Cord,
+    news: Sender<News>,
+    left: Receiver<()>,
+) {
+    let ear = belfry.listen_for(&cord);
+    match Carrier::join(options, line, ear, news.clone(), left).await {
+        Ok(carrier) => carrier.run().await,
+        Err(error) => tell(&news, News::Refused(error)),
+    }
+}
+
+/// An owner that does not listen is not waited for.
+fn tell(news: &Sender<News>, what: News) {
+    match news.try_send(what) {
+        Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+    }
+}
+
+impl Options {
+    fn track(&self, cid: String) -> AddTrackRequest {
+        let features = (!self.dtx).then_some(AudioTrackFeature::TfNoDtx as i32);
+        AddTrackRequest {
+            cid,
+            name: "agent".to_owned(),
+            r#type: TrackType::Audio as i32,
+            source: TrackSource::Microphone as i32,
+            disable_red: !self.red,
+            audio_features: features.into_iter().collect(),
+            ..AddTrackRequest::default()
+        }
+    }
+}
+
+fn request() -> JoinRequest {
+    JoinRequest {
+        client_info: Some(ClientInfo {
+            sdk: client_info::Sdk::Rust as i32,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            os: std::env::consts::OS.to_owned(),
+            client_protocol: CLIENT_PROTOCOL,
+            ..ClientInfo::default()
+        }),
+        connection_settings: Some(ConnectionSettings {
+            auto_subscribe: false,
+            ..ConnectionSettings::default()
+        }),
+        ..JoinRequest::default()
+    }
+}

@@ -1,0 +1,112 @@
+//! What the session says to the room: its state, both sides' transcripts, answers, calls and data.
+
+use livekit_protocol::data_packet::Value;
+use livekit_protocol::{DataPacket, UserPacket};
+
+use super::{End, Stay};
+use crate::host::pace::Moment;
+use crate::host::tools::{RoomAct, RoomCall};
+use crate::id::LaneId;
+use crate::livekit::edge::Notice;
+use crate::livekit::herald::Source;
+use crate::livekit::names;
+use crate::livekit::rpc::{nobody, response};
+
+impl Stay {
+    /// A notice of the session's.
+    pub fn notice(&mut self, notice: Notice) {
+        let mut packets = Vec::new();
+        match notice {
+            Notice::Begun => {}
+            Notice::State(state) => self.show(names::state(state)),
+            Notice::Heard { lane, utterance, text, last } => {
+                if let (Some(known), Some(herald)) =
+                    (self.roster.by_lane(lane), self.herald.as_mut())
+                {
+                    let track = known.track.as_deref().unwrap_or_default();
+                    let source = Source { identity: &known.identity, track };
+                    herald.heard(source, (lane, utterance), (&text, last), &mut packets);
+                }
+            }
+            Notice::Announced { item, text } => {
+                if let Some(herald) = &mut self.herald {
+                    herald.announced(item, text);
+                }
+            }
+            Notice::Said { item, bytes } => {
+                if let Some(herald) = &mut self.herald {
+                    herald.said(item, bytes, &mut packets);
+                }
+            }
+            Notice::Over { item, cut } => {
+                if let Some(herald) = &mut self.herald {
+                    herald.over(item, cut, &mut packets);
+                }
+            }
+            Notice::Answer { request, answer } => {
+                if let Some((from, id)) = self.requests.answer(request) {
+                    self.to(&from, Value::RpcResponse(response(&id, answer)));
+                }
+            }
+            Notice::Ended => self.end(End::Left),
+        }
+        for packet in packets {
+            self.packet(true, packet);
+        }
+    }
+
+    /// A call of one of the room's tools.
+    pub fn call(&mut self, now: Moment, call: RoomCall) {
+        match call.what.clone() {
+            RoomAct::Rpc { method, to, payload, timeout_ms } => {
+                let Some(to) = to.or_else(|| self.identity(call.lane)) else {
+                    return call.finish(Err(nobody()));
+                };
+                if self.roster.by_identity(&to).is_none() {
+                    return call.finish(Err(nobody()));
+                }
+                self.next_call += 1;
+                let id = format!("{}-call-{}", self.me.sid, self.next_call);
+                match self.calls.begin(now, id, &to, (method, payload, timeout_ms), call) {
+                    Ok(request) => self.to(&to, Value::RpcRequest(request)),
+                    Err((call, error)) => call.finish(Err(error)),
+                }
+            }
+            RoomAct::Data { topic, reliable, to, payload } => {
+                let destination_identities: Vec<String> = to.into_iter().collect();
+                let user = UserPacket {
+                    payload: payload.into_bytes(),
+                    topic: Some(topic),
+                    ..UserPacket::default()
+                };
+                let packet = DataPacket {
+                    destination_identities,
+                    value: Some(Value::User(user)),
+                    ..DataPacket::default()
+                };
+                self.packet(reliable, packet);
+            }
+        }
+    }
+
+    fn identity(&self, lane: Option<LaneId>) -> Option<String> {
+        let known = match lane {
+            Some(lane) => self.roster.by_lane(lane),
+            None => self.roster.present().first(),
+        };
+        known.map(|known| known.identity.clone())
+    }
+
+    /// Calls whose time is over fail.
+    pub fn expire(&mut self, now: Moment) {
+        for (call, error) in self.calls.expire(now) {
+            call.finish(Err(error));
+        }
+    }
+
+    /// When the next call expires.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        self.calls.deadline()
+    }
+}
