@@ -4,18 +4,28 @@
 #
 #   scripts/setup.sh                 cargo alone
 #   scripts/setup.sh build           + cmake and a C compiler (libopus is built from source)
-#   scripts/setup.sh build speech test   all that, a second recogniser that listens to the demo, and a browser
 #   scripts/setup.sh build speech    + the recogniser, its English model and the synthesiser, loaded at run time
+#   scripts/setup.sh build speech test   all that, a second recogniser that listens to the demo, and a browser
+#   scripts/setup.sh rooms           + what tests/rooms meets in LiveKit rooms: a livekit-server, and the official Python
+#                                    client in a virtual environment; both are put into .tools, which is not committed
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
 # install: names the packages and the command, and exits with 2. So it does for the browser on Ubuntu, which has none as
-# a package. Nothing is asked, nothing is read from stdin.
+# a package, and for livekit-server without Go to build it with. Nothing is asked, nothing is read from stdin.
 # Written for bash 3.2 as well, which is what macOS has.
 
 set -euo pipefail
 
 # ldconfig lives in sbin, which a user's PATH need not have.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+here=${BASH_SOURCE[0]%/*}
+[ "$here" != "${BASH_SOURCE[0]}" ] || here=.
+tools=$here/../.tools
+requirements=$here/../tests/peers/requirements.txt
+
+# The last version that `go install` takes as it is: later ones carry replace directives, which it refuses.
+livekit_server=github.com/livekit/livekit-server/cmd/server@v1.13.5
 
 on_macos() { [ "$(uname -s)" = Darwin ]; }
 
@@ -60,6 +70,22 @@ lacks_browser() {
     case " $* " in *" test "*) is_ubuntu && ! have_browser ;; *) return 1 ;; esac
 }
 
+# The order in which tests/rooms looks for it, too.
+have_livekit_server() {
+    if [ -n "${LIVEKIT_SERVER:-}" ]; then
+        have "$LIVEKIT_SERVER" || give_up "LIVEKIT_SERVER names \"$LIVEKIT_SERVER\", which cannot be run." \
+            "Name a livekit-server, or unset it."
+        return 0
+    fi
+    have livekit-server || [ -x "$tools/bin/livekit-server" ]
+}
+
+# Whether the virtual environment is there, and made from the requirements as they are now.
+have_peers() { [ -x "$tools/python/bin/python" ] && cmp -s "$requirements" "$tools/python/made-from.txt"; }
+
+# A Python that can make a virtual environment: Debian's own needs a package more for it.
+can_make_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
 have_model() { [ -d /usr/share/pocketsphinx/model/en-us ] || [ -d /usr/local/share/pocketsphinx/model/en-us ]; }
 
 # Prints the packages that the groups named need and that are not here, one a line.
@@ -77,6 +103,7 @@ missing_packages() {
                     have pocketsphinx_batch || echo cmu-pocketsphinx
                     have_browser || echo chromium
                     ;;
+                rooms) have_peers || can_make_venv || echo python ;;
             esac
         else
             case $group in
@@ -93,6 +120,7 @@ missing_packages() {
                     have pocketsphinx_batch || echo pocketsphinx
                     is_ubuntu || have_browser || echo chromium
                     ;;
+                rooms) have_peers || can_make_venv || echo python3-venv ;;
             esac
         fi
     done
@@ -109,6 +137,39 @@ check_browser() {
     give_up "no browser, which tests/report.rs looks at pages with; Ubuntu has none as a package, only as a snap," \
         "which cannot read the pages. Install Google Chrome (google.com/chrome has its .deb), or name a Chromium:" \
         "  export ANTIPHON_CHROMIUM=/path/to/chrome"
+}
+
+# What no package brings for the rooms is made here, once.
+make_rooms() {
+    case " $* " in *" rooms "*) ;; *) return 0 ;; esac
+    have_peers || make_peers
+    have_livekit_server || make_livekit_server
+}
+
+make_peers() {
+    echo "setup: installing the Python client of LiveKit into .tools/python" >&2
+    rm -rf "$tools/python"
+    mkdir -p "$tools"
+    python3 -m venv "$tools/python" >&2 &&
+        "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            -r "$requirements" >&2 ||
+        give_up "the Python client of LiveKit could not be installed; what pip said stands above." \
+            "To see more, run:  python3 -m pip download -r tests/peers/requirements.txt"
+    # Last, so that what was broken off is made anew.
+    cp "$requirements" "$tools/python/made-from.txt"
+}
+
+make_livekit_server() {
+    have go || give_up "no livekit-server, which tests of LiveKit rooms talk to, and no Go to build it with. Either" \
+        "install Go (https://go.dev/dl) and run this again, which then runs  go install $livekit_server" \
+        "or install livekit-server (https://docs.livekit.io/transport/self-hosting/local)," \
+        "or name one:  export LIVEKIT_SERVER=/path/to/livekit-server"
+    echo "setup: building livekit-server into .tools/bin; it takes some minutes" >&2
+    mkdir -p "$tools/bin"
+    GOBIN=$(cd "$tools/bin" && pwd) go install "$livekit_server" >&2 ||
+        give_up "livekit-server could not be built; what Go said stands above." \
+            "To try again by itself:  go install $livekit_server"
+    mv "$tools/bin/server" "$tools/bin/livekit-server"
 }
 
 check_cargo() {
@@ -147,8 +208,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech | test) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech, test" ;;
+            build | speech | test | rooms) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms" ;;
         esac
     done
 
@@ -164,6 +225,7 @@ main() {
     missing=${missing% }
     if [ -z "$missing" ]; then
         check_browser "$@"
+        make_rooms "$@"
         return 0
     fi
 
@@ -194,6 +256,7 @@ main() {
     missing=$(missing_packages "$@" | tr '\n' ' ')
     [ -z "$missing" ] || give_up "apt-get is content, but this is still not found: $missing"
     check_browser "$@"
+    make_rooms "$@"
 }
 
 main "$@"

@@ -101,3 +101,75 @@ fn on_ubuntu_a_browser_is_asked_for_and_not_installed() {
     named.arg("test").env("ANTIPHON_OS_RELEASE", &ubuntu).env("ANTIPHON_CHROMIUM", "/opt/chrome");
     assert_eq!(ran(&mut named), (Some(0), String::new(), String::new()));
 }
+
+/// The script in a tree of its own, whose ignored folder of tools is empty.
+fn setup_of_rooms(machine: &Machine) -> Command {
+    let tree = machine.0.path().join("tree");
+    fs::create_dir_all(tree.join("scripts")).expect("the folder is ours");
+    fs::create_dir_all(tree.join("tests/peers")).expect("the folder is ours");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["scripts/setup.sh", "tests/peers/requirements.txt"] {
+        fs::copy(root.join(file), tree.join(file)).expect("the file is there");
+    }
+    let mut command = Command::new(machine.0.path().join("bash"));
+    command.arg(tree.join("scripts/setup.sh")).arg("rooms");
+    command.env_clear().env("PATH", machine.0.path());
+    command
+}
+
+/// With what the script needs for rooms of any system, and a Python that makes an environment at once.
+fn machine_with_python() -> Machine {
+    let makes = r#"case $2 in venv) mkdir -p "$3/bin"; printf '#!/bin/sh\n' >"$3/bin/python"; chmod +x "$3/bin/python" ;; esac"#;
+    let machine = Machine::bare().with("cargo", "").with("python3", makes);
+    for name in ["chmod", "cmp", "cp", "mkdir", "mv", "rm"] {
+        let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
+        let found = found.into_iter().find(|path| path.exists()).expect("every system has it");
+        symlink(found, machine.0.path().join(name)).expect("the folder is empty");
+    }
+    machine
+}
+
+#[test]
+fn without_a_livekit_server_and_without_go_it_is_said_how_to_get_one() {
+    let machine = machine_with_python();
+    let (code, _, told) = ran(&mut setup_of_rooms(&machine));
+    assert_eq!(code, Some(2), "{told}");
+    for part in ["go install github.com/livekit/livekit-server/cmd/server@v", "LIVEKIT_SERVER"] {
+        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+    }
+
+    let mut named = setup_of_rooms(&machine);
+    let (code, _, told) = ran(named.env("LIVEKIT_SERVER", "nowhere"));
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("\"nowhere\""), "{told}");
+
+    let machine = machine.with("livekit-server", "");
+    assert_eq!(ran(&mut setup_of_rooms(&machine)), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn a_livekit_server_is_built_once_where_go_is() {
+    let machine = machine_with_python().with("go", r#"echo "go $*" >&2; : >"$GOBIN/server""#);
+    let (code, _, told) = ran(&mut setup_of_rooms(&machine));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("go install github.com/livekit/"), "{told}");
+    let server = machine.0.path().join("tree/.tools/bin/livekit-server");
+    fs::set_permissions(server, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    assert_eq!(ran(&mut setup_of_rooms(&machine)), (Some(0), String::new(), String::new()));
+
+    // Other requirements are installed anew.
+    let requirements = machine.0.path().join("tree/tests/peers/requirements.txt");
+    let made_from = machine.0.path().join("tree/.tools/python/made-from.txt");
+    assert_eq!(fs::read(&made_from).ok(), fs::read(&requirements).ok());
+    fs::write(&made_from, "others").expect("it is ours");
+    let (code, _, told) = ran(&mut setup_of_rooms(&machine));
+    assert!(code == Some(0) && told.contains(".tools/python"), "{told}");
+}
+
+#[test]
+fn without_python_the_package_is_named() {
+    let machine = Machine::bare().with("cargo", "").with("cmp", "exit 1");
+    let (code, _, told) = ran(&mut setup_of_rooms(&machine));
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("python"), "{told}");
+}
