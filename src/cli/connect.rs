@@ -21,6 +21,7 @@ use crate::host::tools::RoomCall;
 use crate::livekit::address::Address;
 use crate::livekit::edge::RoomEdge;
 use crate::livekit::network::Network;
+use crate::livekit::paths::Allowed;
 use crate::livekit::room::{Line, News, Options, Room, Tally};
 use crate::livekit::stay::End;
 use crate::livekit::tls;
@@ -75,6 +76,12 @@ pub(super) struct ConnectArgs {
     /// A file with certificates of authorities (PEM) to trust beside the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The ways that audio may go to the server: `udp` for as short a way as possible or none, `tcp` for a
+    /// network that forbids UDP, `relay` for one that lets nothing through but to a TURN server.
+    ///
+    /// With `auto`, TCP is tried after half a second without UDP, and TURN after a second.
+    #[arg(long, value_name = "WAY", value_enum, default_value = "auto")]
+    path: PathArg,
     /// Serves a page on this machine, from which a browser's microphone joins the room.
     ///
     /// A port alone is one of this machine only; 0, or nothing, is one that is free. The page asks for a
@@ -99,6 +106,26 @@ pub(super) struct ConnectArgs {
     json: bool,
     #[command(flatten)]
     metrics: MetricsArgs,
+}
+
+/// [`Allowed`], as an argument.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PathArg {
+    Auto,
+    Udp,
+    Tcp,
+    Relay,
+}
+
+impl From<PathArg> for Allowed {
+    fn from(arg: PathArg) -> Self {
+        match arg {
+            PathArg::Auto => Self::Auto,
+            PathArg::Udp => Self::Udp,
+            PathArg::Tcp => Self::Tcp,
+            PathArg::Relay => Self::Relay,
+        }
+    }
 }
 
 /// How long a room is waited for that is being left.
@@ -167,6 +194,7 @@ impl ConnectArgs {
             address,
             pass,
             tls,
+            allowed: self.path.into(),
             name: shown_name(plan).to_owned(),
             listen_to: listen_to.clone(),
             red: publish.red,
@@ -350,6 +378,13 @@ fn join(
                     view.warn(&lack.to_string());
                 }
             }
+            Ok(News::Path(way)) => {
+                if json {
+                    line(serde_json::json!({ "type": "room.path", "path": way.name() }));
+                } else {
+                    line(format_args!("audio goes over {way}"));
+                }
+            }
             Ok(News::Heard) => {
                 return Ok(Some(Joined { edge, calls, session, room, page, network }));
             }
@@ -358,6 +393,9 @@ fn join(
                 return Err(Failure::input(format!("{server}: {error}")));
             }
             Ok(News::Ended(End::Left, _)) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Ok(News::Ended(end @ End::NoPath(_), _)) => {
+                return Err(Failure::input(format!("{server}: {end}")));
+            }
             Ok(News::Ended(end, _)) => return Err(Failure::broken(end.to_string())),
             Err(RecvTimeoutError::Timeout) if is_stopped() => {
                 room.leave();
@@ -391,6 +429,7 @@ impl Joined {
             for news in news {
                 match news {
                     News::Warning(warning) => drop(warn.try_send(warning)),
+                    News::Path(way) => drop(warn.try_send(format!("audio goes over {way} now"))),
                     News::Ended(end, tally) => {
                         drop(tell.try_send((end, tally)));
                         return;

@@ -249,6 +249,11 @@ impl Media {
         self.rtc.add_local_candidate(candidate);
     }
 
+    /// A local candidate that is of no use any more.
+    pub fn remove_local(&mut self, candidate: &Candidate) {
+        self.rtc.direct_api().invalidate_candidate(candidate);
+    }
+
     /// The server needs so many more sections for audio; with none, too, it waits for an offer. Gives
     /// the offer, unless one is under way.
     pub fn require(&mut self, sections: u32) -> Option<SessionDescription> {

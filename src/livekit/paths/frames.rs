@@ -117,7 +117,7 @@ impl Frames {
         Self { framing, buffer, start: 0, end: 0, skip: 0, oversized: 0 }
     }
 
-    /// Where more is read into. Not empty, once [`Self::next`] has found no frame.
+    /// Where more is read into. Not empty, once [`Self::take`] has found no frame.
     pub fn room(&mut self) -> &mut [u8] {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -140,7 +140,7 @@ impl Frames {
     ///
     /// # Errors
     /// There will not be any more.
-    pub fn next(&mut self) -> Result<Option<&[u8]>, Broken> {
+    pub fn take(&mut self) -> Result<Option<&[u8]>, Broken> {
         let Some(Extent { before, len, behind }) = self.find()? else { return Ok(None) };
         let from = self.start + before;
         self.start = from + len + behind;
@@ -188,7 +188,7 @@ mod tests {
         let (mut rest, mut at) = (stream, 0);
         loop {
             loop {
-                match frames.next() {
+                match frames.take() {
                     Ok(Some(frame)) => found.push(frame.to_vec()),
                     Ok(None) => break,
                     Err(Broken) => return (found, frames.oversized()),

@@ -7,7 +7,7 @@
 //! **Invariant:** nothing here waits but [`Paths::ready`]; what a socket does not take is dropped, as a
 //! network drops it, and counted.
 
-mod frames;
+pub mod frames;
 mod relay;
 mod servers;
 mod tcp;
@@ -145,12 +145,23 @@ enum Search {
 }
 
 impl Paths {
-    /// Sockets on the address from which the server is reached. `tls` says which TURN servers are
-    /// trusted.
+    /// Sockets on the address from which the server is reached, at the first of its addresses that there
+    /// is a way to. `tls` says which TURN servers are trusted.
     ///
     /// # Errors
     /// The system has no socket, or there is no way to the server.
-    pub async fn open(server: IpAddr, allowed: Allowed, tls: TlsConnector) -> io::Result<Self> {
+    pub async fn open(servers: &[IpAddr], allowed: Allowed, tls: TlsConnector) -> io::Result<Self> {
+        let mut opened = Err(io::Error::other("its name has no address"));
+        for server in servers {
+            opened = Self::open_to(*server, allowed, tls.clone()).await;
+            if opened.is_ok() {
+                break;
+            }
+        }
+        opened
+    }
+
+    async fn open_to(server: IpAddr, allowed: Allowed, tls: TlsConnector) -> io::Result<Self> {
         let any: IpAddr = match server {
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -260,6 +271,7 @@ impl Paths {
 
     /// Asks the TURN servers of which there is no address.
     fn ask(&mut self, at: Instant) {
+        self.note();
         self.relays.retain(|(relay, _)| relay.failed().is_none());
         for server in &self.servers {
             if !self.relays.iter().any(|(relay, _)| relay.server() == server) {

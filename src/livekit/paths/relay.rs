@@ -51,7 +51,7 @@ const HEADER_MAX: usize = 64;
 turn_client_proto::impl_client!(Client, (Udp, TurnClientUdp), (Tcp, TurnClientTcp));
 
 /// An address that relays, or is going to.
-pub struct Relay {
+pub(super) struct Relay {
     server: Server,
     state: State,
     /// The beginning of the client's time.
@@ -96,7 +96,7 @@ enum Carrier {
 impl Relay {
     /// An address to be; `six` if one of IPv6 is wanted.
     #[must_use]
-    pub fn new(now: Instant, server: Server, tls: &TlsConnector, six: bool) -> Self {
+    pub(super) fn new(now: Instant, server: Server, tls: &TlsConnector, six: bool) -> Self {
         let opening: Opening = match server.reach {
             Reach::Udp => Box::pin(open_udp(server.host.clone(), server.port, six)),
             Reach::Tcp => Box::pin(open_stream(server.host.clone(), server.port, None)),
@@ -115,13 +115,13 @@ impl Relay {
 
     /// The server.
     #[must_use]
-    pub const fn server(&self) -> &Server {
+    pub(super) const fn server(&self) -> &Server {
         &self.server
     }
 
     /// The address, once there is one.
     #[must_use]
-    pub const fn relayed(&self) -> Option<SocketAddr> {
+    pub(super) const fn relayed(&self) -> Option<SocketAddr> {
         match &self.state {
             State::Up { relayed, .. } => Some(*relayed),
             State::Opening(_) | State::Asking(..) | State::Failed(_) => None,
@@ -130,14 +130,14 @@ impl Relay {
 
     /// The candidate, once there is one.
     #[must_use]
-    pub fn candidate(&self) -> Option<Candidate> {
+    pub(super) fn candidate(&self) -> Option<Candidate> {
         let State::Up { link, relayed, .. } = &self.state else { return None };
         Candidate::relayed(*relayed, link.local, Protocol::Udp).ok()
     }
 
     /// Why there is none, if there will not be one.
     #[must_use]
-    pub fn failed(&self) -> Option<&str> {
+    pub(super) fn failed(&self) -> Option<&str> {
         match &self.state {
             State::Failed(why) => Some(why),
             State::Opening(_) | State::Asking(..) | State::Up { .. } => None,
@@ -146,12 +146,12 @@ impl Relay {
 
     /// When [`Self::wake`] is due; none once it has failed.
     #[must_use]
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.failed().is_none().then_some(self.due)
     }
 
     /// Ready once something has come, or it has opened or failed.
-    pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<()> {
         let link = match &mut self.state {
             State::Failed(_) => return Poll::Pending,
             State::Opening(opening) => {
@@ -183,7 +183,7 @@ impl Relay {
     }
 
     /// Time has passed.
-    pub fn wake(&mut self, now: Instant) {
+    pub(super) fn wake(&mut self, now: Instant) {
         let is_late = now >= self.base + ALLOCATE_TIME;
         if is_late && matches!(self.state, State::Opening(_) | State::Asking(..)) {
             let waited = ALLOCATE_TIME.as_secs();
@@ -194,7 +194,7 @@ impl Relay {
     }
 
     /// Takes the next datagram that has come, into a buffer, and from which peer.
-    pub fn receive(&mut self, now: Instant, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
+    pub(super) fn receive(&mut self, now: Instant, into: &mut [u8]) -> Option<(SocketAddr, usize)> {
         for _ in 0..READS_MAX {
             let at = self.at(now);
             let (State::Asking(link, client) | State::Up { link, client, .. }) = &mut self.state
@@ -231,30 +231,30 @@ impl Relay {
     }
 
     /// Sends a datagram to a peer; false if it is dropped.
-    pub fn send(&mut self, now: Instant, to: SocketAddr, datagram: &[u8]) -> bool {
+    pub(super) fn send(&mut self, now: Instant, to: SocketAddr, datagram: &[u8]) -> bool {
         let at = self.at(now);
         let State::Up { link, client, peers, .. } = &mut self.state else { return false };
-        match peers.iter_mut().find(|(peer, _)| *peer == to).map(|(_, peer)| peer) {
-            Some(Peer::Bound) => forward(link, client, at, to, datagram, &mut self.buffer[..]),
-            Some(Peer::Binding(latest)) => {
+        let Some(at_peer) = peers.iter().position(|(peer, _)| *peer == to) else {
+            let is_full = peers.len() >= PEERS_MAX;
+            if is_full || client.bind_channel(TransportType::Udp, to, at).is_err() {
+                return false;
+            }
+            peers.push((to, Peer::Binding(datagram.to_vec())));
+            self.step(now);
+            return true;
+        };
+        match &mut peers[at_peer].1 {
+            Peer::Bound => forward(link, client, at, to, datagram, &mut self.buffer[..]),
+            Peer::Binding(latest) => {
                 latest.clear();
                 latest.extend_from_slice(datagram);
                 true
             }
-            None if peers.len() < PEERS_MAX => {
-                if client.bind_channel(TransportType::Udp, to, at).is_err() {
-                    return false;
-                }
-                peers.push((to, Peer::Binding(datagram.to_vec())));
-                self.step(now);
-                true
-            }
-            None => false,
         }
     }
 
     /// Gives the address back, as far as the server hears of it.
-    pub fn close(&mut self, now: Instant) {
+    pub(super) fn close(&mut self, now: Instant) {
         let at = self.at(now);
         if let State::Up { client, .. } = &mut self.state
             && client.delete(at).is_ok()
@@ -334,7 +334,9 @@ impl Relay {
             }
             TurnEvent::ChannelCreated(_, to) => {
                 let State::Up { link, client, peers, .. } = &mut self.state else { return };
-                let Some((_, peer)) = peers.iter_mut().find(|(peer, _)| *peer == to) else { return };
+                let Some((_, peer)) = peers.iter_mut().find(|(peer, _)| *peer == to) else {
+                    return;
+                };
                 if let Peer::Binding(latest) = std::mem::replace(peer, Peer::Bound) {
                     forward(link, client, at, to, &latest, &mut self.buffer[..]);
                 }
@@ -411,7 +413,7 @@ async fn open_udp(host: String, port: u16, six: bool) -> Result<Link, String> {
 async fn open_stream(host: String, port: u16, tls: Option<TlsConnector>) -> Result<Link, String> {
     let tls = tls.as_ref().map(|tls| (tls, host.as_str()));
     let opened = Stream::connect((host.as_str(), port), tls).await;
-    let stream = opened.map_err(|StreamError::Unreachable(why) | StreamError::Tls(why)| why)?;
+    let stream = opened.map_err(|(StreamError::Unreachable(why) | StreamError::Tls(why))| why)?;
     let (local, remote) = stream.ends().map_err(|error| error.to_string())?;
     let wire = Wire::new(Framing::Turn, Box::pin(std::future::ready(Ok(stream))));
     Ok(Link { carrier: Carrier::Wire(wire), local, remote })
@@ -455,7 +457,7 @@ mod tests {
                     let room = frames.room();
                     room[..message.len()].copy_from_slice(&message);
                     frames.filled(message.len());
-                    match frames.next() {
+                    match frames.take() {
                         Ok(Some(message)) => message,
                         Ok(None) => continue,
                         Err(_) => break,

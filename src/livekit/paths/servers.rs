@@ -16,7 +16,7 @@ const CREDENTIAL_MAX: usize = 509;
 
 /// How a TURN server is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub(super) enum Reach {
     /// `turn:…?transport=udp`
     Udp,
     /// `turn:…?transport=tcp`
@@ -27,17 +27,17 @@ pub enum Reach {
 
 /// A TURN server.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Server {
+pub(super) struct Server {
     /// How it is reached.
-    pub reach: Reach,
+    pub(super) reach: Reach,
     /// Its name or number.
-    pub host: String,
+    pub(super) host: String,
     /// Its port.
-    pub port: u16,
+    pub(super) port: u16,
     /// The user of the allocation.
-    pub username: String,
+    pub(super) username: String,
     /// The user's password.
-    pub password: String,
+    pub(super) password: String,
 }
 
 impl std::fmt::Display for Server {
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Server {
 
 /// The TURN servers that can be used, in the server's order.
 #[must_use]
-pub fn read(named: &[IceServer]) -> Vec<Server> {
+pub(super) fn read(named: &[IceServer]) -> Vec<Server> {
     let servers = named.iter().flat_map(|server| {
         let urls = server.urls.iter().take(SERVERS_MAX);
         urls.filter_map(|url| parse(url, &server.username, &server.credential))

@@ -28,23 +28,23 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Connections to the server.
 #[derive(Default)]
-pub struct Tcp {
+pub(super) struct Tcp {
     wires: Vec<(SocketAddr, Instant, Wire)>,
 }
 
 /// The address of this side, which stands for all connections.
-pub fn local(ip: IpAddr) -> SocketAddr {
+pub(super) fn local(ip: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, ACTIVE_PORT)
 }
 
 /// The candidate of this side.
-pub fn candidate(ip: IpAddr) -> Option<Candidate> {
+pub(super) fn candidate(ip: IpAddr) -> Option<Candidate> {
     Candidate::builder().tcp().host(local(ip)).tcptype(TcpType::Active).build().ok()
 }
 
 impl Tcp {
     /// Sends a datagram; false if it is dropped.
-    pub fn send(&mut self, now: Instant, to: SocketAddr, datagram: &[u8]) -> bool {
+    pub(super) fn send(&mut self, now: Instant, to: SocketAddr, datagram: &[u8]) -> bool {
         let known = self.wires.iter().position(|(other, ..)| *other == to);
         let at = match known {
             Some(at) => {
@@ -67,7 +67,7 @@ impl Tcp {
     }
 
     /// Ready once a datagram is there, or a connection has opened or closed.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut poll = Poll::Pending;
         for (_, _, wire) in &mut self.wires {
             if wire.poll(context).is_ready() {
@@ -78,7 +78,7 @@ impl Tcp {
     }
 
     /// Takes the next datagram that has come, and from where.
-    pub fn next(&mut self) -> Option<(SocketAddr, &[u8])> {
+    pub(super) fn next(&mut self) -> Option<(SocketAddr, &[u8])> {
         for (from, _, wire) in &mut self.wires {
             if let Some(datagram) = wire.next() {
                 return Some((*from, datagram));
@@ -89,12 +89,12 @@ impl Tcp {
 
     /// Closes all connections: the server knows each by the credentials of its first message, which are
     /// others after a restart of ICE.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.wires.clear();
     }
 
     /// What became of the connections, in words.
-    pub fn tried(&self) -> String {
+    pub(super) fn tried(&self) -> String {
         if self.wires.is_empty() {
             return "TCP (the server offers none)".to_owned();
         }

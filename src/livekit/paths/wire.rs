@@ -4,7 +4,6 @@
 //! taken of one goes on before the next, and what finds no room is dropped.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -18,10 +17,10 @@ use crate::livekit::stream::{Stream, StreamError};
 const OUT_MAX: usize = 72 << 10;
 
 /// A stream that is being connected.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<Stream, StreamError>>>>;
+pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<Stream, StreamError>>>>;
 
 /// A stream of datagrams.
-pub struct Wire {
+pub(super) struct Wire {
     state: State,
     framing: Framing,
     frames: Frames,
@@ -41,7 +40,7 @@ enum State {
 impl Wire {
     /// A stream to be.
     #[must_use]
-    pub fn new(framing: Framing, connecting: Connecting) -> Self {
+    pub(super) fn new(framing: Framing, connecting: Connecting) -> Self {
         Self {
             state: State::Connecting(connecting),
             framing,
@@ -54,25 +53,16 @@ impl Wire {
 
     /// Why it is closed, if it is.
     #[must_use]
-    pub fn closed(&self) -> Option<&str> {
+    pub(super) fn closed(&self) -> Option<&str> {
         match &self.state {
             State::Closed(why) => Some(why),
             State::Connecting(_) | State::Open(_) => None,
         }
     }
 
-    /// Both ends, once it is open.
-    #[must_use]
-    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
-        match &self.state {
-            State::Open(stream) => stream.ends().ok(),
-            State::Connecting(_) | State::Closed(_) => None,
-        }
-    }
-
     /// Goes on with everything. Ready once a datagram is there, or it has opened or closed; what comes of
     /// it is in [`Self::next`].
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Closed(_) => Poll::Pending,
             State::Connecting(connecting) => {
@@ -96,11 +86,11 @@ impl Wire {
     }
 
     /// Takes the next datagram that has come.
-    pub fn next(&mut self) -> Option<&[u8]> {
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
         if self.closed().is_some() {
             return None;
         }
-        match self.frames.next() {
+        match self.frames.take() {
             Ok(next) => next,
             Err(_) => {
                 self.state = State::Closed("what comes is not of the protocol".to_owned());
@@ -110,7 +100,7 @@ impl Wire {
     }
 
     /// Sends a datagram, as soon as it is connected; false if it is dropped.
-    pub fn send(&mut self, datagram: &[u8]) -> bool {
+    pub(super) fn send(&mut self, datagram: &[u8]) -> bool {
         let has_room = || self.out.len() - self.taken + self.framing.len(datagram) <= OUT_MAX;
         if self.closed().is_some() || datagram.len() > DATAGRAM_MAX || !has_room() {
             return false;

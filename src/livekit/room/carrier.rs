@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use livekit_protocol::{
-    DisconnectReason, JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason, SyncState,
-    TrackPublishedResponse, UpdateSubscription, leave_request, signal_request, signal_response,
+    DisconnectReason, JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason,
+    leave_request, signal_request, signal_response,
 };
 use prost::Message as _;
 use tokio::time::Instant as Timer;
 
-use super::link::{Heard, Link};
-use super::{Line, News, Options, Tally, request, tell};
+use super::link::{Heard, Link, sync_state};
+use super::{Line, News, Options, Tally, request, tell, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
-use crate::livekit::address::Address;
 use crate::livekit::bell::Ear;
 use crate::livekit::edge::Notice;
 use crate::livekit::media::{Action, Media, PATH_LOST};
@@ -94,7 +93,8 @@ impl Carrier {
         left: Receiver<()>,
     ) -> Result<Self, SignalError> {
         let clock = Clock::default();
-        let paths = Paths::open(lookup(&options.address).await?)
+        let servers = ways::lookup(&options.address).await?;
+        let paths = Paths::open(&servers, options.allowed, options.tls.clone())
             .await
             .map_err(|error| SignalError::Unreachable(error.to_string()))?;
         let track = format!("audio-{:x}", wall_ms());
@@ -173,6 +173,7 @@ impl Carrier {
             self.timers.ping_patience = Duration::from_secs(patience.into());
         }
         let server = join.server_info.as_ref().map(|info| info.version.clone()).unwrap_or_default();
+        self.paths.begin(&join.ice_servers);
         self.stay.joined(join);
         let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
         let identity = self.stay.me().identity.clone();
@@ -218,7 +219,8 @@ impl Carrier {
         let timers = &self.timers;
         let mut due = timers.media.min(timers.ping);
         let company = timers.company.filter(|_| !self.began).map(|since| since + UNHEARD);
-        for at in [timers.path, timers.restart, company, self.link.due()].into_iter().flatten() {
+        let others = [timers.path, timers.restart, company, self.link.due(), self.paths.due()];
+        for at in others.into_iter().flatten() {
             due = due.min(at);
         }
         if let Some(deadline) = self.stay.deadline() {
@@ -246,7 +248,7 @@ impl Carrier {
             Heard::Over(why) => self.stay.end(End::Lost(why)),
             Heard::Again => {
                 self.timers.heard = now();
-                let state = self.sync_state();
+                let state = sync_state(&mut self.media, &self.stay);
                 self.send(signal_request::Message::SyncState(state)).await;
                 self.queue(Change::Value(Inbound::Line { state: LineState::Restored }));
             }
@@ -306,10 +308,20 @@ impl Carrier {
             self.ping(at).await;
         }
         if self.timers.path.is_some_and(|until| until <= at) {
-            return Err("no way for audio to the server: neither UDP nor another".to_owned());
+            self.stay.end(End::NoPath(self.paths.tried()));
+            return Ok(());
+        }
+        while let Some(trickle) = ways::look(&mut self.paths, &mut self.media, at) {
+            self.send(signal_request::Message::Trickle(trickle)).await;
+        }
+        if self.was_connected
+            && let Some(way) = self.paths.used()
+        {
+            tell(&self.news, News::Path(way));
         }
         if self.timers.restart.is_some_and(|when| when <= at) {
             self.timers.restart = Some(at + 2 * PATH_LOST);
+            self.paths.restart();
             if let Some(offer) = self.media.restart() {
                 self.send(signal_request::Message::Offer(offer)).await;
             }
@@ -440,8 +452,8 @@ impl Carrier {
                     to.timers.media = at;
                     return Ok(());
                 }
-                Action::Transmit { proto, destination, contents, .. } => {
-                    paths.send(proto, destination, &contents);
+                Action::Transmit { proto, source, destination, contents } => {
+                    paths.send(proto, source, destination, &contents);
                 }
                 Action::Audio { mid, packets } => {
                     let track = media.track(mid);
@@ -454,6 +466,7 @@ impl Carrier {
                 }
                 Action::Data { reliable, bytes } => to.stay.data(to.now, reliable, &bytes),
                 Action::Connected => {
+                    paths.settled();
                     to.timers.path = None;
                     to.timers.restart = None;
                     if !std::mem::replace(to.was_connected, true) {
@@ -463,6 +476,7 @@ impl Carrier {
                 Action::Open => {}
                 Action::Disconnected => {
                     let at = now();
+                    paths.lost();
                     to.timers.path.get_or_insert(at + MEDIA_TIME);
                     to.timers.restart.get_or_insert(at);
                 }
@@ -514,31 +528,6 @@ impl Carrier {
         }
     }
 
-    fn sync_state(&mut self) -> SyncState {
-        let (offer, answer) = self.media.described().cloned().unzip();
-        let tracks: Vec<String> =
-            self.stay.roster().present().iter().filter_map(|known| known.track.clone()).collect();
-        let published = self.stay.track().map(|sid| TrackPublishedResponse {
-            cid: self.stay.agent_track().to_owned(),
-            track: Some(livekit_protocol::TrackInfo {
-                sid: sid.to_owned(),
-                ..livekit_protocol::TrackInfo::default()
-            }),
-        });
-        SyncState {
-            answer,
-            offer,
-            subscription: Some(UpdateSubscription {
-                track_sids: tracks,
-                subscribe: true,
-                participant_tracks: Vec::new(),
-            }),
-            publish_tracks: published.into_iter().collect(),
-            data_channels: self.media.channels(),
-            ..SyncState::default()
-        }
-    }
-
     async fn finish(mut self, end: End) {
         if end == End::Left {
             // What was said last is on its way to ears.
@@ -565,6 +554,7 @@ impl Carrier {
             self.queue(Change::Value(hang_up));
             self.forward();
         }
+        self.paths.close();
         self.link.close().await;
         let tally = Tally {
             stay: self.stay.counts(),
@@ -585,14 +575,4 @@ struct Carried<'a> {
     now: Moment,
     running: bool,
     was_connected: &'a mut bool,
-}
-
-async fn lookup(address: &Address) -> Result<std::net::IpAddr, SignalError> {
-    let unreachable = |why: String| SignalError::Unreachable(why);
-    let found = tokio::net::lookup_host((address.host.as_str(), address.port));
-    let found = tokio::time::timeout(CONNECT_TIME, found).await;
-    let mut found = found
-        .map_err(|_| SignalError::TooSlow)?
-        .map_err(|error| unreachable(format!("{}: {error}", address.host)))?;
-    found.next().map(|at| at.ip()).ok_or_else(|| unreachable("the name has no address".to_owned()))
 }

@@ -6,10 +6,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use livekit_protocol::{JoinRequest, signal_request, signal_response};
+use livekit_protocol::{
+    JoinRequest, SyncState, TrackPublishedResponse, UpdateSubscription, signal_request,
+    signal_response,
+};
 
 use super::Options;
+use crate::livekit::media::Media;
 use crate::livekit::signal::{Signal, SignalError};
+use crate::livekit::stay::Stay;
 
 /// How long a lost signalling connection is tried again before the call is lost: the server forgets a
 /// participant after 30 s or less.
@@ -120,5 +125,31 @@ impl Link {
         if let Self::Up(signal) = self {
             signal.close().await;
         }
+    }
+}
+
+/// What the server is told when the connection is there again: how things stand for this side.
+pub(super) fn sync_state(media: &mut Media, stay: &Stay) -> SyncState {
+    let (offer, answer) = media.described().cloned().unzip();
+    let tracks: Vec<String> =
+        stay.roster().present().iter().filter_map(|known| known.track.clone()).collect();
+    let published = stay.track().map(|sid| TrackPublishedResponse {
+        cid: stay.agent_track().to_owned(),
+        track: Some(livekit_protocol::TrackInfo {
+            sid: sid.to_owned(),
+            ..livekit_protocol::TrackInfo::default()
+        }),
+    });
+    SyncState {
+        answer,
+        offer,
+        subscription: Some(UpdateSubscription {
+            track_sids: tracks,
+            subscribe: true,
+            participant_tracks: Vec::new(),
+        }),
+        publish_tracks: published.into_iter().collect(),
+        data_channels: media.channels(),
+        ..SyncState::default()
     }
 }

@@ -13,6 +13,7 @@
 
 mod carrier;
 mod link;
+mod ways;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use super::bell::{Belfry, Cord};
 use super::edge::Notice;
 use super::media::MediaCounts;
 use super::network::Network;
+use super::paths::{Allowed, Way};
 use super::signal::SignalError;
 use super::stay::{End, StayCounts};
 use super::token::{Lack, Pass};
@@ -64,6 +66,8 @@ pub struct Options {
     pub dtx: bool,
     /// Whom to trust, where the connection is encrypted.
     pub tls: TlsConnector,
+    /// Which ways audio may go.
+    pub allowed: Allowed,
     /// The session's rate.
     pub rate: Rate,
     /// How many packets a missing one is waited for.
@@ -84,6 +88,8 @@ pub enum News {
         /// What the token does not allow.
         lacks: Vec<Lack>,
     },
+    /// Audio goes this way now.
+    Path(Way),
     /// Somebody hears the agent: the session may begin.
     Heard,
     /// Something to know.

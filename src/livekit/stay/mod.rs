@@ -58,6 +58,8 @@ pub enum End {
     Moved,
     /// The server ended it for a reason that has no name here; what it said.
     Other(String),
+    /// The server was joined, but there is no way for audio to it; what was tried.
+    NoPath(String),
     /// The connection was lost, and did not come back.
     Lost(String),
 }
@@ -83,6 +85,7 @@ impl std::fmt::Display for End {
             Self::ServerShutdown => f.write_str("the LiveKit server is shutting down"),
             Self::Moved => f.write_str("the agent was moved to another room"),
             Self::Other(reason) => write!(f, "the LiveKit server ended the call: {reason}"),
+            Self::NoPath(tried) => write!(f, "no way for audio to the server; tried {tried}"),
             Self::Lost(reason) => write!(f, "the connection to the room was lost: {reason}"),
         }
     }
