@@ -125,7 +125,7 @@ impl Carrier {
         };
         let mut carrier = Self {
             options,
-            link: Link::Up(link),
+            link: Link::Up(Box::new(link)),
             media,
             paths,
             stay,
