@@ -56,7 +56,7 @@ pub(super) struct ConnectArgs {
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
     /// The server: ws:// or wss://, with a port where it is not the usual one.
-    #[arg(long, value_name = "URL", env = "LIVEKIT_URL")]
+    #[arg(long, value_name = "URL", env = "LIVEKIT_URL", hide_env_values = true)]
     url: Option<String>,
     /// The agent's identity in the room; a random one unless it is given.
     #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["token", "token_file"])]
