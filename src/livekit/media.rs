@@ -65,6 +65,8 @@ pub enum Action {
     Audio {
         /// The track's section.
         mid: Mid,
+        /// The stream that they belong to: a new one has other numbers.
+        stream: u32,
         /// The packets, those repeated first.
         packets: Vec<(u16, Vec<u8>)>,
     },
@@ -498,7 +500,7 @@ impl Media {
         let before = packets.len();
         packets.retain(|(_, bytes)| !bytes.is_empty() && bytes.len() <= PACKET_MAX);
         self.counts.oversized += (before - packets.len()) as u64;
-        (!packets.is_empty()).then_some(Action::Audio { mid, packets })
+        (!packets.is_empty()).then_some(Action::Audio { mid, stream: ssrc, packets })
     }
 }
 

@@ -38,6 +38,7 @@ pub mod roster;
 pub mod rpc;
 pub mod seen;
 pub mod signal;
+pub mod splice;
 pub mod stay;
 pub mod streams;
 pub mod tls;

@@ -11,6 +11,7 @@
 //! **Invariant:** one task owns all of it; it waits for everything at once, and never for one thing alone
 //! but when it joins and leaves.
 
+mod backlog;
 mod carrier;
 mod link;
 
