@@ -387,8 +387,8 @@ impl Media {
         let params = self.rtc.codec_config().params();
         let opus = params.iter().find(|params| params.spec().codec == Codec::Opus)?;
         let agreed = media.remote_pts();
-        let red = opus.red().filter(|red| agreed.contains(red));
-        agreed.contains(&opus.pt()).then_some((opus.pt(), red))
+        // Where the other side does not agree to redundancy, the answer takes it out.
+        agreed.contains(&opus.pt()).then(|| (opus.pt(), opus.red()))
     }
 
     /// Sends a message; false if the channel is not open, or has too much to send already.
