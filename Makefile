@@ -6,7 +6,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core soak fuzz lint bench fmt clean
+.PHONY: help setup demo page test test-core soak fuzz lint bench fmt clean
 
 # Every command is one sequence of steps; `make -j` must not shuffle or interleave them.
 .NOTPARALLEL:
@@ -23,8 +23,12 @@ demo: ## a call you can hear, with interruption and hand-over (ARGS=--fast for v
 	@./scripts/setup.sh build speech
 	$(CARGO) run --release --locked -- demo $(ARGS)
 
+page: ## the page to talk to an agent in a room, which the next build carries (ARGS=--force builds it anew)
+	@./scripts/page.sh $(ARGS)
+
 test: ## everything: format, lints, the core alone, documentation, all tests
 	@./scripts/setup.sh build speech test rooms
+	@./scripts/page.sh
 	$(heading) 'format'
 	$(CARGO) fmt --check
 	$(heading) 'lints'

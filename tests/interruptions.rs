@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "each file of tests uses its part of the stage")]
 mod stage;
 
-use antiphon::id::ItemId;
+use antiphon::id::{ItemId, LaneId};
 use antiphon::pcm::Clip;
 use antiphon::session::input::Inbound;
 use antiphon::sim::caller::{Part, When};
@@ -241,4 +241,40 @@ fn a_text_that_made_no_sound_was_not_said() {
         .play();
     assert_eq!(tick_of(&scene.one("agent.speech_finished")), 11);
     assert_eq!(scene.transcript, ["what are your opening hours"]);
+}
+
+/// A tool answers while it is open if what was cut goes on.
+fn answered_while_undecided(call: &str, end_call: bool) -> Scene {
+    let yaml = SHOP
+        .replace("agents:", &format!("call: {{ {call} }}\ntools: {{ look: {{ latency_ms: 2500, canned: {{ otherwise: 7 }} }} }}\nagents:"))
+        .replace("intents:", &format!("tools: [look]\n    intents:\n      - {{ name: look, phrases: [look it up], call: {{ tool: look }}, then: 'It is {{result}}.', end_call: {end_call} }}"))
+        .replace("engine: pocketsphinx, latency_ms: 20", "engine: pocketsphinx, latency_ms: 2000");
+    let text = |text: &str| Inbound::UserText { lane: LaneId(0), text: text.to_owned() };
+    let scene = Stage::new(&yaml)
+        .caller(caller("ann"), [plays(When::AgentSpoke(300), "caller-02-hours")])
+        .hears([Hears::Words("")])
+        .happens(5, [text("what is the return policy"), text("look it up")])
+        .play();
+    let (cut, answered) = (tick_of(&scene.one("agent.interrupted")), scene.one("tool.result"));
+    assert!(cut < tick_of(&answered), "undecided");
+    scene
+}
+
+#[test]
+fn what_was_cut_goes_on_before_the_last_words_of_a_call_that_is_ending() {
+    let scene = answered_while_undecided("max_ms: 0", true);
+    let (starts, ends) = (scene.all("agent.speech_started"), scene.all("agent.speech_finished"));
+    assert!(tick_of(&scene.one("tool.result")) < tick_of(&scene.one("agent.resumed")));
+    assert_eq!(scene.each("agent.speech_started", "item"), [0, 1]);
+    assert!(tick_of(&starts[1]) > tick_of(&ends[0]), "the answer follows what was cut");
+    assert!(scene.was_heard(POLICY) && scene.was_heard("It is 7."));
+    assert_eq!(scene.one("session.ended")["reason"], "agent_ended");
+}
+
+#[test]
+fn a_call_that_is_as_long_as_it_may_be_begins_nothing_while_a_cut_is_undecided() {
+    let scene = answered_while_undecided("max_ms: 2800", false);
+    let end = scene.one("session.ended");
+    assert_eq!((tick_of(&end), &end["reason"]), (140, &json!("max_length")));
+    assert_eq!(scene.each("agent.speech_started", "item"), [0]);
 }

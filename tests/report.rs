@@ -1,5 +1,6 @@
 //! The report of a call, in a real browser: what it says, that it plays, and that it keeps to itself.
 
+#[expect(dead_code, reason = "each file of tests uses its part of the browser")]
 mod browser;
 #[expect(dead_code, reason = "each file of tests uses its part of the stage")]
 mod stage;

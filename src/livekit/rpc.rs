@@ -113,7 +113,7 @@ impl Requests {
     /// Who asked, and under which id; none if nobody waits any more.
     pub fn answer(&mut self, number: RequestId) -> Option<(String, String)> {
         let at = self.open.iter().position(|open| open.number == number)?;
-        let Request { from, id, .. } = self.open.swap_remove(at);
+        let Request { from, id, .. } = self.open.remove(at);
         if self.answered.len() == PENDING_MAX {
             self.answered.pop_front();
         }
@@ -230,7 +230,7 @@ impl<T> Calls<T> {
     ) -> Option<(T, Result<String, RpcError>)> {
         let at =
             self.open.iter().position(|call| call.id == response.request_id && call.to == from)?;
-        let waiter = self.open.swap_remove(at).waiter;
+        let waiter = self.open.remove(at).waiter;
         let answer = match response.value {
             Some(Value::Payload(payload)) if payload.len() <= RPC_PAYLOAD_MAX => Ok(payload),
             Some(Value::Payload(_) | Value::CompressedPayload(_)) => {
@@ -328,7 +328,7 @@ mod tests {
     fn every_call_has_one_outcome() {
         let now = Clock::default().now();
         let mut calls = Calls::default();
-        let mut begin = |calls: &mut Calls<u8>, id: &str, waiter| {
+        let begin = |calls: &mut Calls<u8>, id: &str, waiter| {
             let what = ("look".to_owned(), "{}".to_owned(), 10_000);
             calls.begin(now, id.to_owned(), "ann", what, waiter).unwrap()
         };

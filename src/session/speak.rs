@@ -76,10 +76,10 @@ impl Session {
     /// Fills the tick with what the agent says.
     pub(super) fn speak(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         out.audio.resize(plan.samples(), 0);
-        // The agent does not begin while somebody speaks, nor while what it was saying may go on. A
-        // call that is ending waits for nobody.
-        let hold = self.floor.user_speaks() || self.is_undecided();
-        let may_start = !hold || self.life != Life::Running;
+        // The agent does not begin while somebody speaks, though a call that is ending waits for nobody;
+        // nor while what it was saying may go on, which would come before.
+        let waits = self.floor.user_speaks() && self.life == Life::Running;
+        let may_start = !waits && !self.is_undecided();
         self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
         out.agent_speech = out.played.iter().any(|played| played.samples > 0);
         self.note_played(now, out);

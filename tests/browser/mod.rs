@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -59,12 +61,18 @@ pub(crate) const PHONE: Look = Look { width: 390, height: 844, phone: true, dark
 impl Browser {
     /// Starts one.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one, told more by flags of its command line.
+    pub(crate) fn start_with(flags: &[String]) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder can be made");
         let program = program();
         // The pipe is at the descriptors 3 and 4; nothing is shown.
         let mut process = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1", "sh", &program])
             .args(FLAGS.split_whitespace())
+            .args(flags)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::piped())
@@ -99,6 +107,11 @@ impl Browser {
 
     /// Opens a file, and waits until all of it is there and its script has run.
     pub(crate) fn open(&mut self, file: &Path, look: Look) {
+        self.visit(&format!("file://{}", file.display()), look);
+    }
+
+    /// Opens an address, and waits as [`open`](Self::open) does.
+    pub(crate) fn visit(&mut self, url: &str, look: Look) {
         let Look { width, height, phone, dark } = look;
         let device =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
@@ -108,7 +121,7 @@ impl Browser {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.ask("Emulation.setEmulatedMedia", json!({ "features": features }));
         self.told.clear();
-        self.ask("Page.navigate", json!({ "url": format!("file://{}", file.display()) }));
+        self.ask("Page.navigate", json!({ "url": url }));
         while !self.told.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.next();
             self.told.push(event);
@@ -122,6 +135,15 @@ impl Browser {
         let mut answer = self.ask("Runtime.evaluate", wanted);
         assert_eq!(answer["exceptionDetails"], Value::Null, "{expression}");
         answer["result"]["value"].take()
+    }
+
+    /// The value of an expression as soon as it is one that counts as true, looked at many times a second.
+    pub(crate) fn until(&mut self, expression: &str) -> Value {
+        self.value(&format!(
+            "new Promise((found, failed) => {{ const look = () => {{ try {{ const value = ({expression}); \
+             if (value) found(value); else setTimeout(look, 20); }} catch (error) {{ failed(error); }} }}; \
+             look(); }})"
+        ))
     }
 
     /// The text of an element, as it is seen.
@@ -155,6 +177,19 @@ impl Browser {
             let event = json!({ "type": kind, "key": key, "code": code });
             self.ask("Input.dispatchKeyEvent", event);
         }
+    }
+
+    /// Writes into the field that has the focus.
+    pub(crate) fn write(&mut self, text: &str) {
+        self.ask("Input.insertText", json!({ "text": text }));
+    }
+
+    /// What is in sight, as a PNG in a file.
+    pub(crate) fn picture(&mut self, file: &Path) {
+        let picture = self.ask("Page.captureScreenshot", json!({ "format": "png" }));
+        let coded = picture["data"].as_str().expect("a text");
+        let bytes = STANDARD.decode(coded).expect("it is base 64");
+        std::fs::write(file, bytes).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
     /// Warnings, errors and exceptions since the page was opened.
@@ -220,7 +255,7 @@ fn program() -> String {
     found
         .unwrap_or_else(|| {
             panic!(
-                "no browser to look at the report with; install the Debian package chromium \
+                "no browser to look at pages with; install the Debian package chromium \
              (scripts/setup.sh test), or name one in ANTIPHON_CHROMIUM"
             )
         })
