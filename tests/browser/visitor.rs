@@ -137,7 +137,8 @@ impl Visitor {
         ));
     }
 
-    /// How loud the agent is where it is played, as a root of mean squares over 170 ms: 1 is full scale.
+    /// How loud the agent is where it is played, as a root of mean squares over 170 ms, where
+    /// 1 is full scale.
     pub(crate) fn agent_level(&mut self) -> f64 {
         self.browser.value(&format!("({LEVEL})()")).as_f64().unwrap_or_default()
     }
@@ -166,9 +167,11 @@ impl Visitor {
     }
 }
 
-/// Measures the audio element that plays the agent; the analyser is made when there is one.
+/// Measures the audio element that plays the agent, and nobody else; the analyser is made when there is one.
 const LEVEL: &str = "() => { \
-    const stream = document.querySelector('audio')?.srcObject; \
+    const agent = document.querySelector('.call')?.dataset.agentTrack; \
+    const streams = [...document.querySelectorAll('audio')].map(audio => audio.srcObject); \
+    const stream = streams.find(stream => stream?.getAudioTracks()[0]?.id === agent); \
     if (!stream) return 0; \
     if (window.heard?.stream !== stream) { \
         const context = new AudioContext(); \
