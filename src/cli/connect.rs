@@ -1,5 +1,6 @@
 //! `antiphon connect`: an agent in a LiveKit room.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use super::call::{Call, Company, INTERRUPTED, With, held, is_stopped, stop_on_in
 use super::engines::Engines;
 use super::failure::Failure;
 use super::load;
-use super::metrics::MetricsArgs;
+use super::metrics::{MetricsArgs, address};
 use super::view::{View, line};
 use crate::config::{Livekit, Publish};
 use crate::host::codec::{OpusOutlet, OutletOptions};
@@ -27,6 +28,8 @@ use crate::livekit::token::{Key, Pass};
 use crate::session::plan::Plan;
 use crate::slot::Edge;
 use crate::tool::Registry;
+use crate::web::page;
+use crate::web::server::Server;
 
 /// Joins a LiveKit room as an agent, and talks with whoever is there.
 ///
@@ -40,7 +43,7 @@ use crate::tool::Registry;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  antiphon connect configs/demo.yaml --room lobby
+  antiphon connect configs/demo.yaml --room lobby --page
   antiphon connect config.yaml --room lobby --url wss://livekit.example --identity agent-1
   antiphon connect config.yaml --token-file agent.token --url ws://127.0.0.1:7880 --out out/call
 
@@ -72,6 +75,19 @@ pub(super) struct ConnectArgs {
     /// A file with certificates of authorities (PEM) to trust beside the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Serves a page on this machine, from which a browser's microphone joins the room.
+    ///
+    /// A port alone is one of this machine only; 0, or nothing, is one that is free. The page asks for a
+    /// visitor's token, which is made with the key: with `--token` there is no page.
+    #[arg(
+        long,
+        value_name = "ADDR|PORT",
+        num_args = 0..=1,
+        default_missing_value = "0",
+        value_parser = address,
+        conflicts_with_all = ["token", "token_file"]
+    )]
+    page: Option<SocketAddr>,
     /// The folder that the output goes to.
     #[arg(long, value_name = "DIR", default_value = "out/connect")]
     out: PathBuf,
@@ -97,11 +113,12 @@ const CALLS_WAITING: usize = 64;
 pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let config = load::config(&args.config)?;
     let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
-    let options = args.options(&plan)?;
+    let Entry { options, key } = args.entry(&plan)?;
+    let page = key.map(|key| args.page(&plan, &options, key)).transpose()?.flatten();
     let view = View::new(plan.len, args.json);
     let engines = Engines::new(&plan, &mut |text| eprintln!("{text}"))?;
     stop_on_interrupt();
-    let Some(joined) = join(&plan, options, &view, args.json)? else {
+    let Some(joined) = join(&plan, options, &view, args.json, page)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let call = Call {
@@ -121,7 +138,7 @@ pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, F
 
 impl ConnectArgs {
     /// Everything that is given, or everything that is wrong with it.
-    fn options(&self, plan: &Plan) -> Result<Options, Failure> {
+    fn entry(&self, plan: &Plan) -> Result<Entry, Failure> {
         let mut wrong = Vec::new();
         let address = match &self.url {
             None => {
@@ -139,14 +156,14 @@ impl ConnectArgs {
         let pass = self.pass(plan, &mut wrong);
         let tls =
             tls::connector(self.ca.as_deref()).map_err(|why| wrong.push(format!("--ca: {why}")));
-        let (Some(address), Some(pass), Ok(tls)) = (address, pass, tls) else {
+        let (Some(address), Some((pass, key)), Ok(tls)) = (address, pass, tls) else {
             return Err(Failure::input(wrong.join("\n")));
         };
         if !wrong.is_empty() {
             return Err(Failure::input(wrong.join("\n")));
         }
         let Livekit { listen_to, publish, .. } = &plan.config.livekit;
-        Ok(Options {
+        let options = Options {
             address,
             pass,
             tls,
@@ -156,10 +173,41 @@ impl ConnectArgs {
             dtx: publish.dtx,
             rate: plan.rate,
             reorder: plan.reorder,
-        })
+        };
+        Ok(Entry { options, key })
     }
 
-    fn pass(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<Pass> {
+    /// The page, if it is wanted; says where it is.
+    fn page(&self, plan: &Plan, options: &Options, key: Key) -> Result<Option<Server>, Failure> {
+        let Some(at) = self.page else { return Ok(None) };
+        if page::html().is_none() {
+            return Err(Failure::input(format!("--page: {}", page::MISSING)));
+        }
+        if !at.ip().is_loopback() {
+            return Err(Failure::input(format!(
+                "--page: {at} can be reached from other machines, and whoever has the page gets into the room; \
+                 choose an address of this machine only, like 127.0.0.1:{}",
+                at.port()
+            )));
+        }
+        let pages = page::pages(page::Options {
+            server: options.address.clone(),
+            room: self.room.clone().unwrap_or_default(),
+            agent: shown_name(plan).to_owned(),
+            key,
+        });
+        let server = Server::start(at, None, pages)
+            .map_err(|error| Failure::input(format!("--page: {error}")))?;
+        if self.json {
+            let url = format!("http://{}/", server.address());
+            line(serde_json::json!({ "type": "page", "url": url }));
+        } else {
+            line(format_args!("talk to it: http://{}/", server.address()));
+        }
+        Ok(Some(server))
+    }
+
+    fn pass(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<(Pass, Option<Key>)> {
         let given = match (&self.token, &self.token_file) {
             (Some(token), _) => Some(("--token".to_owned(), Ok(token.clone()))),
             (None, Some(path)) => {
@@ -171,7 +219,7 @@ impl ConnectArgs {
         };
         if let Some((from, text)) = given {
             return match text.and_then(|text| Pass::given(&text)) {
-                Ok(pass) => self.fits(pass, wrong),
+                Ok(pass) => self.fits(pass, wrong).map(|pass| (pass, None)),
                 Err(why) => {
                     wrong.push(format!("{from}: {why}"));
                     None
@@ -190,7 +238,8 @@ impl ConnectArgs {
         let identity = self.identity.clone().unwrap_or_else(random_identity);
         let room = self.room.as_ref()?;
         let name = shown_name(plan);
-        let made = Key::new(key, secret).and_then(|key| key.agent(room, &identity, name));
+        let made = Key::new(key, secret)
+            .and_then(|key| key.agent(room, &identity, name).map(|pass| (pass, Some(key))));
         made.map_err(|why| wrong.push(why)).ok()
     }
 
@@ -210,6 +259,13 @@ impl ConnectArgs {
         }
         Some(pass)
     }
+}
+
+/// What opens the room.
+struct Entry {
+    options: Options,
+    /// None with a token of somebody else's.
+    key: Option<Key>,
 }
 
 /// The name that others see.
@@ -240,6 +296,7 @@ pub(super) struct Joined {
     calls: Sender<RoomCall>,
     session: String,
     room: Room,
+    page: Option<Server>,
     /// Dropped last: the rooms are its tasks.
     network: Network,
 }
@@ -248,6 +305,7 @@ pub(super) struct Joined {
 pub(super) struct Leaving {
     room: Room,
     ended: Receiver<(End, Tally)>,
+    _page: Option<Server>,
     _network: Network,
 }
 
@@ -257,6 +315,7 @@ fn join(
     options: Options,
     view: &View,
     json: bool,
+    page: Option<Server>,
 ) -> Result<Option<Joined>, Failure> {
     let network = Network::start()
         .map_err(|error| Failure::broken(format!("no thread for the network: {error}")))?;
@@ -292,7 +351,7 @@ fn join(
                 }
             }
             Ok(News::Heard) => {
-                return Ok(Some(Joined { edge, calls, session, room, network }));
+                return Ok(Some(Joined { edge, calls, session, room, page, network }));
             }
             Ok(News::Warning(warning)) => view.warn(&warning),
             Ok(News::Refused(error)) => {
@@ -324,7 +383,7 @@ fn wait(news: &Receiver<News>) -> Option<(End, Tally)> {
 impl Joined {
     /// What a call needs of the room, and what is needed to leave it.
     pub(super) fn company(self) -> (Company, Leaving) {
-        let Self { edge, calls, session, room, network } = self;
+        let Self { edge, calls, session, room, page, network } = self;
         let (warn, warnings) = bounded(64);
         let (tell, ended) = bounded(1);
         let news = room.news.clone();
@@ -344,7 +403,7 @@ impl Joined {
         drop(std::thread::Builder::new().name("room news".to_owned()).spawn(listen));
         let edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
         let company = Company { edges, session, calls: Some(calls), warnings };
-        (company, Leaving { room, ended, _network: network })
+        (company, Leaving { room, ended, _page: page, _network: network })
     }
 }
 

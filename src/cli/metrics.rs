@@ -94,7 +94,7 @@ impl Metering {
 }
 
 /// An address with a port, or a port of this machine.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let here = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let port = text.strip_prefix("localhost:").unwrap_or(text);
     port.parse().map(here).or_else(|_| text.parse()).map_err(|_| {
