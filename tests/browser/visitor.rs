@@ -47,7 +47,8 @@ pub(crate) struct Line {
     pub(crate) from: String,
     /// Typed, not spoken.
     pub(crate) typed: bool,
-    /// No guess that may still change.
+    /// No guess that may still change. LiveKit's hook tells of the agent's, which end with a mark, only when
+    /// something else is said.
     pub(crate) is_final: bool,
     pub(crate) words: String,
 }
@@ -127,12 +128,12 @@ impl Visitor {
         lines.as_array().expect("a list").iter().map(line).collect()
     }
 
-    /// Waits until somebody's line that will not change has these words in it, whatever the case.
+    /// Waits until somebody's line has these words in it, whatever the case, and is no guess.
     pub(crate) fn until_said(&mut self, from: &str, words: &str) {
         let (from, words) = (json!(from), json!(words.to_lowercase()));
         self.browser.until(&format!(
-            "[...document.querySelectorAll('.transcript li[data-final=true]')].some(line => \
-             line.dataset.from === {from} && \
+            "[...document.querySelectorAll('.transcript li')].some(line => line.dataset.from === {from} && \
+             (line.dataset.final === 'true' || {from} === 'agent') && \
              line.querySelector('.words').innerText.toLowerCase().includes({words}))"
         ));
     }
