@@ -441,11 +441,11 @@ impl Media {
                 IceConnectionState::Connected | IceConnectionState::Completed,
             ) if self.rtc.is_connected() => Some(Action::Connected),
             Event::ChannelOpen(id, _) => {
-                self.channel(id).map(|at| self.channels[at].1 = true);
+                self.set_open(id, true);
                 self.is_open().then_some(Action::Open)
             }
             Event::ChannelClose(id) => {
-                self.channel(id).map(|at| self.channels[at].1 = false);
+                self.set_open(id, false);
                 None
             }
             Event::ChannelData(data) => {
@@ -455,6 +455,12 @@ impl Media {
             Event::Closed => return Err("the server ended the media connection".to_owned()),
             _ => None,
         })
+    }
+
+    fn set_open(&mut self, id: ChannelId, open: bool) {
+        if let Some(at) = self.channel(id) {
+            self.channels[at].1 = open;
+        }
     }
 
     fn channel(&self, id: ChannelId) -> Option<usize> {

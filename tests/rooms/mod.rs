@@ -9,7 +9,7 @@
 
 pub(crate) mod peer;
 pub(crate) mod server;
-mod told;
+pub(crate) mod told;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** one task owns all of a stay; what it does between two waits is bounded.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ use crate::livekit::paths::Paths;
 use crate::livekit::roster::Change;
 use crate::livekit::signal::{CONNECT_TIME, Signal, SignalError};
 use crate::livekit::stay::{Agent, End, ForMedia, Stay};
-use crate::livekit::token::Pass;
+use crate::livekit::token::{Lack, Pass};
 use crate::session::input::{Inbound, LineState};
 
 /// How long somebody may be there without hearing the agent before the session begins all the same.
@@ -105,10 +105,13 @@ impl Carrier {
             listen_to: options.listen_to.clone(),
         };
         let stay = Stay::new(clock.now(), agent);
+        // Who asks for attributes without the permission is not let in.
+        let may = !options.pass.lacks().contains(&Lack::Attributes);
+        let attributes = if may { stay.first_attributes() } else { HashMap::new() };
         let request = JoinRequest {
             add_track_requests: vec![options.track(track)],
             publisher_offer: Some(offer),
-            participant_attributes: stay.first_attributes(),
+            participant_attributes: attributes,
             ..request()
         };
         let link = Signal::connect(&options.address, &options.pass, &options.tls, &request).await?;
@@ -125,7 +128,7 @@ impl Carrier {
         };
         let mut carrier = Self {
             options,
-            link: Link::Up(link),
+            link: Link::Up(Box::new(link)),
             media,
             paths,
             stay,
