@@ -107,3 +107,65 @@ fn resealed(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     Some(sealed)
 }
+
+/// What a network sends to a participant of a room is used or counted, and what is kept of it is bounded.
+///
+/// Pieces: a byte that says for whom it is, the length in two bytes, and the piece.
+#[cfg(feature = "livekit")]
+pub(crate) fn room(bytes: &[u8]) {
+    use antiphon::host::pace::Clock;
+    use antiphon::livekit::{address::Address, red, signal, stay, token::Pass};
+    use livekit_protocol::{JoinResponse, ParticipantInfo, Room};
+
+    let now = Clock::default().now();
+    let agent = stay::Agent { name: "a".into(), track: "cid".into(), listen_to: None };
+    let mut stay = stay::Stay::new(now, agent);
+    let person = |identity: &str| ParticipantInfo {
+        identity: identity.into(),
+        sid: format!("PA_{identity}"),
+        ..ParticipantInfo::default()
+    };
+    stay.joined(JoinResponse {
+        room: Some(Room { sid: "RM".into(), ..Room::default() }),
+        participant: Some(person("me")),
+        other_participants: vec![person("ann")],
+        ..JoinResponse::default()
+    });
+    let mut rest = bytes;
+    let mut pieces = 0;
+    while let Some((&[whom, high, low], after)) = rest.split_first_chunk::<3>() {
+        let len = usize::from(u16::from_be_bytes([high, low])).min(after.len());
+        let (piece, left) = after.split_at(len);
+        rest = left;
+        pieces += 1;
+        match whom % 5 {
+            0 => stay.data(now, whom & 8 == 0, piece),
+            1 => {
+                if let Ok(Some(message)) = signal::read(piece) {
+                    stay.signal(message);
+                }
+            }
+            2 => {
+                if let Some(redundant) = red::read(piece) {
+                    let repeated: usize = redundant.repeated.iter().map(|(_, b)| b.len()).sum();
+                    assert!(redundant.primary.len() + repeated < piece.len());
+                }
+            }
+            3 => {
+                let text = String::from_utf8_lossy(piece);
+                if let Err(why) = Pass::given(&text) {
+                    assert!(text.len() < 16 || !why.contains(&*text), "a token is not repeated");
+                }
+            }
+            _ => {
+                if let Ok(address) = String::from_utf8_lossy(piece).parse::<Address>() {
+                    assert_eq!(address.to_string().parse::<Address>(), Ok(address));
+                }
+            }
+        }
+    }
+    let counts = stay.counts();
+    assert!(counts.malformed + counts.unused + counts.oversized <= pieces);
+    assert!(stay.out().packets.len() <= 512);
+    assert!(stay.roster().present().len() <= 1_024);
+}

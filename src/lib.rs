@@ -69,6 +69,7 @@
 //! | [`model`] | engines: speech in, speech out |
 //! | [`host`] | real time: shards, workers, journals on disk |
 //! | [`record`] | the output folder of a run |
+//! | `livekit` | LiveKit rooms (feature `livekit`) |
 //! | `web` | servers of this process (feature `web`) |
 //! | `cli` | the command line (feature `cli`) |
 

@@ -269,3 +269,90 @@ fn every_list_of_cues_is_read_or_refused() {
     ];
     replayed("cues", made, targets::cues);
 }
+
+/// A piece for the target `room`: for whom it is, its length, and its bytes.
+#[cfg(feature = "livekit")]
+fn piece(whom: u8, bytes: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    [&[whom, len[0], len[1]], bytes].concat()
+}
+
+#[cfg(feature = "livekit")]
+#[test]
+fn whatever_a_room_sends_is_used_or_counted() {
+    use livekit_protocol::data_packet::Value;
+    use livekit_protocol::data_stream::header::ContentHeader;
+    use livekit_protocol::data_stream::{Chunk, Header, TextHeader, Trailer};
+    use livekit_protocol::signal_response::Message;
+    use livekit_protocol::*;
+    use prost::Message as _;
+
+    let data = |value| {
+        let packet = DataPacket {
+            participant_identity: "ann".into(),
+            value: Some(value),
+            ..DataPacket::default()
+        };
+        piece(0, &packet.encode_to_vec())
+    };
+    let signal = |message| {
+        let response = SignalResponse { message: Some(message) };
+        piece(1, &response.encode_to_vec())
+    };
+    let user = |topic: &str, payload: &[u8]| {
+        data(Value::User(UserPacket {
+            topic: Some(topic.into()),
+            payload: payload.to_vec(),
+            ..UserPacket::default()
+        }))
+    };
+    let text = Some(ContentHeader::TextHeader(TextHeader::default()));
+    let stream = [
+        data(Value::StreamHeader(Header {
+            stream_id: "s".into(),
+            topic: "lk.chat".into(),
+            content_header: text,
+            ..Header::default()
+        })),
+        data(Value::StreamChunk(Chunk {
+            stream_id: "s".into(),
+            content: b"hello".to_vec(),
+            ..Chunk::default()
+        })),
+        data(Value::StreamTrailer(Trailer { stream_id: "s".into(), ..Trailer::default() })),
+    ];
+    let rpc = data(Value::RpcRequest(RpcRequest {
+        id: "r".into(),
+        method: "m".into(),
+        payload: "{}".into(),
+        version: 1,
+        ..RpcRequest::default()
+    }));
+    let digit = data(Value::SipDtmf(SipDtmf { code: 11, ..SipDtmf::default() }));
+    let track = TrackInfo { sid: "TR".into(), muted: true, ..TrackInfo::default() };
+    let bob = ParticipantInfo {
+        identity: "bob".into(),
+        sid: "PA_bob".into(),
+        tracks: vec![track],
+        attributes: [("a".to_owned(), "b".to_owned())].into(),
+        ..ParticipantInfo::default()
+    };
+    let update = signal(Message::Update(ParticipantUpdate { participants: vec![bob] }));
+    let leave = signal(Message::Leave(LeaveRequest { reason: 5, ..LeaveRequest::default() }));
+    let red = piece(2, &[0x80 | 111, 0x0f, 0x00, 0x02, 111, 1, 2, 3, 4]);
+    replayed(
+        "room",
+        vec![
+            ("data", [user("x", b"y"), user("lk-chat-topic", br#"{"message":"hi"}"#)].concat()),
+            ("stream", stream.concat()),
+            ("rpc", rpc),
+            ("digit", digit),
+            ("people", [update, leave].concat()),
+            ("red", red),
+            ("token", piece(3, b"eyJhbGciOiJIUzI1NiJ9.e30.AAAA")),
+            ("address", piece(4, b"wss://[::1]:443/a/")),
+            ("garbage", [piece(0, &[0xff; 9]), piece(1, &[0x08; 40]), vec![0, 255, 255]].concat()),
+        ],
+        targets::room,
+    );
+}

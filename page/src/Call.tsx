@@ -105,7 +105,12 @@ function Talk({ session, over, again }: { session: UseSessionReturn; over?: Noti
   const notices = over ? [over] : [trouble(session, agent), refused];
   const state = over ? 'disconnected' : agent.state;
   return (
-    <main className="call" data-agent-state={agent.state} data-connection={session.connectionState}>
+    <main
+      className="call"
+      data-agent-state={agent.state}
+      data-agent-track={agent.microphoneTrack?.publication.track?.mediaStreamTrack.id}
+      data-connection={session.connectionState}
+    >
       <header className="top">
         <h1>{agent.attributes['lk.agent.name'] || agent.name || AGENT}</h1>
         <p className="soft">{ROOM}</p>

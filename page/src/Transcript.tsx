@@ -2,8 +2,14 @@ import type { ReceivedMessage } from '@livekit/components-react';
 import { useEffect, useRef } from 'react';
 import { AGENT } from './about';
 
-/** Who says it, as the page shows it: nobody but the agent speaks for an agent that has left. */
-function speaker(message: ReceivedMessage): { side: 'you' | 'agent' | 'other'; name: string } {
+/** Who says something, as the page shows it. */
+interface Speaker {
+  side: 'you' | 'agent' | 'other';
+  name: string;
+}
+
+/** Whoever has left before the page saw what he says can only be the agent. */
+function speaker(message: ReceivedMessage): Speaker {
   const { from } = message;
   if (from?.isLocal) return { side: 'you', name: 'You' };
   if (!from || from.isAgent) return { side: 'agent', name: from?.name || AGENT };
@@ -21,14 +27,16 @@ const segment = (message: ReceivedMessage) => message.attributes?.['lk.segment_i
 export function Transcript({ messages }: { messages: ReceivedMessage[] }) {
   const list = useRef<HTMLOListElement>(null);
   const isAtEnd = useRef(true);
-  // A line stays where it first appeared, whatever guess of it came when.
-  const order = useRef(new Map<string, number>());
-  for (const message of messages) {
-    const { current } = order;
-    if (!current.has(segment(message))) current.set(segment(message), current.size);
-  }
-  const place = (message: ReceivedMessage) => order.current.get(segment(message)) ?? 0;
-  const lines = messages.toSorted((a, b) => place(a) - place(b));
+  // A line stays where it first appeared, whatever guess of it came when, and its speaker's when he has left.
+  const known = useRef(new Map<string, Speaker & { place: number }>());
+  const first = (message: ReceivedMessage) => {
+    const { current } = known;
+    let line = current.get(segment(message));
+    if (!line) current.set(segment(message), (line = { ...speaker(message), place: current.size }));
+    return line;
+  };
+  messages.forEach(first);
+  const lines = messages.toSorted((a, b) => first(a).place - first(b).place);
   const last = lines.at(-1);
   // Who has scrolled back to read is not pulled away.
   const toEnd = () => {
@@ -49,7 +57,7 @@ export function Transcript({ messages }: { messages: ReceivedMessage[] }) {
     <section className="transcript" aria-label="Transcript">
       <ol ref={list} onScroll={onScroll} role="log" aria-live="polite" aria-label="What was said" tabIndex={0}>
         {lines.map((message) => {
-          const { side, name } = speaker(message);
+          const { side, name } = first(message);
           const kind = message.type === 'chatMessage' ? 'typed' : 'spoken';
           const final = !isInterim(message);
           return (

@@ -102,8 +102,9 @@ pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<Exit
         #[cfg(feature = "livekit")]
         With::Room(joined) => {
             let (company, room) = joined.company();
+            let json = call.json;
             let code = live(call, company, engines, view, folder, journal);
-            room.left();
+            room.left(json);
             code
         }
     }

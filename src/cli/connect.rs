@@ -1,5 +1,6 @@
 //! `antiphon connect`: an agent in a LiveKit room.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +57,7 @@ pub(super) struct ConnectArgs {
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
     /// The server: ws:// or wss://, with a port where it is not the usual one.
-    #[arg(long, value_name = "URL", env = "LIVEKIT_URL")]
+    #[arg(long, value_name = "URL", env = "LIVEKIT_URL", hide_env_values = true)]
     url: Option<String>,
     /// The agent's identity in the room; a random one unless it is given.
     #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["token", "token_file"])]
@@ -448,15 +449,24 @@ impl Joined {
 
 impl Leaving {
     /// Leaves the room, and says what was lost on the way.
-    pub(super) fn left(self) {
+    pub(super) fn left(self, json: bool) {
         self.room.leave();
         match self.ended.recv_timeout(LEAVE_TIME) {
             Ok((end, tally)) => {
+                let counts = tally.named();
+                if json {
+                    let counts: BTreeMap<_, _> = counts.into_iter().collect();
+                    line(serde_json::json!({
+                        "type": "room.left", "reason": end.to_string(), "counts": counts
+                    }));
+                    return;
+                }
                 if !end.is_orderly() {
                     eprintln!("{end}");
                 }
-                if tally != Tally::default() {
-                    eprintln!("room: {tally:?}");
+                if !counts.is_empty() {
+                    let counts = counts.iter().map(|(name, count)| format!("{name} {count}"));
+                    line(format_args!("room: {}", counts.collect::<Vec<_>>().join(", ")));
                 }
             }
             Err(_) => eprintln!("the room was not left in time"),

@@ -384,6 +384,12 @@ impl OpusLine {
         self.outlet.seq
     }
 
+    /// Whether the network's end is gone, and all that it sent was taken.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.arriving.is_abandoned() && self.arriving.is_empty()
+    }
+
     fn admit(&mut self, arrival: Arrival, input: &mut Input) {
         match arrival {
             Arrival::Value(value) => input.inbound.push(*value),

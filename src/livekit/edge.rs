@@ -10,7 +10,7 @@ use crate::clock::Tick;
 use crate::host::codec::OpusLine;
 use crate::id::{ItemId, LaneId, RequestId, UtteranceId};
 use crate::session::event::EventKind;
-use crate::session::input::Input;
+use crate::session::input::{Inbound, Input};
 use crate::session::output::{AgentState, Effect, Output, RpcError};
 use crate::slot::Edge;
 
@@ -78,6 +78,7 @@ pub struct RoomEdge {
     state: Option<AgentState>,
     saying: Option<(ItemId, u32)>,
     has_news: bool,
+    is_gone: bool,
 }
 
 impl RoomEdge {
@@ -94,6 +95,7 @@ impl RoomEdge {
             state: None,
             saying: None,
             has_news: false,
+            is_gone: false,
         };
         (edge, noted, lost)
     }
@@ -141,6 +143,12 @@ impl RoomEdge {
 impl Edge for RoomEdge {
     fn give(&mut self, now: Tick, input: &mut Input) {
         self.line.give(now, input);
+        if !self.is_gone && self.line.is_abandoned() {
+            // Whoever ends in good order has said so before.
+            self.is_gone = true;
+            let reason = "the room's own task is gone, which is a fault of the program".to_owned();
+            input.inbound.push(Inbound::HangUp { reason });
+        }
     }
 
     fn take(&mut self, now: Tick, out: &Output) {

@@ -65,6 +65,8 @@ pub enum Action {
     Audio {
         /// The track's section.
         mid: Mid,
+        /// The stream that they belong to: a new one has other numbers.
+        stream: u32,
         /// The packets, those repeated first.
         packets: Vec<(u16, Vec<u8>)>,
     },
@@ -390,8 +392,8 @@ impl Media {
         let params = self.rtc.codec_config().params();
         let opus = params.iter().find(|params| params.spec().codec == Codec::Opus)?;
         let agreed = media.remote_pts();
-        let red = opus.red().filter(|red| agreed.contains(red));
-        agreed.contains(&opus.pt()).then_some((opus.pt(), red))
+        // Where the other side does not agree to redundancy, the answer takes it out.
+        agreed.contains(&opus.pt()).then(|| (opus.pt(), opus.red()))
     }
 
     /// Sends a message; false if the channel is not open, or has too much to send already.
@@ -446,11 +448,11 @@ impl Media {
                 IceConnectionState::Connected | IceConnectionState::Completed,
             ) if self.rtc.is_connected() => Some(Action::Connected),
             Event::ChannelOpen(id, _) => {
-                self.channel(id).map(|at| self.channels[at].1 = true);
+                self.set_open(id, true);
                 self.is_open().then_some(Action::Open)
             }
             Event::ChannelClose(id) => {
-                self.channel(id).map(|at| self.channels[at].1 = false);
+                self.set_open(id, false);
                 None
             }
             Event::ChannelData(data) => {
@@ -460,6 +462,12 @@ impl Media {
             Event::Closed => return Err("the server ended the media connection".to_owned()),
             _ => None,
         })
+    }
+
+    fn set_open(&mut self, id: ChannelId, open: bool) {
+        if let Some(at) = self.channel(id) {
+            self.channels[at].1 = open;
+        }
     }
 
     fn channel(&self, id: ChannelId) -> Option<usize> {
@@ -497,7 +505,7 @@ impl Media {
         let before = packets.len();
         packets.retain(|(_, bytes)| !bytes.is_empty() && bytes.len() <= PACKET_MAX);
         self.counts.oversized += (before - packets.len()) as u64;
-        (!packets.is_empty()).then_some(Action::Audio { mid, packets })
+        (!packets.is_empty()).then_some(Action::Audio { mid, stream: ssrc, packets })
     }
 }
 

@@ -25,8 +25,11 @@ const PARTICIPANTS_MAX: usize = 1_024;
 /// Attributes of a participant at most.
 const ATTRIBUTES_MAX: usize = 64;
 
-/// The longest text of a participant, in bytes: metadata and attributes' values.
-const TEXT_MAX: usize = 64 << 10;
+/// The longest metadata of a participant, in bytes: the server's own bound.
+const METADATA_MAX: usize = 64 << 10;
+
+/// The longest attribute of a participant, with its name, in bytes: the server takes 64 KiB of all of them.
+const ATTRIBUTE_MAX: usize = 8 << 10;
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -244,7 +247,7 @@ impl Participant {
             self.attributes = now.into_iter().map(|(k, v)| (k.clone(), v.clone())).collect();
             changes.push(Change::Value(Inbound::Attributes { lane, changed }));
         }
-        if self.metadata != info.metadata && info.metadata.len() <= TEXT_MAX {
+        if self.metadata != info.metadata && info.metadata.len() <= METADATA_MAX {
             self.metadata.clone_from(&info.metadata);
             let text = info.metadata.clone();
             changes.push(Change::Value(Inbound::Metadata { lane: Some(lane), text }));
@@ -316,7 +319,7 @@ impl IterBounded for std::collections::HashMap<String, String> {
     )]
     fn iter_bounded(&self) -> BTreeMap<&String, &String> {
         let mut all: BTreeMap<_, _> =
-            self.iter().filter(|(key, value)| key.len() + value.len() <= TEXT_MAX).collect();
+            self.iter().filter(|(key, value)| key.len() + value.len() <= ATTRIBUTE_MAX).collect();
         while all.len() > ATTRIBUTES_MAX {
             all.pop_last();
         }

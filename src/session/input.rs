@@ -294,3 +294,32 @@ pub enum LineState {
     /// It is back.
     Restored,
 }
+
+impl Inbound {
+    /// The lane that it is about, if it is about one.
+    #[must_use]
+    pub const fn lane(&self) -> Option<LaneId> {
+        match self {
+            Self::Joined { lane, .. }
+            | Self::Left { lane }
+            | Self::Audio { lane, .. }
+            | Self::UserText { lane, .. }
+            | Self::Transcript { lane, .. }
+            | Self::RecogniserFailed { lane, .. }
+            | Self::Track { lane, .. }
+            | Self::Speaking { lane, .. }
+            | Self::Attributes { lane, .. }
+            | Self::Digit { lane, .. } => Some(*lane),
+            Self::Metadata { lane, .. }
+            | Self::Data { lane, .. }
+            | Self::Quality { lane, .. }
+            | Self::Request { lane, .. } => *lane,
+            Self::Speech { .. }
+            | Self::SynthesiserFailed { .. }
+            | Self::ToolResult { .. }
+            | Self::JournalLost { .. }
+            | Self::HangUp { .. }
+            | Self::Line { .. } => None,
+        }
+    }
+}

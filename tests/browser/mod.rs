@@ -2,7 +2,7 @@
 //!
 //! It is told what to do in messages of JSON, and tells back what happened: errors of the console, what it
 //! fetched, what a script has found. Nothing here waits for a time to pass, only for an answer, and that
-//! for half a minute at most.
+//! for a minute at most.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use antiphon::host::pace::Clock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -137,12 +138,16 @@ impl Browser {
         answer["result"]["value"].take()
     }
 
-    /// The value of an expression as soon as it is one that counts as true, looked at many times a second.
+    /// The value of an expression as soon as it is one that counts as true, looked at many times a second. If it
+    /// does not come, what is on the page is told.
     pub(crate) fn until(&mut self, expression: &str) -> Value {
         self.value(&format!(
-            "new Promise((found, failed) => {{ const look = () => {{ try {{ const value = ({expression}); \
-             if (value) found(value); else setTimeout(look, 20); }} catch (error) {{ failed(error); }} }}; \
-             look(); }})"
+            "new Promise((found, failed) => {{ const begun = performance.now(); \
+             const look = () => {{ try {{ const value = ({expression}); if (value) return found(value); }} \
+             catch (error) {{ return failed(error); }} \
+             if (performance.now() - begun < {}) setTimeout(look, 20); \
+             else failed(new Error('waited in vain; the page says: ' + document.body.innerText)); }}; look(); }})",
+            PATIENCE.as_millis()
         ))
     }
 
@@ -214,7 +219,11 @@ impl Browser {
         }
         let bytes = [message.to_string().as_bytes(), &[0]].concat();
         self.to.write_all(&bytes).expect("the browser is there");
+        let (clock, patience_ns) = (Clock::default(), 2 * PATIENCE.as_nanos());
+        let begun = clock.now();
         loop {
+            // A page that talks on and on answers nothing by that.
+            assert!(u128::from(clock.now().since_ns(begun)) < patience_ns, "{method}: no answer");
             let mut answer = self.next();
             if answer["id"] == self.asked {
                 assert_eq!(answer["error"], Value::Null, "{method}");

@@ -47,7 +47,8 @@ pub(crate) struct Line {
     pub(crate) from: String,
     /// Typed, not spoken.
     pub(crate) typed: bool,
-    /// No guess that may still change.
+    /// No guess that may still change. LiveKit's hook tells of the agent's, which end with a mark, only when
+    /// something else is said.
     pub(crate) is_final: bool,
     pub(crate) words: String,
 }
@@ -127,17 +128,18 @@ impl Visitor {
         lines.as_array().expect("a list").iter().map(line).collect()
     }
 
-    /// Waits until somebody's line that will not change has these words in it, whatever the case.
+    /// Waits until somebody's line has these words in it, whatever the case, and is no guess.
     pub(crate) fn until_said(&mut self, from: &str, words: &str) {
         let (from, words) = (json!(from), json!(words.to_lowercase()));
         self.browser.until(&format!(
-            "[...document.querySelectorAll('.transcript li[data-final=true]')].some(line => \
-             line.dataset.from === {from} && \
+            "[...document.querySelectorAll('.transcript li')].some(line => line.dataset.from === {from} && \
+             (line.dataset.final === 'true' || {from} === 'agent') && \
              line.querySelector('.words').innerText.toLowerCase().includes({words}))"
         ));
     }
 
-    /// How loud the agent is where it is played, as a root of mean squares over 170 ms: 1 is full scale.
+    /// How loud the agent is where it is played, as a root of mean squares over 170 ms, where
+    /// 1 is full scale.
     pub(crate) fn agent_level(&mut self) -> f64 {
         self.browser.value(&format!("({LEVEL})()")).as_f64().unwrap_or_default()
     }
@@ -166,9 +168,11 @@ impl Visitor {
     }
 }
 
-/// Measures the audio element that plays the agent; the analyser is made when there is one.
+/// Measures the audio element that plays the agent, and nobody else; the analyser is made when there is one.
 const LEVEL: &str = "() => { \
-    const stream = document.querySelector('audio')?.srcObject; \
+    const agent = document.querySelector('.call')?.dataset.agentTrack; \
+    const streams = [...document.querySelectorAll('audio')].map(audio => audio.srcObject); \
+    const stream = streams.find(stream => stream?.getAudioTracks()[0]?.id === agent); \
     if (!stream) return 0; \
     if (window.heard?.stream !== stream) { \
         const context = new AudioContext(); \

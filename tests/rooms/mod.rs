@@ -3,13 +3,14 @@
 //! [`Server`] is LiveKit's own, started with a configuration of the test; most tests share one, see [`shared`]. [`peer::Peer`]
 //! is a participant made of the official Python client, which contains libwebrtc: it is told what to do, and tells what
 //! it sees and hears. A test waits for what a server or a peer tells, with a deadline, and never for a time to pass; one
-//! that fails prints what was told.
+//! that fails prints what was told. [`agent::Agent`] is the program in such a room.
 //!
 //! `scripts/setup.sh rooms` brings both; without them a test fails and says so.
 
+pub(crate) mod agent;
 pub(crate) mod peer;
 pub(crate) mod server;
-mod told;
+pub(crate) mod told;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

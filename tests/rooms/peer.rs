@@ -254,6 +254,26 @@ impl Peer {
         Heard { from_ms, to_ms, sound: self.recording(identity, from_ms, to_ms) }
     }
 
+    /// Waits until somebody has been quiet, from now on, for longer than between words, or is gone; when that is, in
+    /// their recording.
+    #[track_caller]
+    pub(crate) fn quiet(&mut self, identity: &str) -> u64 {
+        let mut loud_to = self.recorded_ms(identity);
+        self.expect_within(ANSWER_MAX, &format!("{identity} falling silent"), |event| {
+            if event["identity"] != identity {
+                return None;
+            }
+            if event["event"] == "recorded" {
+                return Some(loud_to);
+            }
+            let until = event["until_ms"].as_u64()?;
+            if event["dbfs"].as_f64()? > LOUD_DBFS {
+                loud_to = loud_to.max(until);
+            }
+            (until > loud_to + PAUSE_MS).then_some(until)
+        })
+    }
+
     /// Fails the test, and says what was told.
     #[track_caller]
     fn fail(&self, why: &str) -> ! {

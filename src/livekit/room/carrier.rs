@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** one task owns all of a stay; what it does between two waits is bounded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,12 @@ use livekit_protocol::{
 use prost::Message as _;
 use tokio::time::Instant as Timer;
 
+use super::backlog::Backlog;
 use super::link::{Heard, Link, sync_state};
 use super::{Line, News, Options, Tally, request, tell, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
+use crate::id::LaneId;
 use crate::livekit::bell::Ear;
 use crate::livekit::edge::Notice;
 use crate::livekit::media::{Action, Media, PATH_LOST};
@@ -25,8 +27,9 @@ use crate::livekit::names;
 use crate::livekit::paths::Paths;
 use crate::livekit::roster::Change;
 use crate::livekit::signal::{CONNECT_TIME, Signal, SignalError};
+use crate::livekit::splice::Splice;
 use crate::livekit::stay::{Agent, End, ForMedia, Stay};
-use crate::livekit::token::Pass;
+use crate::livekit::token::{Lack, Pass};
 use crate::session::input::{Inbound, LineState};
 
 /// How long somebody may be there without hearing the agent before the session begins all the same.
@@ -37,9 +40,6 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// How long the media connection may take to come about, and to come back.
 const MEDIA_TIME: Duration = Duration::from_secs(15);
-
-/// Values for the session that wait for room in its ring at most.
-const VALUES_WAITING: usize = 512;
 
 pub(super) struct Carrier {
     options: Options,
@@ -52,13 +52,10 @@ pub(super) struct Carrier {
     news: Sender<News>,
     left: Receiver<()>,
     clock: Clock,
-    /// Values that found the session's ring full, in their order.
-    waiting: VecDeque<Change>,
-    untold: u64,
+    backlog: Backlog,
+    splices: BTreeMap<LaneId, Splice>,
     unsent: u64,
     timers: Timers,
-    /// The session runs, and takes audio.
-    running: bool,
     began: bool,
     was_connected: bool,
 }
@@ -105,10 +102,13 @@ impl Carrier {
             listen_to: options.listen_to.clone(),
         };
         let stay = Stay::new(clock.now(), agent);
+        // Who asks for attributes without the permission is not let in.
+        let may = !options.pass.lacks().contains(&Lack::Attributes);
+        let attributes = if may { stay.first_attributes() } else { HashMap::new() };
         let request = JoinRequest {
             add_track_requests: vec![options.track(track)],
             publisher_offer: Some(offer),
-            participant_attributes: stay.first_attributes(),
+            participant_attributes: attributes,
             ..request()
         };
         let link = Signal::connect(&options.address, &options.pass, &options.tls, &request).await?;
@@ -125,7 +125,7 @@ impl Carrier {
         };
         let mut carrier = Self {
             options,
-            link: Link::Up(link),
+            link: Link::Up(Box::new(link)),
             media,
             paths,
             stay,
@@ -134,11 +134,10 @@ impl Carrier {
             news,
             left,
             clock,
-            waiting: VecDeque::new(),
-            untold: 0,
+            backlog: Backlog::default(),
+            splices: BTreeMap::new(),
             unsent: 0,
             timers,
-            running: false,
             began: false,
             was_connected: false,
         };
@@ -227,7 +226,7 @@ impl Carrier {
             let wait = deadline.since_ns(self.clock.now());
             due = due.min(now() + Duration::from_nanos(wait));
         }
-        if !self.waiting.is_empty() {
+        if self.backlog.is_waiting() {
             // The session's ring was full: the next tick makes room.
             due = due.min(now() + Duration::from_millis(20));
         }
@@ -250,7 +249,7 @@ impl Carrier {
                 self.timers.heard = now();
                 let state = sync_state(&mut self.media, &self.stay);
                 self.send(signal_request::Message::SyncState(state)).await;
-                self.queue(Change::Value(Inbound::Line { state: LineState::Restored }));
+                self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
             }
         }
     }
@@ -258,7 +257,7 @@ impl Carrier {
     fn link_lost(&mut self) {
         self.link.lose(now());
         let state = LineState::Lost("the connection to the server was lost".to_owned());
-        self.queue(Change::Value(Inbound::Line { state }));
+        self.backlog.add(Change::Value(Inbound::Line { state }));
     }
 
     fn received(&mut self) -> Result<(), String> {
@@ -276,7 +275,8 @@ impl Carrier {
                     line: &mut self.line,
                     timers: &mut self.timers,
                     now: self.clock.now(),
-                    running: self.running,
+                    running: self.backlog.has_begun(),
+                    splices: &mut self.splices,
                     was_connected: &mut self.was_connected,
                 },
             )?;
@@ -291,7 +291,7 @@ impl Carrier {
         }
         while let Ok(notice) = self.line.notices.pop() {
             if notice == Notice::Begun {
-                self.running = true;
+                self.backlog.begin();
             }
             self.stay.notice(notice);
         }
@@ -406,7 +406,7 @@ impl Carrier {
             tell(&self.news, News::Warning(warning));
         }
         while let Some(change) = self.stay.out().changes.pop_front() {
-            self.queue(change);
+            self.backlog.add(change);
         }
         self.forward();
         Ok(())
@@ -438,7 +438,8 @@ impl Carrier {
                 line: &mut self.line,
                 timers: &mut self.timers,
                 now: self.clock.now(),
-                running: self.running,
+                running: self.backlog.has_begun(),
+                splices: &mut self.splices,
                 was_connected: &mut self.was_connected,
             },
         )
@@ -455,12 +456,13 @@ impl Carrier {
                 Action::Transmit { proto, source, destination, contents } => {
                     paths.send(proto, source, destination, &contents);
                 }
-                Action::Audio { mid, packets } => {
+                Action::Audio { mid, stream, packets } => {
                     let track = media.track(mid);
                     let lane = track.and_then(|track| to.stay.roster().lane_of_track(track));
                     if let Some(lane) = lane.filter(|_| to.running) {
+                        let splice = to.splices.entry(lane).or_default();
                         for (seq, bytes) in packets {
-                            to.line.trunk.send(lane, seq, &bytes);
+                            to.line.trunk.send(lane, splice.number(stream, seq), &bytes);
                         }
                     }
                 }
@@ -490,41 +492,11 @@ impl Carrier {
         }
     }
 
-    fn queue(&mut self, change: Change) {
-        if self.waiting.len() < VALUES_WAITING {
-            self.waiting.push_back(change);
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    /// Hands values to the session, as many as its ring takes.
     fn forward(&mut self) {
         let Options { rate, reorder, .. } = self.options;
-        while let Some(change) = self.waiting.pop_front() {
-            let kept = match change {
-                Change::Joined { lane, name } => match OpusInlet::new(rate, reorder) {
-                    Ok(inlet) => {
-                        let joined = self.line.trunk.join(lane, name.clone(), Box::new(inlet));
-                        (!joined).then_some(Change::Joined { lane, name })
-                    }
-                    Err(error) => {
-                        tell(&self.news, News::Warning(format!("{name} is not heard: {error}")));
-                        None
-                    }
-                },
-                Change::Left { lane, identity } => {
-                    (!self.line.trunk.leave(lane)).then_some(Change::Left { lane, identity })
-                }
-                Change::Value(value) => {
-                    self.line.trunk.tell(Box::new(value)).map(|value| Change::Value(*value))
-                }
-                Change::Subscribe { .. } | Change::Unsubscribe { .. } => None,
-            };
-            if let Some(change) = kept {
-                self.waiting.push_front(change);
-                return;
-            }
+        let inlet = || OpusInlet::new(rate, reorder);
+        if let Err(why) = self.backlog.forward(&mut self.line.trunk, inlet) {
+            tell(&self.news, News::Warning(why));
         }
     }
 
@@ -551,7 +523,8 @@ impl Carrier {
             self.send(signal_request::Message::Leave(leave)).await;
         } else {
             let hang_up = Inbound::HangUp { reason: end.to_string() };
-            self.queue(Change::Value(hang_up));
+            self.backlog.begin();
+            self.backlog.add(Change::Value(hang_up));
             self.forward();
         }
         self.paths.close();
@@ -560,7 +533,7 @@ impl Carrier {
             stay: self.stay.counts(),
             media: self.media.counts(),
             unsent: self.paths.dropped() + self.unsent,
-            untold: self.untold,
+            untold: self.backlog.untold(),
             unnoted: self.line.lost.load(Ordering::Relaxed),
         };
         tell(&self.news, News::Ended(end, tally));
@@ -574,5 +547,6 @@ struct Carried<'a> {
     timers: &'a mut Timers,
     now: Moment,
     running: bool,
+    splices: &'a mut BTreeMap<LaneId, Splice>,
     was_connected: &'a mut bool,
 }

@@ -42,7 +42,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Signal, SignalError>>>>;
 /// The connection.
 pub(super) enum Link {
     /// It is there.
-    Up(Signal),
+    Up(Box<Signal>),
     /// It was lost, and is tried again at some time.
     Down { since: Instant, next: Instant },
     /// It is being tried.
@@ -93,7 +93,7 @@ impl Link {
         };
         match tried {
             Ok(signal) => {
-                *self = Self::Up(signal);
+                *self = Self::Up(Box::new(signal));
                 Heard::Again
             }
             // Unavailable is said of a server that is about to come back.

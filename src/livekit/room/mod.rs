@@ -11,6 +11,7 @@
 //! **Invariant:** one task owns all of it; it waits for everything at once, and never for one thing alone
 //! but when it joins and leaves.
 
+mod backlog;
 mod carrier;
 mod link;
 mod ways;
@@ -113,6 +114,30 @@ pub struct Tally {
     pub untold: u64,
     /// Notices of the session's that were dropped: the network has stalled.
     pub unnoted: u64,
+}
+
+impl Tally {
+    /// What happened, by name; nothing where nothing did.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, u64)> {
+        let Self { stay, media, unsent, untold, unnoted } = *self;
+        let all = [
+            ("malformed", stay.malformed + media.malformed),
+            ("unused", stay.unused),
+            ("oversized", stay.oversized + media.oversized),
+            ("flooded", stay.flooded),
+            ("other_room", stay.other_room),
+            ("requests_refused", stay.requests_refused),
+            ("participants_ignored", stay.ignored),
+            ("packets_unsent", stay.unsent),
+            ("audio_unknown", media.unknown),
+            ("audio_repeated", media.repeated),
+            ("datagrams_unsent", unsent),
+            ("values_dropped", untold),
+            ("notices_dropped", unnoted),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
 }
 
 /// The session's end of a room that is being joined.

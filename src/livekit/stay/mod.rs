@@ -138,6 +138,8 @@ pub struct StayCounts {
     pub unsent: u64,
     /// Requests by RPC that were refused for what they are.
     pub requests_refused: u64,
+    /// Participants beyond those who can have a lane.
+    pub ignored: u64,
 }
 
 /// What the stay is told about the agent.
@@ -211,7 +213,8 @@ impl Stay {
     /// What was of no use.
     #[must_use]
     pub fn counts(&self) -> StayCounts {
-        StayCounts { requests_refused: self.requests.refused(), ..self.counts }
+        let (requests_refused, ignored) = (self.requests.refused(), self.roster.ignored());
+        StayCounts { requests_refused, ignored, ..self.counts }
     }
 
     /// Counts something that could not be read.
