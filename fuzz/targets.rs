@@ -169,3 +169,37 @@ pub(crate) fn room(bytes: &[u8]) {
     assert!(stay.out().packets.len() <= 512);
     assert!(stay.roster().present().len() <= 1_024);
 }
+
+/// Datagrams on a stream are the same however it is cut, none is longer than it may be, and nothing is read twice.
+///
+/// The first byte says how they are marked off and into what pieces the stream, which is the rest, is cut.
+#[cfg(feature = "livekit")]
+pub(crate) fn frames(bytes: &[u8]) {
+    use antiphon::livekit::paths::frames::{DATAGRAM_MAX, Frames, Framing};
+
+    let Some((&how, stream)) = bytes.split_first() else { return };
+    let framing = if how & 1 == 0 { Framing::Length } else { Framing::Turn };
+    let read = |piece: usize| {
+        let mut frames = Frames::new(framing);
+        let mut found = Vec::new();
+        let mut rest = stream;
+        loop {
+            match frames.take() {
+                Ok(Some(frame)) => found.push(frame.to_vec()),
+                Ok(None) if rest.is_empty() => return (found, frames.oversized()),
+                Ok(None) => {
+                    let room = frames.room();
+                    let (piece, after) = rest.split_at(piece.min(rest.len()).min(room.len()));
+                    room[..piece.len()].copy_from_slice(piece);
+                    frames.filled(piece.len());
+                    rest = after;
+                }
+                Err(_) => return (found, frames.oversized()),
+            }
+        }
+    };
+    let (found, oversized) = read(usize::from(how >> 1) + 1);
+    assert!(found.iter().all(|frame| (1..=DATAGRAM_MAX).contains(&frame.len())));
+    assert!(found.iter().map(Vec::len).sum::<usize>() <= stream.len());
+    assert_eq!((found, oversized), read(usize::MAX));
+}

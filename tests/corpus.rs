@@ -356,3 +356,32 @@ fn whatever_a_room_sends_is_used_or_counted() {
         targets::room,
     );
 }
+
+#[cfg(feature = "livekit")]
+#[test]
+fn whatever_a_stream_carries_is_cut_into_datagrams() {
+    let length = |len: usize| [&(len as u16).to_be_bytes()[..], &vec![7; len]].concat();
+    let stun = |len: u8| {
+        let header = [&[1, 1, 0, len, 0x21, 0x12, 0xa4, 0x42][..], &[5; 12]].concat();
+        [header, vec![7; usize::from(len)]].concat()
+    };
+    let channel = |len: u8| {
+        let padded = usize::from(len).next_multiple_of(4);
+        [&[0x40, 1, 0, len][..], &vec![7; padded]].concat()
+    };
+    let begins = |how: u8, pieces: &[Vec<u8>]| [&[how][..], &pieces.concat()].concat();
+    replayed(
+        "frames",
+        vec![
+            ("datagrams", begins(0, &[length(1), length(0), length(1_200), length(3)])),
+            ("too-long", begins(250, &[length(2_001), length(9)])),
+            ("cut", begins(10, &[length(5), vec![0, 9, 1, 2]])),
+            (
+                "turn",
+                begins(9, &[stun(0), channel(1), channel(4), stun(8), channel(0), channel(7)]),
+            ),
+            ("not-turn", begins(1, &[stun(4), b"HTTP/1.1 400 Bad Request".to_vec()])),
+        ],
+        targets::frames,
+    );
+}
