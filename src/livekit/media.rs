@@ -302,6 +302,12 @@ impl Media {
         Some(self.offer.clone())
     }
 
+    /// The offer that waits for its answer, to be sent again when nobody can tell whether it arrived.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<SessionDescription> {
+        self.pending.is_some().then(|| self.offer.clone())
+    }
+
     /// The last offer and its answer, for the server after a break of signalling.
     #[must_use]
     pub const fn described(&self) -> Option<&(SessionDescription, SessionDescription)> {

@@ -249,6 +249,9 @@ impl Carrier {
                 self.timers.heard = now();
                 let state = sync_state(&mut self.media, &self.stay);
                 self.send(signal_request::Message::SyncState(state)).await;
+                if let Some(offer) = self.media.unanswered() {
+                    self.send(signal_request::Message::Offer(offer)).await;
+                }
                 self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
             }
         }
@@ -387,7 +390,10 @@ impl Carrier {
                 break;
             }
         }
-        while let Some(signal) = self.stay.out().signals.pop_front() {
+        // What cannot be said now is said when there is a connection again, in its order.
+        while self.link.is_up()
+            && let Some(signal) = self.stay.out().signals.pop_front()
+        {
             self.send(signal).await;
         }
         while let Some((reliable, packet)) = self.stay.out().packets.pop_front() {
