@@ -104,8 +104,12 @@ pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<Exit
             let (company, room) = joined.company();
             let json = call.json;
             let code = live(call, company, engines, view, folder, journal);
-            room.left(json);
-            code
+            let in_order = room.left(json);
+            // What ended the call was no part of it: the agent was removed, or the connection lost.
+            match code {
+                Ok(code) if code == ExitCode::SUCCESS && !in_order => Ok(ExitCode::FAILURE),
+                code => code,
+            }
         }
     }
 }

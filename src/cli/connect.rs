@@ -448,28 +448,30 @@ impl Joined {
 }
 
 impl Leaving {
-    /// Leaves the room, and says what was lost on the way.
-    pub(super) fn left(self, json: bool) {
+    /// Leaves the room, and says what was lost on the way; false if the stay ended in a way that is no good order.
+    pub(super) fn left(self, json: bool) -> bool {
         self.room.leave();
         match self.ended.recv_timeout(LEAVE_TIME) {
             Ok((end, tally)) => {
                 let counts = tally.named();
+                if !end.is_orderly() {
+                    eprintln!("{end}");
+                }
                 if json {
                     let counts: BTreeMap<_, _> = counts.into_iter().collect();
                     line(serde_json::json!({
                         "type": "room.left", "reason": end.to_string(), "counts": counts
                     }));
-                    return;
-                }
-                if !end.is_orderly() {
-                    eprintln!("{end}");
-                }
-                if !counts.is_empty() {
+                } else if !counts.is_empty() {
                     let counts = counts.iter().map(|(name, count)| format!("{name} {count}"));
                     line(format_args!("room: {}", counts.collect::<Vec<_>>().join(", ")));
                 }
+                end.is_orderly()
             }
-            Err(_) => eprintln!("the room was not left in time"),
+            Err(_) => {
+                eprintln!("the room was not left in time");
+                true
+            }
         }
     }
 }
