@@ -1,6 +1,5 @@
 //! Several people in a room with an agent, on LiveKit's own server: who is heard, who is answered, and who comes back.
 
-#[expect(dead_code, reason = "each file of tests uses its part of it")]
 mod listen;
 #[expect(dead_code, reason = "each file of tests uses its part of the rooms")]
 mod rooms;
@@ -82,7 +81,7 @@ fn answer(peer: &mut Peer, from_ms: u64) -> Sound {
 }
 
 #[test]
-fn two_people_are_both_understood_and_both_hear_the_answers() {
+fn both_of_two_people_are_understood_and_hear_the_answers() {
     let (server, room) = (shared(), room("two"));
     let mut people = ["ann", "bob"].map(|name| Peer::join(&server, &room, name));
     for peer in &mut people {
@@ -108,7 +107,7 @@ fn two_people_are_both_understood_and_both_hear_the_answers() {
     {
         let before = agent.events("user.message").len();
         let from = [&*ann, &*bob].map(|peer| peer.recorded_ms("agent"));
-        let mut pair = [&mut *ann, &mut *bob];
+        let pair = [&mut *ann, &mut *bob];
         pair[speaks].play(&audio(clip));
         let message = agent.event_after("user.message", before);
         assert_eq!(meant(&message), (lane(["ann", "bob"][speaks]), intent));
