@@ -98,6 +98,21 @@ impl Agent {
     /// Waits for an event of this type for which something holds; it may have been told before.
     #[track_caller]
     pub(crate) fn event(&self, kind: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.wait(kind, holds)
+    }
+
+    /// Waits until there are more events of this type than these; the first that is new.
+    #[track_caller]
+    pub(crate) fn event_after(&self, kind: &str, known: usize) -> Value {
+        let mut seen = 0;
+        self.wait(kind, |_| {
+            seen += 1;
+            seen > known
+        })
+    }
+
+    #[track_caller]
+    fn wait(&self, kind: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
         let found =
             |_, event: &Value| (event["type"] == kind && holds(event)).then(|| event.clone());
         match self.told.wait(0, PATIENCE, found) {
@@ -111,20 +126,6 @@ impl Agent {
     pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
         self.told
             .look(|events| events.iter().filter(|event| event["type"] == kind).cloned().collect())
-    }
-
-    /// The same, once more than so many of them have been told.
-    #[track_caller]
-    pub(crate) fn event_after(&self, kind: &str, before: usize) -> Value {
-        let mut seen = 0;
-        let found = |_, event: &Value| {
-            seen += usize::from(event["type"] == kind);
-            (event["type"] == kind && seen > before).then(|| event.clone())
-        };
-        match self.told.wait(0, PATIENCE, found) {
-            Ok(event) => event,
-            Err(_) => self.fail(&format!("there are not more than {before} \"{kind}\"")),
-        }
     }
 
     /// Waits for the end of the call, which is told by a summary, and for the program's; its exit code.
