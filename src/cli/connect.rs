@@ -354,7 +354,7 @@ fn join(
     let cord = network.cord();
     let (edge, notices, lost) = RoomEdge::new(opus, cord.clone());
     let (calls, called) = bounded(CALLS_WAITING);
-    let line_to = Line { trunk, notices, lost, calls: called };
+    let line_to = Line { trunk, notices, lost, calls: called, stamps: None };
     let server = options.address.to_string();
     let room = Room::join(&network, options, line_to, cord);
     let mut session = String::new();

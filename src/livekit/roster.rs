@@ -4,7 +4,7 @@
 //! what has changed, in the session's own values.
 //!
 //! People, telephones and ingress streams have lanes. Other agents and recorders do not: agents that hear
-//! each other talk for ever. One audio track of each participant is heard: the microphone where there
+//! each other talk for ever; one who is named to be listened to is. One audio track of each participant is heard: the microphone where there
 //! is one.
 //!
 //! **Invariant:** a lane belongs to one identity for the whole session; who comes back has the lane they
@@ -132,16 +132,19 @@ impl Roster {
         participant.hear(&info.tracks, changes);
     }
 
+    /// Whoever is named is heard, whatever they are; of everybody else, those who are no machines.
     fn is_heard(&self, info: &ParticipantInfo) -> bool {
-        let kind = match info.kind() {
-            participant_info::Kind::Agent | participant_info::Kind::Egress => false,
-            participant_info::Kind::Standard
-            | participant_info::Kind::Ingress
-            | participant_info::Kind::Sip
-            | participant_info::Kind::Connector
-            | participant_info::Kind::Bridge => true,
-        };
-        kind && self.listen_to.as_ref().is_none_or(|identity| *identity == info.identity)
+        match &self.listen_to {
+            Some(identity) => *identity == info.identity,
+            None => match info.kind() {
+                participant_info::Kind::Agent | participant_info::Kind::Egress => false,
+                participant_info::Kind::Standard
+                | participant_info::Kind::Ingress
+                | participant_info::Kind::Sip
+                | participant_info::Kind::Connector
+                | participant_info::Kind::Bridge => true,
+            },
+        }
     }
 
     fn join(&mut self, info: &ParticipantInfo, changes: &mut Vec<Change>) -> Option<usize> {
@@ -380,7 +383,9 @@ mod tests {
         }
         let mut roster = Roster::new(Some("ann".into()));
         assert_eq!(update(&mut roster, info("bob", "P1")), []);
-        assert_eq!(update(&mut roster, info("ann", "P2")).len(), 1);
+        let kind = participant_info::Kind::Agent as i32;
+        let named = ParticipantInfo { kind, ..info("ann", "P2") };
+        assert_eq!(update(&mut roster, named).len(), 1, "who is named is heard, whatever they are");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::time::Instant as Timer;
 
 use super::backlog::Backlog;
 use super::link::{Heard, Link, sync_state};
-use super::{Line, News, Options, Tally, request, tell, ways};
+use super::{Line, News, Options, Stamp, Tally, request, tell, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
 use crate::id::LaneId;
@@ -266,6 +266,7 @@ impl Carrier {
     fn received(&mut self) -> Result<(), String> {
         // Bounded, so that a flood leaves room for everything else.
         for _ in 0..64 {
+            let read = self.clock.now();
             let Some(datagram) = self.paths.receive() else { break };
             let ends = (datagram.source, datagram.destination);
             self.media.receive(now(), datagram.proto, ends, datagram.bytes)?;
@@ -277,7 +278,7 @@ impl Carrier {
                     stay: &mut self.stay,
                     line: &mut self.line,
                     timers: &mut self.timers,
-                    now: self.clock.now(),
+                    now: read,
                     running: self.backlog.has_begun(),
                     splices: &mut self.splices,
                     was_connected: &mut self.was_connected,
@@ -378,6 +379,9 @@ impl Carrier {
                 self.unsent += 1;
             }
             self.carry_all()?;
+            if let Some(stamps) = &self.line.stamps {
+                stamps.try_send(Stamp::Sent(self.clock.now())).ok();
+            }
         }
         loop {
             while let Some(what) = self.stay.out().media.pop_front() {
@@ -469,6 +473,10 @@ impl Carrier {
                         let splice = to.splices.entry(lane).or_default();
                         for (seq, bytes) in packets {
                             to.line.trunk.send(lane, splice.number(stream, seq), &bytes);
+                            if let Some(stamps) = &to.line.stamps {
+                                let kept = Clock::default().now();
+                                stamps.try_send(Stamp::Came { read: to.now, kept }).ok();
+                            }
                         }
                     }
                 }

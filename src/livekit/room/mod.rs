@@ -38,6 +38,7 @@ use super::signal::SignalError;
 use super::stay::{End, StayCounts};
 use super::token::{Lack, Pass};
 use crate::clock::Rate;
+use crate::host::pace::Moment;
 use crate::host::packets::Trunk;
 use crate::host::tools::RoomCall;
 
@@ -151,6 +152,22 @@ pub struct Line {
     pub lost: Arc<AtomicU64>,
     /// Calls of the room's tools.
     pub calls: Receiver<RoomCall>,
+    /// Where the times of packets go, for a bench; dropped where it is full.
+    pub stamps: Option<Sender<Stamp>>,
+}
+
+/// When something happened to a packet of audio on the network's thread.
+#[derive(Debug, Clone, Copy)]
+pub enum Stamp {
+    /// It came from somebody.
+    Came {
+        /// Its datagram was read.
+        read: Moment,
+        /// The session's ring has it.
+        kept: Moment,
+    },
+    /// It was handed to the socket.
+    Sent(Moment),
 }
 
 /// A room, for its owner.
