@@ -104,8 +104,11 @@ pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<Exit
             let (company, room) = joined.company();
             let json = call.json;
             let code = live(call, company, engines, view, folder, journal);
-            room.left(json);
-            code
+            let in_order = room.left(json);
+            match code {
+                Ok(ExitCode::SUCCESS) if !in_order => Ok(ExitCode::FAILURE),
+                code => code,
+            }
         }
     }
 }

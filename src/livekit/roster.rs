@@ -22,6 +22,9 @@ use crate::session::input::{Inbound, TrackChange};
 /// Participants that are known at most; further ones are not looked at.
 const PARTICIPANTS_MAX: usize = 1_024;
 
+/// Identities that a room sees in its life at most: each has a lane of its own.
+const LANES_MAX: usize = 60_000;
+
 /// Attributes of a participant at most.
 const ATTRIBUTES_MAX: usize = 64;
 
@@ -89,8 +92,8 @@ pub struct Participant {
 pub struct Roster {
     listen_to: Option<String>,
     present: Vec<Participant>,
-    /// Every identity that has ever had a lane, in the order of the lanes.
-    lanes: Vec<String>,
+    /// Every identity that has ever had a lane, in the order of the lanes, and the track heard last.
+    lanes: Vec<(String, String)>,
     ignored: u64,
 }
 
@@ -130,6 +133,11 @@ impl Roster {
         let participant = &mut self.present[at];
         participant.describe(&info, changes);
         participant.hear(&info.tracks, changes);
+        if let (Some(track), Some((_, last))) =
+            (&participant.track, self.lanes.get_mut(usize::from(participant.lane.0)))
+        {
+            last.clone_from(track);
+        }
     }
 
     /// Whoever is named is heard, whatever they are; of everybody else, those who are no machines.
@@ -148,10 +156,13 @@ impl Roster {
     }
 
     fn join(&mut self, info: &ParticipantInfo, changes: &mut Vec<Change>) -> Option<usize> {
-        let lane = match self.lanes.iter().position(|identity| *identity == info.identity) {
+        let lane = match self.lanes.iter().position(|(identity, _)| *identity == info.identity) {
             Some(lane) => lane,
-            None if self.lanes.len() < PARTICIPANTS_MAX && !info.identity.is_empty() => {
-                self.lanes.push(info.identity.clone());
+            None if self.lanes.len() < LANES_MAX
+                && self.present.len() < PARTICIPANTS_MAX
+                && !info.identity.is_empty() =>
+            {
+                self.lanes.push((info.identity.clone(), String::new()));
                 self.lanes.len() - 1
             }
             None => {
@@ -212,6 +223,13 @@ impl Roster {
     #[must_use]
     pub fn by_lane(&self, lane: LaneId) -> Option<&Participant> {
         self.present.iter().find(|known| known.lane == lane)
+    }
+
+    /// The identity on a lane and the track that was heard of it last, even of somebody who has left.
+    #[must_use]
+    pub fn speaker(&self, lane: LaneId) -> Option<(&str, &str)> {
+        let (identity, track) = self.lanes.get(usize::from(lane.0))?;
+        Some((identity, track))
     }
 
     /// The lane on which a track is heard.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustls::crypto::aws_lc_rs;
 
 use crate::cli::failure::Failure;
+use crate::cli::secret::Secret;
 use crate::host::pace::pause;
 use crate::livekit::address::Address;
 use crate::livekit::token::Key;
@@ -23,7 +24,7 @@ pub(super) struct ServerArgs {
     api_key: Option<String>,
     /// The API key's secret
     #[arg(long, value_name = "SECRET", env = "LIVEKIT_API_SECRET", hide_env_values = true)]
-    api_secret: Option<String>,
+    api_secret: Option<Secret>,
 }
 
 /// A server, for as long as a bench lasts.
@@ -50,7 +51,7 @@ impl ServerArgs {
         let (Some(key), Some(secret)) = (&self.api_key, &self.api_secret) else {
             return Err(Failure::input("no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET"));
         };
-        let key = Key::new(key, secret).map_err(Failure::input)?;
+        let key = Key::new(key, secret.reveal()).map_err(Failure::input)?;
         Ok(Server { address, key, own: None })
     }
 }

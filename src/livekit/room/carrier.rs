@@ -22,7 +22,7 @@ use crate::host::pace::{Clock, Moment, wall_ms};
 use crate::id::LaneId;
 use crate::livekit::bell::Ear;
 use crate::livekit::edge::Notice;
-use crate::livekit::media::{Action, Media, PATH_LOST};
+use crate::livekit::media::{Action, Media, PATH_LOST, Sending};
 use crate::livekit::names;
 use crate::livekit::paths::Paths;
 use crate::livekit::roster::Change;
@@ -168,12 +168,13 @@ impl Carrier {
             self.timers.ping = now() + self.timers.ping_every;
         }
         if join.ping_timeout > 0 {
-            let patience = join.ping_timeout.max(2 * join.ping_interval).unsigned_abs();
+            let patience =
+                join.ping_timeout.max(join.ping_interval.saturating_mul(2)).unsigned_abs();
             self.timers.ping_patience = Duration::from_secs(patience.into());
         }
         let server = join.server_info.as_ref().map(|info| info.version.clone()).unwrap_or_default();
         self.paths.begin(&join.ice_servers);
-        self.stay.joined(join);
+        self.stay.joined(self.clock.now(), join);
         let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
         let identity = self.stay.me().identity.clone();
         let lacks = self.stay.lacks();
@@ -239,7 +240,7 @@ impl Carrier {
                 self.timers.heard = now();
                 // Of a connection that was taken up again: its servers are those that are known.
                 if !matches!(*message, signal_response::Message::Reconnect(_)) {
-                    self.stay.signal(*message);
+                    self.stay.signal(self.clock.now(), *message);
                 }
             }
             Heard::Malformed => self.stay.malformed(),
@@ -367,6 +368,7 @@ impl Carrier {
         let since = *self.timers.company.get_or_insert(at);
         if self.stay.is_heard() || since + UNHEARD <= at {
             self.began = true;
+            self.backlog.settle();
             tell(&self.news, News::Heard);
         }
     }
@@ -401,16 +403,24 @@ impl Carrier {
             self.send(signal).await;
         }
         while let Some((reliable, packet)) = self.stay.out().packets.pop_front() {
-            if !self.media.send_data(reliable, &packet.encode_to_vec()) {
-                self.stay.out().packets.push_front((reliable, packet));
-                break;
+            match self.media.send_data(reliable, &packet.encode_to_vec()) {
+                Sending::Sent => self.carry_all()?,
+                Sending::Later if reliable => {
+                    self.stay.out().packets.push_front((reliable, packet));
+                    break;
+                }
+                // What may be lost is not worth waiting for.
+                Sending::Later | Sending::Never => self.stay.unsent(),
             }
-            self.carry_all()?;
         }
         if let Some(token) = self.stay.out().refreshed.take()
             && let Ok(pass) = Pass::given(&token)
         {
             self.options.pass = pass;
+        }
+        if std::mem::take(&mut self.stay.out().resume) && self.link.is_up() {
+            self.link_lost();
+            self.timers.restart.get_or_insert(now());
         }
         while let Some(warning) = self.stay.out().warnings.pop_front() {
             tell(&self.news, News::Warning(warning));
@@ -549,6 +559,7 @@ impl Carrier {
             unsent: self.paths.dropped() + self.unsent,
             untold: self.backlog.untold(),
             unnoted: self.line.lost.load(Ordering::Relaxed),
+            line: self.line.trunk.tally(),
         };
         tell(&self.news, News::Ended(end, tally));
     }
