@@ -20,9 +20,6 @@ use crate::livekit::room::{News, Stamp};
 use crate::session::plan::Plan;
 use crate::slot::Edge;
 
-/// Repetitions of everything.
-const REPETITIONS: usize = 3;
-
 /// A frame of a caller of ours, in nanoseconds.
 const FRAME_NS: u64 = 20_000_000;
 
@@ -55,6 +52,9 @@ pub(super) struct LatencyArgs {
     /// Joins of each repetition
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     joins: u32,
+    /// Repetitions of everything, of which the medians count
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
     /// A Python with the `livekit` package
     #[arg(long, value_name = "FILE", default_value = ".tools/python/bin/python")]
     python: PathBuf,
@@ -80,7 +80,7 @@ pub(super) fn latency(args: &LatencyArgs) -> Result<ExitCode, Failure> {
     }
     let (mut ours, mut raw, mut rust) = (Vec::new(), Vec::new(), Vec::new());
     let mut stages = Stages::default();
-    for repetition in 0..REPETITIONS {
+    for repetition in 0..args.repetitions as usize {
         if let Ok(python) = &python {
             ours.push(ours_to_python(&house, &plan, python, args.clicks, repetition)?);
             raw.push(raw_to_python(&house, python, args.clicks, repetition)?);
@@ -88,7 +88,7 @@ pub(super) fn latency(args: &LatencyArgs) -> Result<ExitCode, Failure> {
         rust.push(to_rust(&house, &plan, args.clicks, repetition, &mut stages)?);
     }
     let (mut first, mut crowd) = (Vec::new(), Vec::new());
-    for repetition in 0..REPETITIONS {
+    for repetition in 0..args.repetitions as usize {
         for at in 0..args.joins {
             first.extend(joins(&house, &plan, &format!("join-{repetition}-{at}"), 1)?);
         }
@@ -338,7 +338,7 @@ fn show(figures: &Value) {
         };
         line(format_args!("{name:<44} p50 {}   p95 {}", of("p50"), of("p95")));
     };
-    line("echo, click to click, in ms: the median of three repetitions, and their spread");
+    line("echo, click to click, in ms: the median of the repetitions, and their spread");
     row("Antiphon, heard by the Python client", "python_hears_antiphon_ms");
     row("the raw Python SDK, heard by the same", "python_hears_raw_sdk_ms");
     row("Antiphon, heard by a client of ours", "rust_hears_antiphon_ms");
