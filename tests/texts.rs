@@ -226,11 +226,12 @@ fn what_check_says_about_sound_files() {
         ("demo.yaml", include_str!("../configs/demo.yaml")),
         ("echo.yaml", include_str!("../configs/echo.yaml")),
         ("complete.yaml", include_str!("../configs/complete.yaml")),
+        ("room.yaml", include_str!("../configs/room.yaml")),
         ("wrong.yaml", "name: desk\nagents: { desk: { greting: Hello. } }\n"),
     ] {
         desk.put(name, text);
     }
-    let words = ["check demo.yaml echo.yaml complete.yaml", "check demo.yaml wrong.yaml"];
+    let words = ["check demo.yaml echo.yaml complete.yaml room.yaml", "check demo.yaml wrong.yaml"];
     snapshot("check", &session(&desk, words), &[]);
 }
 

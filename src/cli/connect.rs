@@ -457,6 +457,9 @@ impl Leaving {
         match self.ended.recv_timeout(LEAVE_TIME) {
             Ok((end, tally)) => {
                 let counts = tally.named();
+                if !end.is_orderly() {
+                    eprintln!("{end}");
+                }
                 if json {
                     let counts: BTreeMap<_, _> = counts.into_iter().collect();
                     line(serde_json::json!({

@@ -78,6 +78,7 @@ pub struct RoomEdge {
     state: Option<AgentState>,
     saying: Option<(ItemId, u32)>,
     has_news: bool,
+    /// The session was told that the room is over.
     is_gone: bool,
 }
 
@@ -143,8 +144,10 @@ impl RoomEdge {
 impl Edge for RoomEdge {
     fn give(&mut self, now: Tick, input: &mut Input) {
         self.line.give(now, input);
+        // The room's last word may come in the very tick in which its task is gone, and stands.
+        let said = |value: &Inbound| matches!(value, Inbound::HangUp { .. });
+        self.is_gone |= input.inbound.iter().any(said);
         if !self.is_gone && self.line.is_abandoned() {
-            // Whoever ends in good order has said so before.
             self.is_gone = true;
             let reason = "the room's own task is gone, which is a fault of the program".to_owned();
             input.inbound.push(Inbound::HangUp { reason });

@@ -33,7 +33,19 @@ impl Agent {
         agent
     }
 
-    /// Starts one with further arguments and environment, and does not wait.
+    /// Starts one with a configuration of the test's own, and waits until it is in the room.
+    #[track_caller]
+    pub(crate) fn with(server: &Server, room: &str, config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = folder.path().join("agent.yaml");
+        std::fs::write(&file, config).expect("the temporary folder can be written");
+        let file = file.to_str().expect("temporary folders have plain names");
+        // The configuration is read before the room is joined.
+        Self::connect(server, room, file)
+    }
+
+    /// Starts one with further arguments and environment, and does not wait. The configuration is a path from the
+    /// project's folder.
     #[track_caller]
     pub(crate) fn start(
         server: &Server,
@@ -61,7 +73,10 @@ impl Agent {
         let mut process = process.unwrap_or_else(|error| panic!("antiphon: {error}"));
         let stdout = process.stdout.take().expect("it is piped");
         let stderr = process.stderr.take().expect("it is piped");
-        let told = Told::by(stdout, |line| serde_json::from_str(&line).ok());
+        // What is no JSON is kept as it is.
+        let told = Told::by(stdout, |line| {
+            Some(serde_json::from_str(&line).unwrap_or_else(|_| line.into()))
+        });
         Self { process, told, complained: Told::by(stderr, Some), out }
     }
 
@@ -72,6 +87,12 @@ impl Agent {
             self.fail("what it complains of has no end");
         }
         self.complained.look(|lines| lines.join("\n"))
+    }
+
+    /// Everything that it printed so far, in lines.
+    pub(crate) fn printed(&self) -> String {
+        let told = self.told.look(|events| events.iter().map(Value::to_string).collect::<Vec<_>>());
+        [told, self.complained.look(<[String]>::to_vec)].concat().join("\n")
     }
 
     /// Waits for an event of this type for which something holds; it may have been told before.
@@ -90,6 +111,20 @@ impl Agent {
     pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
         self.told
             .look(|events| events.iter().filter(|event| event["type"] == kind).cloned().collect())
+    }
+
+    /// The same, once more than so many of them have been told.
+    #[track_caller]
+    pub(crate) fn event_after(&self, kind: &str, before: usize) -> Value {
+        let mut seen = 0;
+        let found = |_, event: &Value| {
+            seen += usize::from(event["type"] == kind);
+            (event["type"] == kind && seen > before).then(|| event.clone())
+        };
+        match self.told.wait(0, PATIENCE, found) {
+            Ok(event) => event,
+            Err(_) => self.fail(&format!("there are not more than {before} \"{kind}\"")),
+        }
     }
 
     /// Waits for the end of the call, which is told by a summary, and for the program's; its exit code.

@@ -207,6 +207,21 @@ impl Peer {
         self.event("local_track_subscribed", |_| true);
     }
 
+    /// Waits for the end of a transcript of somebody's that contains this; its event.
+    #[track_caller]
+    pub(crate) fn reads(&mut self, identity: &str, part: &str) -> Value {
+        let what = format!("{identity} being transcribed with {part:?}");
+        self.expect(&what, |event| {
+            let is_it = event["event"] == "text_stream"
+                && event["state"] == "closed"
+                && event["topic"] == "lk.transcription"
+                && event["identity"] == identity
+                && event["attributes"]["lk.transcription_final"] == "true"
+                && event["text"].as_str().is_some_and(|text| text.contains(part));
+            is_it.then(|| event.clone())
+        })
+    }
+
     /// How much of somebody's track is recorded, in milliseconds; of the latest, if there were several.
     pub(crate) fn recorded_ms(&self, identity: &str) -> u64 {
         self.told.look(|events| {

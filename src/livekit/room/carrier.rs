@@ -38,6 +38,9 @@ const UNHEARD: Duration = Duration::from_secs(2);
 /// How long the far ends get for what was said last before the agent leaves: their buffers hold less.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
+/// How long the server's word is waited for once it has ended the media connection: it sends both at once.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// How long the media connection may take to come about, and to come back.
 const MEDIA_TIME: Duration = Duration::from_secs(15);
 
@@ -184,13 +187,27 @@ impl Carrier {
     pub(super) async fn run(mut self) {
         let end = loop {
             if let Err(why) = self.turn().await {
-                break End::Lost(why);
+                break self.reason().await.unwrap_or(End::Lost(why));
             }
             if let Some(end) = self.stay.out().end.take() {
                 break end;
             }
         };
         self.finish(end).await;
+    }
+
+    /// Why the media connection is gone, if the server says it. Who is removed hears it on two ways, in
+    /// either order.
+    async fn reason(&mut self) -> Option<End> {
+        let until = Timer::now() + LAST_WORD;
+        while self.link.is_up() && self.stay.out().end.is_none() {
+            match tokio::time::timeout_at(until, self.link.next(now)).await {
+                Ok(Heard::Message(message)) => self.stay.signal(self.clock.now(), *message),
+                Ok(Heard::Malformed) => self.stay.malformed(),
+                Ok(Heard::Lost | Heard::Again | Heard::Over(_)) | Err(_) => break,
+            }
+        }
+        self.stay.out().end.take()
     }
 
     /// Does everything that there is to do, and waits for more.
