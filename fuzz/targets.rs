@@ -125,12 +125,15 @@ pub(crate) fn room(bytes: &[u8]) {
         sid: format!("PA_{identity}"),
         ..ParticipantInfo::default()
     };
-    stay.joined(JoinResponse {
-        room: Some(Room { sid: "RM".into(), ..Room::default() }),
-        participant: Some(person("me")),
-        other_participants: vec![person("ann")],
-        ..JoinResponse::default()
-    });
+    stay.joined(
+        now,
+        JoinResponse {
+            room: Some(Room { sid: "RM".into(), ..Room::default() }),
+            participant: Some(person("me")),
+            other_participants: vec![person("ann")],
+            ..JoinResponse::default()
+        },
+    );
     let mut rest = bytes;
     let mut pieces = 0;
     while let Some((&[whom, high, low], after)) = rest.split_first_chunk::<3>() {
@@ -142,7 +145,7 @@ pub(crate) fn room(bytes: &[u8]) {
             0 => stay.data(now, whom & 8 == 0, piece),
             1 => {
                 if let Ok(Some(message)) = signal::read(piece) {
-                    stay.signal(message);
+                    stay.signal(now, message);
                 }
             }
             2 => {

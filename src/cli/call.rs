@@ -105,9 +105,8 @@ pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<Exit
             let json = call.json;
             let code = live(call, company, engines, view, folder, journal);
             let in_order = room.left(json);
-            // What ended the call was no part of it: the agent was removed, or the connection lost.
             match code {
-                Ok(code) if code == ExitCode::SUCCESS && !in_order => Ok(ExitCode::FAILURE),
+                Ok(ExitCode::SUCCESS) if !in_order => Ok(ExitCode::FAILURE),
                 code => code,
             }
         }

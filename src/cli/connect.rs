@@ -14,7 +14,8 @@ use super::engines::Engines;
 use super::failure::Failure;
 use super::load;
 use super::metrics::{MetricsArgs, address};
-use super::view::{View, line};
+use super::secret::Secret;
+use super::view::{View, line, plain};
 use crate::config::{Livekit, Publish};
 use crate::host::codec::{OpusOutlet, OutletOptions};
 use crate::host::packets;
@@ -67,10 +68,10 @@ pub(super) struct ConnectArgs {
     api_key: Option<String>,
     /// The API key's secret; better in the environment, where no list of processes shows it.
     #[arg(long, value_name = "SECRET", env = "LIVEKIT_API_SECRET", hide_env_values = true)]
-    api_secret: Option<String>,
+    api_secret: Option<Secret>,
     /// A token of the agent's, instead of a key.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
-    token: Option<String>,
+    token: Option<Secret>,
     /// A file with the token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -238,7 +239,7 @@ impl ConnectArgs {
 
     fn pass(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<(Pass, Option<Key>)> {
         let given = match (&self.token, &self.token_file) {
-            (Some(token), _) => Some(("--token".to_owned(), Ok(token.clone()))),
+            (Some(token), _) => Some(("--token".to_owned(), Ok(token.reveal().to_owned()))),
             (None, Some(path)) => {
                 let shown = path.display().to_string();
                 let text = std::fs::read_to_string(path);
@@ -267,7 +268,7 @@ impl ConnectArgs {
         let identity = self.identity.clone().unwrap_or_else(random_identity);
         let room = self.room.as_ref()?;
         let name = shown_name(plan);
-        let made = Key::new(key, secret)
+        let made = Key::new(key, secret.reveal())
             .and_then(|key| key.agent(room, &identity, name).map(|pass| (pass, Some(key))));
         made.map_err(|why| wrong.push(why)).ok()
     }
@@ -354,7 +355,7 @@ fn join(
     let cord = network.cord();
     let (edge, notices, lost) = RoomEdge::new(opus, cord.clone());
     let (calls, called) = bounded(CALLS_WAITING);
-    let line_to = Line { trunk, notices, lost, calls: called };
+    let line_to = Line { trunk, notices, lost, calls: called, stamps: None };
     let server = options.address.to_string();
     let room = Room::join(&network, options, line_to, cord);
     let mut session = String::new();
@@ -367,12 +368,14 @@ fn join(
                         "type": "room.joined", "room": sid, "identity": identity, "server": version
                     }));
                 } else {
-                    line(format_args!(
+                    let text = format!(
                         "in the room as `{identity}` ({session}, LiveKit {version}); waiting for somebody"
-                    ));
+                    );
+                    line(plain(&text));
                 }
                 if let Some(fatal) = lacks.iter().find(|lack| lack.is_fatal()) {
                     room.leave();
+                    wait(&room.news);
                     return Err(Failure::input(fatal.to_string()));
                 }
                 for lack in lacks {
@@ -448,7 +451,7 @@ impl Joined {
 }
 
 impl Leaving {
-    /// Leaves the room, and says what was lost on the way; false if the stay ended in a way that is no good order.
+    /// Leaves the room, and says what was lost on the way. Whether it ended in good order.
     pub(super) fn left(self, json: bool) -> bool {
         self.room.leave();
         match self.ended.recv_timeout(LEAVE_TIME) {
@@ -462,7 +465,12 @@ impl Leaving {
                     line(serde_json::json!({
                         "type": "room.left", "reason": end.to_string(), "counts": counts
                     }));
-                } else if !counts.is_empty() {
+                    return end.is_orderly();
+                }
+                if !end.is_orderly() {
+                    eprintln!("{}", plain(&end.to_string()));
+                }
+                if !counts.is_empty() {
                     let counts = counts.iter().map(|(name, count)| format!("{name} {count}"));
                     line(format_args!("room: {}", counts.collect::<Vec<_>>().join(", ")));
                 }
@@ -470,7 +478,7 @@ impl Leaving {
             }
             Err(_) => {
                 eprintln!("the room was not left in time");
-                true
+                false
             }
         }
     }

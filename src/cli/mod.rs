@@ -29,6 +29,8 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+#[cfg(feature = "livekit")]
+mod secret;
 mod summary;
 mod timeline;
 mod view;

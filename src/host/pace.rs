@@ -10,6 +10,7 @@
     reason = "this module is where a shard reads the clock and sleeps"
 )]
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment on the monotonic clock, in nanoseconds since an arbitrary start.
@@ -45,7 +46,9 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now() }
+        // One start for the process, so that moments of any two clocks can be compared.
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Self { start: *START }
     }
 }
 

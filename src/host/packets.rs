@@ -113,6 +113,18 @@ pub struct LineCounts {
     pub unsent: AtomicU64,
 }
 
+/// The same counts, as they stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are those of `LineCounts`")]
+pub struct LineTally {
+    pub refused: u64,
+    pub strangers: u64,
+    pub malformed: u64,
+    pub recovered: u64,
+    pub concealed: u64,
+    pub unsent: u64,
+}
+
 impl LineCounts {
     pub(super) fn add(count: &AtomicU64, more: u64) {
         if more > 0 {
@@ -187,6 +199,21 @@ impl Trunk {
     #[must_use]
     pub fn counts(&self) -> &LineCounts {
         &self.counts
+    }
+
+    /// What happened so far, as plain numbers.
+    #[must_use]
+    pub fn tally(&self) -> LineTally {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let counts = &self.counts;
+        LineTally {
+            refused: now(&counts.refused),
+            strangers: now(&counts.strangers),
+            malformed: now(&counts.malformed),
+            recovered: now(&counts.recovered),
+            concealed: now(&counts.concealed),
+            unsent: now(&counts.unsent),
+        }
     }
 
     fn push(&mut self, arrival: Arrival) -> bool {

@@ -129,7 +129,7 @@ impl Belfry {
             #[cfg(not(unix))]
             self.bell.sound.notified().await;
             // Before the flags are read: who rings after this is heard the next time.
-            self.bell.rung.store(false, Ordering::Release);
+            self.bell.rung.swap(false, Ordering::AcqRel);
             for room in self.rooms.borrow().iter() {
                 if room.flag.swap(false, Ordering::AcqRel) {
                     room.wake.notify_one();

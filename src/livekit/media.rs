@@ -87,6 +87,17 @@ pub enum Action {
     Wait(Instant),
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// It is on its way.
+    Sent,
+    /// The channel is not open, or has too much to send already.
+    Later,
+    /// It is longer than what is sent, or the channel refuses it.
+    Never,
+}
+
 /// What happened to packets of others, as counts since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MediaCounts {
@@ -147,7 +158,11 @@ impl Media {
         track: &str,
         red: bool,
     ) -> (Self, SessionDescription) {
-        let mut rtc = Rtc::builder()
+        let mut config = Rtc::builder();
+        // A path that answers nothing for so long is lost: the usual 20 s are longer than the server waits.
+        config.set_max_stun_rto(STUN_RTO_MAX);
+        config.set_max_stun_retransmits(STUN_RETRANSMITS);
+        let mut rtc = config
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, red)
@@ -268,8 +283,14 @@ impl Media {
     pub fn restart(&mut self) -> Option<SessionDescription> {
         self.wanted.restart = true;
         self.wanted.offer = true;
-        // An offer that nobody will answer any more does not hold this one up.
-        self.pending = None;
+        // An offer that nobody will answer any more does not hold this one up; what it would have added is
+        // asked for again.
+        if self.pending.take().is_some() {
+            let before = self.sections.len();
+            let rtc = &self.rtc;
+            self.sections.retain(|(mid, _)| rtc.media(*mid).is_some());
+            self.wanted.sections += before - self.sections.len();
+        }
         self.next_offer()
     }
 
@@ -279,15 +300,17 @@ impl Media {
         }
         let wanted = std::mem::take(&mut self.wanted);
         let idle = self.sections.iter().find(|(_, track)| track.is_none()).map(|(mid, _)| *mid);
-        let mut change = self.rtc.sdp_api();
         let room = SECTIONS_MAX.saturating_sub(self.sections.len());
-        // Something has to change for there to be an offer.
-        let add = wanted.sections.max(usize::from(idle.is_none())).min(room);
+        // Something has to change for there to be an offer: a new section, or one that is turned off and on.
+        let needed = usize::from(idle.is_none() && !wanted.restart);
+        let add = wanted.sections.max(needed).min(room);
+        let idle = idle.or_else(|| self.sections.last().map(|(mid, _)| *mid));
+        let mut change = self.rtc.sdp_api();
         for _ in 0..add {
             let mid = change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
             self.sections.push((mid, None));
         }
-        if let Some(mid) = idle.filter(|_| add == 0) {
+        if let Some(mid) = idle.filter(|_| add == 0 && !wanted.restart) {
             change.set_direction(mid, Direction::Inactive);
             change.set_direction(mid, Direction::RecvOnly);
         }
@@ -295,7 +318,10 @@ impl Media {
             change.ice_restart(true);
             self.candidates = 0;
         }
-        let (offer, pending) = change.apply()?;
+        let Some((offer, pending)) = change.apply() else {
+            self.wanted = wanted;
+            return None;
+        };
         let id = self.offer.id + 1;
         self.pending = Some((id, pending));
         self.offer = description(&offer.to_sdp_string(), id);
@@ -402,15 +428,20 @@ impl Media {
         agreed.contains(&opus.pt()).then(|| (opus.pt(), opus.red()))
     }
 
-    /// Sends a message; false if the channel is not open, or has too much to send already.
-    pub fn send_data(&mut self, reliable: bool, bytes: &[u8]) -> bool {
+    /// Sends a message.
+    pub fn send_data(&mut self, reliable: bool, bytes: &[u8]) -> Sending {
         let (id, open) = self.channels[usize::from(!reliable)];
-        if !open || bytes.len() > MESSAGE_MAX {
-            return false;
+        if bytes.len() > MESSAGE_MAX {
+            return Sending::Never;
         }
-        self.rtc
-            .channel(id)
-            .is_some_and(|mut channel| matches!(channel.write(true, bytes), Ok(true)))
+        if !open {
+            return Sending::Later;
+        }
+        match self.rtc.channel(id).map(|mut channel| channel.write(true, bytes)) {
+            Some(Ok(true)) => Sending::Sent,
+            Some(Ok(false)) | None => Sending::Later,
+            Some(Err(_)) => Sending::Never,
+        }
     }
 
     /// Whether both channels are open.
@@ -515,8 +546,11 @@ impl Media {
     }
 }
 
-/// How long an address that answers no more is still used: others take 30 s for what a voice call
-/// notices after two.
+/// The longest pause between two questions to a path that does not answer, and how many are asked: 2 s in all.
+const STUN_RTO_MAX: Duration = Duration::from_millis(500);
+const STUN_RETRANSMITS: usize = 4;
+
+/// How long a new look for a path may take before another is begun.
 pub const PATH_LOST: Duration = Duration::from_secs(2);
 
 fn description(sdp: &str, id: u32) -> SessionDescription {

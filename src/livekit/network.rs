@@ -48,6 +48,9 @@ impl Network {
                 Ok((belfry, runtime)) => {
                     drop(tell.send(Ok(Arc::clone(belfry.bell()))));
                     local.block_on(&runtime, serve(belfry, ordered));
+                    drop(local);
+                    // A name that is being looked up is not waited for.
+                    runtime.shutdown_background();
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }

@@ -17,6 +17,9 @@ const OFFSET_MAX: u32 = (1 << 14) - 1;
 /// The longest block that 10 bits hold.
 const BLOCK_MAX: usize = (1 << 10) - 1;
 
+/// The longest payload that repeats something, in bytes: with headers it stays below what networks carry whole.
+const PAYLOAD_MAX: usize = 1_100;
+
 /// What a payload holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redundant<'a> {
@@ -69,7 +72,8 @@ impl Repeater {
         payload.clear();
         let offset = time.wrapping_sub(self.time);
         let fits = !self.before.is_empty() && self.before.len() <= BLOCK_MAX;
-        if fits && (1..=OFFSET_MAX).contains(&offset) {
+        let whole = 5 + self.before.len() + packet.len();
+        if fits && whole <= PAYLOAD_MAX && (1..=OFFSET_MAX).contains(&offset) {
             let len = self.before.len() as u32;
             let header = 1 << 31 | u32::from(kind & 0x7f) << 24 | offset << 10 | len;
             payload.extend_from_slice(&header.to_be_bytes());
@@ -99,6 +103,11 @@ mod tests {
         repeater.wrap(111, 1_920, b"second", &mut payload);
         let expected = Redundant { primary: b"second", repeated: vec![(960, &b"one"[..])] };
         assert_eq!(read(&payload), Some(expected));
+        // What would not pass a network whole is not repeated.
+        let long = vec![7; 600];
+        repeater.wrap(111, 2_880, &long, &mut payload);
+        repeater.wrap(111, 3_840, &long, &mut payload);
+        assert_eq!(read(&payload), Some(Redundant { primary: &long, repeated: vec![] }));
         // After a pause, the one before is of no use.
         repeater.wrap(111, 48_000, b"third", &mut payload);
         assert_eq!(read(&payload).unwrap().repeated, []);

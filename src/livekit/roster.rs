@@ -4,7 +4,7 @@
 //! what has changed, in the session's own values.
 //!
 //! People, telephones and ingress streams have lanes. Other agents and recorders do not: agents that hear
-//! each other talk for ever. One audio track of each participant is heard: the microphone where there
+//! each other talk for ever; one who is named to be listened to is. One audio track of each participant is heard: the microphone where there
 //! is one.
 //!
 //! **Invariant:** a lane belongs to one identity for the whole session; who comes back has the lane they
@@ -21,6 +21,9 @@ use crate::session::input::{Inbound, TrackChange};
 
 /// Participants that are known at most; further ones are not looked at.
 const PARTICIPANTS_MAX: usize = 1_024;
+
+/// Identities that a room sees in its life at most: each has a lane of its own.
+const LANES_MAX: usize = 60_000;
 
 /// Attributes of a participant at most.
 const ATTRIBUTES_MAX: usize = 64;
@@ -89,8 +92,8 @@ pub struct Participant {
 pub struct Roster {
     listen_to: Option<String>,
     present: Vec<Participant>,
-    /// Every identity that has ever had a lane, in the order of the lanes.
-    lanes: Vec<String>,
+    /// Every identity that has ever had a lane, in the order of the lanes, and the track heard last.
+    lanes: Vec<(String, String)>,
     ignored: u64,
 }
 
@@ -130,25 +133,36 @@ impl Roster {
         let participant = &mut self.present[at];
         participant.describe(&info, changes);
         participant.hear(&info.tracks, changes);
+        if let (Some(track), Some((_, last))) =
+            (&participant.track, self.lanes.get_mut(usize::from(participant.lane.0)))
+        {
+            last.clone_from(track);
+        }
     }
 
+    /// Whoever is named is heard, whatever they are; of everybody else, those who are no machines.
     fn is_heard(&self, info: &ParticipantInfo) -> bool {
-        let kind = match info.kind() {
-            participant_info::Kind::Agent | participant_info::Kind::Egress => false,
-            participant_info::Kind::Standard
-            | participant_info::Kind::Ingress
-            | participant_info::Kind::Sip
-            | participant_info::Kind::Connector
-            | participant_info::Kind::Bridge => true,
-        };
-        kind && self.listen_to.as_ref().is_none_or(|identity| *identity == info.identity)
+        match &self.listen_to {
+            Some(identity) => *identity == info.identity,
+            None => match info.kind() {
+                participant_info::Kind::Agent | participant_info::Kind::Egress => false,
+                participant_info::Kind::Standard
+                | participant_info::Kind::Ingress
+                | participant_info::Kind::Sip
+                | participant_info::Kind::Connector
+                | participant_info::Kind::Bridge => true,
+            },
+        }
     }
 
     fn join(&mut self, info: &ParticipantInfo, changes: &mut Vec<Change>) -> Option<usize> {
-        let lane = match self.lanes.iter().position(|identity| *identity == info.identity) {
+        let lane = match self.lanes.iter().position(|(identity, _)| *identity == info.identity) {
             Some(lane) => lane,
-            None if self.lanes.len() < PARTICIPANTS_MAX && !info.identity.is_empty() => {
-                self.lanes.push(info.identity.clone());
+            None if self.lanes.len() < LANES_MAX
+                && self.present.len() < PARTICIPANTS_MAX
+                && !info.identity.is_empty() =>
+            {
+                self.lanes.push((info.identity.clone(), String::new()));
                 self.lanes.len() - 1
             }
             None => {
@@ -209,6 +223,13 @@ impl Roster {
     #[must_use]
     pub fn by_lane(&self, lane: LaneId) -> Option<&Participant> {
         self.present.iter().find(|known| known.lane == lane)
+    }
+
+    /// The identity on a lane and the track that was heard of it last, even of somebody who has left.
+    #[must_use]
+    pub fn speaker(&self, lane: LaneId) -> Option<(&str, &str)> {
+        let (identity, track) = self.lanes.get(usize::from(lane.0))?;
+        Some((identity, track))
     }
 
     /// The lane on which a track is heard.
@@ -380,7 +401,9 @@ mod tests {
         }
         let mut roster = Roster::new(Some("ann".into()));
         assert_eq!(update(&mut roster, info("bob", "P1")), []);
-        assert_eq!(update(&mut roster, info("ann", "P2")).len(), 1);
+        let kind = participant_info::Kind::Agent as i32;
+        let named = ParticipantInfo { kind, ..info("ann", "P2") };
+        assert_eq!(update(&mut roster, named).len(), 1, "who is named is heard, whatever they are");
     }
 
     #[test]

@@ -18,6 +18,12 @@ use crate::session::output::{RPC_PAYLOAD_MAX, RpcError};
 /// Calls under way at most, of each direction.
 pub const PENDING_MAX: usize = 16;
 
+/// Requests under way at most, of one participant: others want to be served, too.
+const PENDING_OF_ONE: usize = 8;
+
+/// Requests that are remembered after their end, so that none is done twice.
+const REMEMBERED: usize = 256;
+
 /// How long an acknowledgement is waited for, as the official clients do.
 const ACK_NS: u64 = 7_000_000_000;
 
@@ -79,7 +85,9 @@ struct Request {
 impl Requests {
     /// A request comes.
     pub fn take(&mut self, now: Moment, from: &str, request: &RpcRequest) -> Requested {
-        self.open.retain(|open| open.until > now);
+        for late in self.open.extract_if(.., |open| open.until <= now) {
+            remember(&mut self.answered, (late.from, late.id));
+        }
         let same = |known_from: &str, id: &str| known_from == from && id == request.id;
         if self.open.iter().any(|open| same(&open.from, &open.id))
             || self.answered.iter().any(|(known, id)| same(known, id))
@@ -92,7 +100,9 @@ impl Requests {
             Some(RpcError::new(RpcError::REQUEST_TOO_LARGE, "the request is larger than 15 KiB"))
         } else if request.method.len() > NAME_MAX {
             Some(RpcError::new(RpcError::UNSUPPORTED_METHOD, "there is no such method"))
-        } else if self.open.len() == PENDING_MAX {
+        } else if self.open.len() == PENDING_MAX
+            || self.open.iter().filter(|open| open.from == from).count() == PENDING_OF_ONE
+        {
             Some(RpcError::new(RpcError::APPLICATION, "too many requests are under way"))
         } else {
             None
@@ -114,10 +124,7 @@ impl Requests {
     pub fn answer(&mut self, number: RequestId) -> Option<(String, String)> {
         let at = self.open.iter().position(|open| open.number == number)?;
         let Request { from, id, .. } = self.open.remove(at);
-        if self.answered.len() == PENDING_MAX {
-            self.answered.pop_front();
-        }
-        self.answered.push_back((from.clone(), id.clone()));
+        remember(&mut self.answered, (from.clone(), id.clone()));
         Some((from, id))
     }
 
@@ -126,6 +133,13 @@ impl Requests {
     pub const fn refused(&self) -> u64 {
         self.refused
     }
+}
+
+fn remember(answered: &mut VecDeque<(String, String)>, request: (String, String)) {
+    if answered.len() == REMEMBERED {
+        answered.pop_front();
+    }
+    answered.push_back(request);
 }
 
 /// The longest name of a method or a request, in bytes.
@@ -304,7 +318,7 @@ mod tests {
         for n in 0..100 {
             requests.take(now, "ann", &request(&n.to_string()));
         }
-        assert_eq!((requests.open.len(), requests.refused()), (PENDING_MAX, 85));
+        assert_eq!((requests.open.len(), requests.refused()), (1 + PENDING_OF_ONE, 92));
         // Nobody waits for those any more.
         let later = now.after_ns(2_000_000_000);
         assert!(matches!(requests.take(later, "ann", &request("b")), Requested::New(_)));

@@ -33,8 +33,9 @@ use super::token::Pass;
 /// How long connecting may take, all in all: the official clients wait 5 to 15 seconds.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// How long one message may take to be handed to the system.
-const SEND_TIME: Duration = Duration::from_secs(5);
+/// How long one message may take to be handed to the system. Its buffers hold far more than is ever said: who
+/// does not read is lost, and audio does not wait for that.
+const SEND_TIME: Duration = Duration::from_millis(250);
 
 /// The longest message, in bytes: a join into a room of thousands is some hundred kilobytes.
 pub const MESSAGE_MAX: usize = 4 << 20;

@@ -4,9 +4,19 @@
 
 mod contender;
 mod figures;
+#[cfg(feature = "livekit")]
+mod guest;
+#[cfg(feature = "livekit")]
+mod latency;
 mod pacing;
 mod plot;
 mod recording;
+#[cfg(feature = "livekit")]
+mod rooms;
+#[cfg(feature = "livekit")]
+mod server;
+#[cfg(feature = "livekit")]
+mod stages;
 mod table;
 mod talkers;
 
@@ -24,7 +34,9 @@ use super::failure::Failure;
 #[command(after_help = "\
 Examples:
   antiphon bench pacing
-  antiphon bench pacing --busy 2 --class fifo --plot pacing.svg")]
+  antiphon bench pacing --busy 2 --class fifo --plot pacing.svg
+  antiphon bench latency
+  antiphon bench rooms")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     bench: Bench,
@@ -34,10 +46,18 @@ pub(super) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum Bench {
     Pacing(pacing::PacingArgs),
+    #[cfg(feature = "livekit")]
+    Latency(latency::LatencyArgs),
+    #[cfg(feature = "livekit")]
+    Rooms(rooms::RoomsArgs),
 }
 
 pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
     match &args.bench {
         Bench::Pacing(args) => pacing::pacing(args),
+        #[cfg(feature = "livekit")]
+        Bench::Latency(args) => latency::latency(args),
+        #[cfg(feature = "livekit")]
+        Bench::Rooms(args) => rooms::rooms(args),
     }
 }

@@ -18,14 +18,22 @@ const VALUES_WAITING: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     waiting: VecDeque<Change>,
+    /// Somebody has been told that the session is to begin: who goes now has been there.
+    settled: bool,
     /// The session runs.
     begun: bool,
     untold: u64,
 }
 
 impl Backlog {
+    /// The session is about to begin, for those who are there.
+    pub(super) const fn settle(&mut self) {
+        self.settled = true;
+    }
+
     /// The session runs.
     pub(super) const fn begin(&mut self) {
+        self.settled = true;
         self.begun = true;
     }
 
@@ -49,18 +57,31 @@ impl Backlog {
     pub(super) fn add(&mut self, change: Change) {
         if !self.begun {
             match &change {
-                Change::Left { lane, .. } => {
+                Change::Left { lane, .. } if !self.settled => {
                     self.waiting.retain(|waiting| lane_of(waiting) != Some(*lane));
                     return;
                 }
+                Change::Value(Inbound::Metadata { lane: None, .. }) => {
+                    let old = |change: &Change| {
+                        matches!(change, Change::Value(Inbound::Metadata { lane: None, .. }))
+                    };
+                    self.waiting.retain(|waiting| !old(waiting));
+                }
                 Change::Value(Inbound::Quality { .. } | Inbound::Speaking { .. }) => return,
+                Change::Value(value) if value.lane().is_none() => return,
                 Change::Joined { .. }
+                | Change::Left { .. }
                 | Change::Value(_)
                 | Change::Subscribe { .. }
                 | Change::Unsubscribe { .. } => {}
             }
         }
-        if self.waiting.len() < VALUES_WAITING {
+        // Who is there and when it is over is known whatever else there is; the roster bounds it.
+        let must = matches!(
+            change,
+            Change::Joined { .. } | Change::Left { .. } | Change::Value(Inbound::HangUp { .. })
+        );
+        if must || self.waiting.len() < VALUES_WAITING {
             self.waiting.push_back(change);
         } else {
             self.untold += 1;
@@ -135,6 +156,8 @@ mod tests {
         let quality = Inbound::Quality { lane: None, quality: Quality::Good };
         for _ in 0..10_000 {
             backlog.add(Change::Value(quality.clone()));
+            let (topic, bytes) = ("x".to_owned(), vec![1]);
+            backlog.add(Change::Value(Inbound::Data { lane: None, topic, bytes, reliable: false }));
             backlog.add(joined(0));
             backlog.add(typed(0));
             backlog.add(Change::Left { lane: LaneId(0), identity: "p0".into() });

@@ -16,13 +16,13 @@ use tokio::time::Instant as Timer;
 
 use super::backlog::Backlog;
 use super::link::{Heard, Link, sync_state};
-use super::{Line, News, Options, Tally, request, tell, ways};
+use super::{Line, News, Options, Stamp, Tally, request, tell, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
 use crate::id::LaneId;
 use crate::livekit::bell::Ear;
 use crate::livekit::edge::Notice;
-use crate::livekit::media::{Action, Media, PATH_LOST};
+use crate::livekit::media::{Action, Media, PATH_LOST, Sending};
 use crate::livekit::names;
 use crate::livekit::paths::Paths;
 use crate::livekit::roster::Change;
@@ -171,12 +171,13 @@ impl Carrier {
             self.timers.ping = now() + self.timers.ping_every;
         }
         if join.ping_timeout > 0 {
-            let patience = join.ping_timeout.max(2 * join.ping_interval).unsigned_abs();
+            let patience =
+                join.ping_timeout.max(join.ping_interval.saturating_mul(2)).unsigned_abs();
             self.timers.ping_patience = Duration::from_secs(patience.into());
         }
         let server = join.server_info.as_ref().map(|info| info.version.clone()).unwrap_or_default();
         self.paths.begin(&join.ice_servers);
-        self.stay.joined(join);
+        self.stay.joined(self.clock.now(), join);
         let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
         let identity = self.stay.me().identity.clone();
         let lacks = self.stay.lacks();
@@ -201,7 +202,7 @@ impl Carrier {
         let until = Timer::now() + LAST_WORD;
         while self.link.is_up() && self.stay.out().end.is_none() {
             match tokio::time::timeout_at(until, self.link.next(now)).await {
-                Ok(Heard::Message(message)) => self.stay.signal(*message),
+                Ok(Heard::Message(message)) => self.stay.signal(self.clock.now(), *message),
                 Ok(Heard::Malformed) => self.stay.malformed(),
                 Ok(Heard::Lost | Heard::Again | Heard::Over(_)) | Err(_) => break,
             }
@@ -256,7 +257,7 @@ impl Carrier {
                 self.timers.heard = now();
                 // Of a connection that was taken up again: its servers are those that are known.
                 if !matches!(*message, signal_response::Message::Reconnect(_)) {
-                    self.stay.signal(*message);
+                    self.stay.signal(self.clock.now(), *message);
                 }
             }
             Heard::Malformed => self.stay.malformed(),
@@ -283,6 +284,7 @@ impl Carrier {
     fn received(&mut self) -> Result<(), String> {
         // Bounded, so that a flood leaves room for everything else.
         for _ in 0..64 {
+            let read = self.clock.now();
             let Some(datagram) = self.paths.receive() else { break };
             let ends = (datagram.source, datagram.destination);
             self.media.receive(now(), datagram.proto, ends, datagram.bytes)?;
@@ -294,7 +296,7 @@ impl Carrier {
                     stay: &mut self.stay,
                     line: &mut self.line,
                     timers: &mut self.timers,
-                    now: self.clock.now(),
+                    now: read,
                     running: self.backlog.has_begun(),
                     splices: &mut self.splices,
                     was_connected: &mut self.was_connected,
@@ -383,6 +385,7 @@ impl Carrier {
         let since = *self.timers.company.get_or_insert(at);
         if self.stay.is_heard() || since + UNHEARD <= at {
             self.began = true;
+            self.backlog.settle();
             tell(&self.news, News::Heard);
         }
     }
@@ -395,6 +398,9 @@ impl Carrier {
                 self.unsent += 1;
             }
             self.carry_all()?;
+            if let Some(stamps) = &self.line.stamps {
+                stamps.try_send(Stamp::Sent(self.clock.now())).ok();
+            }
         }
         loop {
             while let Some(what) = self.stay.out().media.pop_front() {
@@ -414,16 +420,24 @@ impl Carrier {
             self.send(signal).await;
         }
         while let Some((reliable, packet)) = self.stay.out().packets.pop_front() {
-            if !self.media.send_data(reliable, &packet.encode_to_vec()) {
-                self.stay.out().packets.push_front((reliable, packet));
-                break;
+            match self.media.send_data(reliable, &packet.encode_to_vec()) {
+                Sending::Sent => self.carry_all()?,
+                Sending::Later if reliable => {
+                    self.stay.out().packets.push_front((reliable, packet));
+                    break;
+                }
+                // What may be lost is not worth waiting for.
+                Sending::Later | Sending::Never => self.stay.unsent(),
             }
-            self.carry_all()?;
         }
         if let Some(token) = self.stay.out().refreshed.take()
             && let Ok(pass) = Pass::given(&token)
         {
             self.options.pass = pass;
+        }
+        if std::mem::take(&mut self.stay.out().resume) && self.link.is_up() {
+            self.link_lost();
+            self.timers.restart.get_or_insert(now());
         }
         while let Some(warning) = self.stay.out().warnings.pop_front() {
             tell(&self.news, News::Warning(warning));
@@ -486,6 +500,10 @@ impl Carrier {
                         let splice = to.splices.entry(lane).or_default();
                         for (seq, bytes) in packets {
                             to.line.trunk.send(lane, splice.number(stream, seq), &bytes);
+                            if let Some(stamps) = &to.line.stamps {
+                                let kept = Clock::default().now();
+                                stamps.try_send(Stamp::Came { read: to.now, kept }).ok();
+                            }
                         }
                     }
                 }
@@ -558,6 +576,7 @@ impl Carrier {
             unsent: self.paths.dropped() + self.unsent,
             untold: self.backlog.untold(),
             unnoted: self.line.lost.load(Ordering::Relaxed),
+            line: self.line.trunk.tally(),
         };
         tell(&self.news, News::Ended(end, tally));
     }

@@ -96,8 +96,10 @@ impl Link {
                 *self = Self::Up(Box::new(signal));
                 Heard::Again
             }
-            // Unavailable is said of a server that is about to come back.
-            Err(SignalError::Refused(status, reason)) if status != 503 => {
+            // What a server or a proxy says of itself, 5xx, or of too many who ask, passes.
+            Err(SignalError::Refused(status @ 400..=499, reason))
+                if ![408, 429].contains(&status) =>
+            {
                 *self = Self::Down { since, next: now() + RESUME_TIME };
                 Heard::Over(format!("the server does not resume it: {reason}"))
             }

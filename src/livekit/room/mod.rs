@@ -38,7 +38,8 @@ use super::signal::SignalError;
 use super::stay::{End, StayCounts};
 use super::token::{Lack, Pass};
 use crate::clock::Rate;
-use crate::host::packets::Trunk;
+use crate::host::pace::Moment;
+use crate::host::packets::{LineTally, Trunk};
 use crate::host::tools::RoomCall;
 
 /// The version of the signalling protocol. With 18, data needs channels that are negotiated beforehand.
@@ -114,13 +115,15 @@ pub struct Tally {
     pub untold: u64,
     /// Notices of the session's that were dropped: the network has stalled.
     pub unnoted: u64,
+    /// Of the rings between the network and the session.
+    pub line: LineTally,
 }
 
 impl Tally {
     /// What happened, by name; nothing where nothing did.
     #[must_use]
     pub fn named(&self) -> Vec<(&'static str, u64)> {
-        let Self { stay, media, unsent, untold, unnoted } = *self;
+        let Self { stay, media, unsent, untold, unnoted, line } = *self;
         let all = [
             ("malformed", stay.malformed + media.malformed),
             ("unused", stay.unused),
@@ -135,6 +138,12 @@ impl Tally {
             ("datagrams_unsent", unsent),
             ("values_dropped", untold),
             ("notices_dropped", unnoted),
+            ("packets_refused", line.refused),
+            ("packets_of_nobody", line.strangers),
+            ("packets_undecodable", line.malformed),
+            ("frames_restored", line.recovered),
+            ("frames_concealed", line.concealed),
+            ("frames_unsent", line.unsent),
         ];
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }
@@ -151,6 +160,22 @@ pub struct Line {
     pub lost: Arc<AtomicU64>,
     /// Calls of the room's tools.
     pub calls: Receiver<RoomCall>,
+    /// Where the times of packets go, for a bench; dropped where it is full.
+    pub stamps: Option<Sender<Stamp>>,
+}
+
+/// When something happened to a packet of audio on the network's thread.
+#[derive(Debug, Clone, Copy)]
+pub enum Stamp {
+    /// It came from somebody.
+    Came {
+        /// Its datagram was read.
+        read: Moment,
+        /// The session's ring has it.
+        kept: Moment,
+    },
+    /// It was handed to the socket.
+    Sent(Moment),
 }
 
 /// A room, for its owner.

@@ -154,6 +154,10 @@ impl Stay {
             return;
         }
         let id = request.id.clone();
+        if !self.begun {
+            let error = RpcError::new(RpcError::APPLICATION, "the call has not begun");
+            return self.refuse(from, id, error);
+        }
         match self.requests.take(now, from, &request) {
             Requested::Again => {}
             Requested::New(number) => {

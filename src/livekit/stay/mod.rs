@@ -11,14 +11,14 @@ mod notices;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::{
     ConnectionQuality, DataPacket, DisconnectReason, JoinResponse, LeaveRequest, ParticipantInfo,
     ParticipantPermission, ParticipantTracks, RequestResponse, Room, SessionDescription,
     SubscriptionResponse, TrickleRequest, UpdateParticipantMetadata, UpdateSubscription,
-    request_response, signal_request, signal_response,
+    participant_info, request_response, signal_request, signal_response,
 };
 
 use super::herald::Herald;
@@ -38,6 +38,9 @@ const PACKETS_WAITING: usize = 512;
 /// Values of one sender a second at most, beside audio: a person types, an interface reports. More is a
 /// flood.
 const VALUES_A_SECOND: u32 = 100;
+
+/// Identities that are known at most.
+const OTHERS_MAX: usize = 4_096;
 
 /// Why a stay is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +122,8 @@ pub struct Out {
     pub end: Option<End>,
     /// A new token for the next connection.
     pub refreshed: Option<String>,
+    /// The server has lost the audio, and wants the connection to be taken up anew.
+    pub resume: bool,
 }
 
 /// What was of no use, as counts since the start.
@@ -171,6 +176,10 @@ pub struct Stay {
     request: u32,
     /// Somebody hears the agent's track.
     heard: bool,
+    /// The session runs.
+    begun: bool,
+    /// Everybody in the room but the agent, with a lane or without.
+    others: BTreeSet<String>,
     second: Moment,
     values: BTreeMap<String, u32>,
     next_call: u64,
@@ -197,6 +206,8 @@ impl Stay {
             mute_attributes: false,
             request: 0,
             heard: false,
+            begun: false,
+            others: BTreeSet::new(),
             second: now,
             values: BTreeMap::new(),
             next_call: 0,
@@ -215,6 +226,11 @@ impl Stay {
     pub fn counts(&self) -> StayCounts {
         let (requests_refused, ignored) = (self.requests.refused(), self.roster.ignored());
         StayCounts { requests_refused, ignored, ..self.counts }
+    }
+
+    /// Counts a packet that could not be sent.
+    pub const fn unsent(&mut self) {
+        self.counts.unsent += 1;
     }
 
     /// Counts something that could not be read.
@@ -281,7 +297,7 @@ impl Stay {
     }
 
     /// The server has let the agent in.
-    pub fn joined(&mut self, join: JoinResponse) {
+    pub fn joined(&mut self, now: Moment, join: JoinResponse) {
         self.me = join.participant.unwrap_or_default();
         let metadata = join.room.as_ref().map(|room| room.metadata.clone()).unwrap_or_default();
         self.room = join.room;
@@ -289,12 +305,12 @@ impl Stay {
             self.value(Inbound::Metadata { lane: None, text: metadata });
         }
         for info in join.other_participants {
-            self.participant(info);
+            self.participant(now, info);
         }
     }
 
     /// A message of the server's.
-    pub fn signal(&mut self, message: signal_response::Message) {
+    pub fn signal(&mut self, now: Moment, message: signal_response::Message) {
         use signal_response::Message;
         match message {
             Message::Join(_) | Message::Pong(_) | Message::PongResp(_) | Message::Offer(_) => {}
@@ -307,7 +323,7 @@ impl Stay {
             }
             Message::Update(update) => {
                 for info in update.participants {
-                    self.participant(info);
+                    self.participant(now, info);
                 }
             }
             Message::TrackPublished(published) => {
@@ -353,7 +369,7 @@ impl Stay {
         }
     }
 
-    fn participant(&mut self, info: ParticipantInfo) {
+    fn participant(&mut self, now: Moment, info: ParticipantInfo) {
         if info.identity == self.me.identity {
             if info.sid == self.me.sid {
                 self.me = info;
@@ -361,6 +377,14 @@ impl Stay {
             return;
         }
         let identity = info.identity.clone();
+        if info.state() == participant_info::State::Disconnected {
+            self.others.remove(&identity);
+        } else if self.roster.by_identity(&identity).is_some() && !self.may_send(now, &identity) {
+            // The next one says all that this one does.
+            return;
+        } else if self.others.len() < OTHERS_MAX {
+            self.others.insert(identity.clone());
+        }
         let mut changes = Vec::new();
         self.roster.update(info, &mut changes);
         for change in changes {
@@ -372,6 +396,8 @@ impl Stay {
                     self.subscribe(track, participant, false);
                 }
                 Change::Left { .. } => {
+                    // Whoever comes next has not heard it yet, as far as anybody knows.
+                    self.heard &= self.has_company();
                     self.streams.forget(&identity);
                     for (call, error) in self.calls.gone(&identity) {
                         call.finish(Err(error));
@@ -457,13 +483,16 @@ impl Stay {
     }
 
     fn leave(&mut self, leave: &LeaveRequest) {
+        if leave.action() == Action::Resume {
+            self.out.resume = true;
+            return;
+        }
         let end = match leave.reason() {
             DisconnectReason::RoomDeleted => End::RoomDeleted,
             DisconnectReason::RoomClosed => End::RoomClosed,
             DisconnectReason::ParticipantRemoved => End::Removed,
             DisconnectReason::DuplicateIdentity => End::DuplicateIdentity,
             DisconnectReason::ServerShutdown => End::ServerShutdown,
-            DisconnectReason::ClientInitiated => End::Left,
             other if leave.action() == Action::Disconnect => {
                 End::Other(other.as_str_name().to_lowercase())
             }

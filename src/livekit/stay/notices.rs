@@ -17,14 +17,14 @@ impl Stay {
     pub fn notice(&mut self, notice: Notice) {
         let mut packets = Vec::new();
         match notice {
-            Notice::Begun => {}
+            Notice::Begun => self.begun = true,
             Notice::State(state) => self.show(names::state(state)),
             Notice::Heard { lane, utterance, text, last } => {
-                if let (Some(known), Some(herald)) =
-                    (self.roster.by_lane(lane), self.herald.as_mut())
+                // Whoever has left has still said it.
+                if let (Some((identity, track)), Some(herald)) =
+                    (self.roster.speaker(lane), self.herald.as_mut())
                 {
-                    let track = known.track.as_deref().unwrap_or_default();
-                    let source = Source { identity: &known.identity, track };
+                    let source = Source { identity, track };
                     herald.heard(source, (lane, utterance), (&text, last), &mut packets);
                 }
             }
@@ -62,7 +62,7 @@ impl Stay {
                 let Some(to) = to.or_else(|| self.identity(call.lane)) else {
                     return call.finish(Err(nobody()));
                 };
-                if self.roster.by_identity(&to).is_none() {
+                if !self.others.contains(&to) {
                     return call.finish(Err(nobody()));
                 }
                 self.next_call += 1;

@@ -39,22 +39,29 @@ fn stay() -> (Stay, Moment) {
     let now = Clock::default().now();
     let agent = Agent { name: "desk".into(), track: "cid".into(), listen_to: None };
     let mut stay = Stay::new(now, agent);
-    stay.joined(JoinResponse {
-        room: Some(Room { sid: "RM_1".into(), name: "lobby".into(), ..Room::default() }),
-        participant: Some(me()),
-        other_participants: vec![person("ann", "PA_ann")],
-        ..JoinResponse::default()
-    });
-    stay.signal(Message::TrackPublished(TrackPublishedResponse {
-        cid: "cid".into(),
-        track: Some(TrackInfo { sid: "TR_me".into(), ..TrackInfo::default() }),
-    }));
+    stay.joined(
+        now,
+        JoinResponse {
+            room: Some(Room { sid: "RM_1".into(), name: "lobby".into(), ..Room::default() }),
+            participant: Some(me()),
+            other_participants: vec![person("ann", "PA_ann")],
+            ..JoinResponse::default()
+        },
+    );
+    stay.signal(
+        now,
+        Message::TrackPublished(TrackPublishedResponse {
+            cid: "cid".into(),
+            track: Some(TrackInfo { sid: "TR_me".into(), ..TrackInfo::default() }),
+        }),
+    );
     assert_eq!(
         stay.out.changes,
         [Change::Joined { lane: LaneId(0), name: "ann".into() }],
         "who was there before has a lane"
     );
     stay.out.changes.clear();
+    stay.notice(Notice::Begun);
     (stay, now)
 }
 
@@ -181,7 +188,7 @@ fn a_request_is_acknowledged_given_to_the_session_and_answered() {
 
 #[test]
 fn the_state_is_shown_once_it_changes_and_only_where_permitted() {
-    let (mut stay, _) = stay();
+    let (mut stay, now) = stay();
     stay.notice(Notice::State(AgentState::Speaking));
     stay.notice(Notice::State(AgentState::Speaking));
     let shown: Vec<_> = stay.out.signals.drain(..).collect();
@@ -192,7 +199,7 @@ fn the_state_is_shown_once_it_changes_and_only_where_permitted() {
     // The server takes the permission away.
     let mut without = me();
     without.permission = Some(ParticipantPermission::default());
-    stay.signal(Message::Update(ParticipantUpdate { participants: vec![without] }));
+    stay.signal(now, Message::Update(ParticipantUpdate { participants: vec![without] }));
     stay.notice(Notice::State(AgentState::Listening));
     assert!(stay.out.signals.is_empty());
     assert_eq!(stay.lacks(), [Lack::Publish, Lack::Subscribe, Lack::Data, Lack::Attributes]);
@@ -200,21 +207,21 @@ fn the_state_is_shown_once_it_changes_and_only_where_permitted() {
 
 #[test]
 fn somebody_hears_the_agent_once_its_track_is_subscribed_to() {
-    let (mut stay, _) = stay();
+    let (mut stay, now) = stay();
     assert!(stay.has_company() && !stay.is_heard());
-    stay.signal(Message::TrackSubscribed(TrackSubscribed { track_sid: "TR_other".into() }));
+    stay.signal(now, Message::TrackSubscribed(TrackSubscribed { track_sid: "TR_other".into() }));
     assert!(!stay.is_heard());
-    stay.signal(Message::TrackSubscribed(TrackSubscribed { track_sid: "TR_me".into() }));
+    stay.signal(now, Message::TrackSubscribed(TrackSubscribed { track_sid: "TR_me".into() }));
     assert!(stay.is_heard());
 }
 
 #[test]
 fn a_microphone_is_subscribed_to_as_soon_as_it_is_there() {
-    let (mut stay, _) = stay();
+    let (mut stay, now) = stay();
     let track =
         TrackInfo { sid: "TR_ann".into(), r#type: TrackType::Audio as i32, ..TrackInfo::default() };
     let ann = ParticipantInfo { tracks: vec![track], ..person("ann", "PA_ann") };
-    stay.signal(Message::Update(ParticipantUpdate { participants: vec![ann] }));
+    stay.signal(now, Message::Update(ParticipantUpdate { participants: vec![ann] }));
     let signals: Vec<_> = stay.out.signals.drain(..).collect();
     let [signal_request::Message::Subscription(update)] = signals.as_slice() else {
         panic!("{signals:?}")
@@ -226,14 +233,14 @@ fn a_microphone_is_subscribed_to_as_soon_as_it_is_there() {
 
 #[test]
 fn messages_about_another_room_are_dropped_and_counted() {
-    let (mut stay, _) = stay();
+    let (mut stay, now) = stay();
     let room = |sid: &str, metadata: &str| {
         let (sid, metadata) = (sid.to_owned(), metadata.to_owned());
         Message::RoomUpdate(RoomUpdate { room: Some(Room { sid, metadata, ..Room::default() }) })
     };
-    stay.signal(room("RM_2", "elsewhere"));
+    stay.signal(now, room("RM_2", "elsewhere"));
     assert_eq!((values(&mut stay), stay.counts().other_room), (vec![], 1));
-    stay.signal(room("RM_1", "here"));
+    stay.signal(now, room("RM_1", "here"));
     assert_eq!(values(&mut stay), [Inbound::Metadata { lane: None, text: "here".into() }]);
     let quality = |sid: &str| ConnectionQualityInfo {
         participant_sid: sid.to_owned(),
@@ -241,7 +248,7 @@ fn messages_about_another_room_are_dropped_and_counted() {
         ..ConnectionQualityInfo::default()
     };
     let updates = vec![quality("PA_me"), quality("PA_ann"), quality("PA_nobody")];
-    stay.signal(Message::ConnectionQuality(ConnectionQualityUpdate { updates }));
+    stay.signal(now, Message::ConnectionQuality(ConnectionQualityUpdate { updates }));
     let told = |lane| Inbound::Quality { lane, quality: Quality::Poor };
     assert_eq!(values(&mut stay), [told(None), told(Some(LaneId(0)))]);
 }
@@ -255,12 +262,84 @@ fn every_way_out_has_a_name() {
         (DisconnectReason::ServerShutdown, End::ServerShutdown),
         (DisconnectReason::StateMismatch, End::Other("state_mismatch".into())),
     ] {
-        let (mut stay, _) = stay();
+        let (mut stay, now) = stay();
         let leave = LeaveRequest { reason: reason as i32, ..LeaveRequest::default() };
-        stay.signal(Message::Leave(leave));
+        stay.signal(now, Message::Leave(leave));
         stay.end(End::Left);
         assert_eq!(stay.out.end, Some(end), "the first reason stands");
     }
+}
+
+#[test]
+fn a_server_that_has_lost_the_audio_wants_it_taken_up_anew() {
+    let (mut stay, now) = stay();
+    let leave = LeaveRequest {
+        reason: DisconnectReason::ConnectionTimeout as i32,
+        action: Action::Resume as i32,
+        ..LeaveRequest::default()
+    };
+    stay.signal(now, Message::Leave(leave));
+    assert_eq!((stay.out.resume, stay.out.end.clone()), (true, None));
+}
+
+#[test]
+fn what_somebody_who_has_left_has_said_is_published() {
+    let (mut stay, now) = stay();
+    let track =
+        TrackInfo { sid: "TR_ann".into(), r#type: TrackType::Audio as i32, ..TrackInfo::default() };
+    let ann = ParticipantInfo { tracks: vec![track], ..person("ann", "PA_ann") };
+    let gone = ParticipantInfo {
+        state: participant_info::State::Disconnected as i32,
+        ..person("ann", "PA_ann")
+    };
+    stay.signal(now, Message::Update(ParticipantUpdate { participants: vec![ann, gone] }));
+    let utterance = crate::id::UtteranceId(0);
+    stay.notice(Notice::Heard { lane: LaneId(0), utterance, text: "bye".into(), last: true });
+    let sent = stay.out.packets.iter().find_map(|(_, packet)| match &packet.value {
+        Some(Value::StreamHeader(header)) => Some((packet, header)),
+        _ => None,
+    });
+    let (packet, header) = sent.unwrap();
+    assert_eq!(packet.participant_identity, "ann");
+    assert_eq!(header.attributes[names::TRACK], "TR_ann");
+}
+
+#[test]
+fn whoever_comes_after_everybody_has_left_has_not_heard_the_agent() {
+    let (mut stay, now) = stay();
+    stay.signal(now, Message::TrackSubscribed(TrackSubscribed { track_sid: "TR_me".into() }));
+    let gone = ParticipantInfo {
+        state: participant_info::State::Disconnected as i32,
+        ..person("ann", "PA_ann")
+    };
+    let bob = person("bob", "PA_bob");
+    stay.signal(now, Message::Update(ParticipantUpdate { participants: vec![gone, bob] }));
+    assert!(stay.has_company() && !stay.is_heard());
+}
+
+#[test]
+fn a_flood_of_attributes_is_cut_off_and_the_last_ones_are_known_later() {
+    let (mut stay, now) = stay();
+    let ann = |value: u32| {
+        let attributes = [("a".to_owned(), value.to_string())].into();
+        let info = ParticipantInfo { attributes, ..person("ann", "PA_ann") };
+        Message::Update(ParticipantUpdate { participants: vec![info] })
+    };
+    (0..1_000).for_each(|value| stay.signal(now, ann(value)));
+    assert_eq!(values(&mut stay).len(), VALUES_A_SECOND as usize);
+    stay.signal(now.after_ns(1_000_000_000), ann(999));
+    assert_eq!(values(&mut stay).len(), 1);
+}
+
+#[test]
+fn a_request_before_the_call_begins_is_refused() {
+    let now = Clock::default().now();
+    let agent = Agent { name: "desk".into(), track: "cid".into(), listen_to: None };
+    let mut stay = Stay::new(now, agent);
+    let request = RpcRequest { id: "a".into(), version: 1, ..RpcRequest::default() };
+    stay.data(now, true, &from("ann", Value::RpcRequest(request)));
+    assert_eq!(stay.out.packets.len(), 2, "an acknowledgement, and an error");
+    assert_eq!(values(&mut stay), []);
 }
 
 proptest! {
@@ -272,7 +351,7 @@ proptest! {
         for packet in &packets {
             stay.data(now, true, packet);
             if let Ok(Some(message)) = super::super::signal::read(packet) {
-                stay.signal(message);
+                stay.signal(now, message);
             }
         }
         prop_assert!(stay.out.packets.len() <= PACKETS_WAITING);

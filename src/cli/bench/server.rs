@@ -1,0 +1,145 @@
+//! A LiveKit server for a bench: one that is named, or one of its own on loopback.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustls::crypto::aws_lc_rs;
+
+use crate::cli::failure::Failure;
+use crate::cli::secret::Secret;
+use crate::host::pace::pause;
+use crate::livekit::address::Address;
+use crate::livekit::token::Key;
+
+/// Where the server is, and what opens it.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ServerArgs {
+    /// A server that runs already; without one, the bench starts one of its own on this machine
+    #[arg(long, value_name = "URL", env = "LIVEKIT_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// The server's API key
+    #[arg(long, value_name = "KEY", env = "LIVEKIT_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// The API key's secret
+    #[arg(long, value_name = "SECRET", env = "LIVEKIT_API_SECRET", hide_env_values = true)]
+    api_secret: Option<Secret>,
+}
+
+/// A server, for as long as a bench lasts.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: Address,
+    pub(super) key: Key,
+    own: Option<(Child, PathBuf)>,
+}
+
+/// Tries to find ports that nobody else takes in between.
+const TRIES: usize = 3;
+
+/// How often a server that is starting is asked whether it is up, and how many times.
+const ASK_MS: u64 = 50;
+const ASKS: usize = 200;
+
+impl ServerArgs {
+    /// The server that is named, or one that is started.
+    pub(super) fn server(&self) -> Result<Server, Failure> {
+        let Some(url) = &self.url else { return start() };
+        let address =
+            url.parse::<Address>().map_err(|why| Failure::input(format!("--url: {why}")))?;
+        let (Some(key), Some(secret)) = (&self.api_key, &self.api_secret) else {
+            return Err(Failure::input("no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET"));
+        };
+        let key = Key::new(key, secret.reveal()).map_err(Failure::input)?;
+        Ok(Server { address, key, own: None })
+    }
+}
+
+fn start() -> Result<Server, Failure> {
+    let program = program()?;
+    let mut why = String::new();
+    for _ in 0..TRIES {
+        match try_start(&program) {
+            Ok(server) => return Ok(server),
+            Err(failed) => why = failed,
+        }
+    }
+    Err(Failure::broken(format!("{}: {why}", program.display())))
+}
+
+/// The server's program, in the order of `scripts/setup.sh`.
+fn program() -> Result<PathBuf, Failure> {
+    if let Some(named) = std::env::var_os("LIVEKIT_SERVER").filter(|named| !named.is_empty()) {
+        return Ok(named.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|folder| folder.join("livekit-server"));
+    let made = PathBuf::from(".tools/bin/livekit-server");
+    installed.chain([made]).find(|path| path.is_file()).ok_or_else(|| {
+        Failure::input(
+            "no livekit-server: put one on the PATH, name one in LIVEKIT_SERVER, name a server that runs with --url, \
+             or run scripts/setup.sh rooms",
+        )
+    })
+}
+
+fn try_start(program: &Path) -> Result<Server, String> {
+    let io = |error: std::io::Error| error.to_string();
+    let held = (
+        TcpListener::bind("127.0.0.1:0").map_err(io)?,
+        TcpListener::bind("127.0.0.1:0").map_err(io)?,
+        UdpSocket::bind("127.0.0.1:0").map_err(io)?,
+    );
+    let port = held.0.local_addr().map_err(io)?.port();
+    let (tcp, udp) =
+        (held.1.local_addr().map_err(io)?.port(), held.2.local_addr().map_err(io)?.port());
+    drop(held);
+    let mut random = [0; 24];
+    let provider = aws_lc_rs::default_provider();
+    provider.secure_random.fill(&mut random).map_err(|_| "no randomness".to_owned())?;
+    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let folder = std::env::temp_dir().join(format!("antiphon-bench-{}-{port}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(io)?;
+    let config = folder.join("livekit.yaml");
+    let text = format!(
+        "port: {port}\nbind_addresses: [127.0.0.1]\nkeys: {{ bench: {secret} }}\nlogging: {{ level: warn }}\n\
+         rtc:\n  node_ip: 127.0.0.1\n  enable_loopback_candidate: true\n  use_external_ip: false\n  \
+         interfaces: {{ includes: [lo, lo0] }}\n  tcp_port: {tcp}\n  udp_port: {udp}\n"
+    );
+    std::fs::write(&config, text).map_err(io)?;
+    let log = File::create(folder.join("livekit.log")).map_err(io)?;
+    let child = Command::new(program)
+        .arg("--config")
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(io)?)
+        .stderr(log)
+        .spawn()
+        .map_err(io)?;
+    let address = format!("ws://127.0.0.1:{port}").parse::<Address>()?;
+    let key = Key::new("bench", &secret)?;
+    let mut server = Server { address, key, own: Some((child, folder)) };
+    for _ in 0..ASKS {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(server);
+        }
+        let over =
+            server.own.as_mut().is_some_and(|(child, _)| !matches!(child.try_wait(), Ok(None)));
+        if over {
+            return Err("it ended at once".to_owned());
+        }
+        pause(ASK_MS as u32);
+    }
+    Err("it does not come up".to_owned())
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((mut child, folder)) = self.own.take() {
+            child.kill().ok();
+            child.wait().ok();
+            std::fs::remove_dir_all(folder).ok();
+        }
+    }
+}
