@@ -289,19 +289,7 @@ impl Carrier {
             let ends = (datagram.source, datagram.destination);
             self.media.receive(now(), datagram.proto, ends, datagram.bytes)?;
             // What it leads to comes before the next one.
-            Self::carry(
-                &mut self.media,
-                &mut self.paths,
-                &mut Carried {
-                    stay: &mut self.stay,
-                    line: &mut self.line,
-                    timers: &mut self.timers,
-                    now: read,
-                    running: self.backlog.has_begun(),
-                    splices: &mut self.splices,
-                    was_connected: &mut self.was_connected,
-                },
-            )?;
+            self.carry_at(read)?;
         }
         Ok(())
     }
@@ -467,6 +455,11 @@ impl Carrier {
     }
 
     fn carry_all(&mut self) -> Result<(), String> {
+        self.carry_at(self.clock.now())
+    }
+
+    /// The same, at a moment that is known already.
+    fn carry_at(&mut self, now: Moment) -> Result<(), String> {
         Self::carry(
             &mut self.media,
             &mut self.paths,
@@ -474,7 +467,7 @@ impl Carrier {
                 stay: &mut self.stay,
                 line: &mut self.line,
                 timers: &mut self.timers,
-                now: self.clock.now(),
+                now,
                 running: self.backlog.has_begun(),
                 splices: &mut self.splices,
                 was_connected: &mut self.was_connected,
