@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Each is `src/<layer>.rs` or `src/<layer>/`. `lib.rs` and `main.rs` stand above them all.
 const LAYERS: [&str; 23] = [
-    "clock", "id", "seed", "pcm", "talk", "tool", "config", "graph", "think", "work", "session",
+    "clock", "id", "seed", "pcm", "talk", "tool", "graph", "config", "think", "work", "session",
     "journal", "slot", "sim", // the core ends here
     "model", "host", "record", "livekit", "device", "store", "web", "eval", "cli",
 ];

@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::schema::IDENTIFIER;
+pub use crate::graph::condition::Operator;
 
 /// One party to a call.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -240,23 +241,4 @@ pub struct ToolResult {
     pub operator: Operator,
     /// What to compare with: any JSON; for `gt` and `lt` a number.
     pub value: Value,
-}
-
-/// A comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Operator {
-    /// Equal.
-    #[default]
-    Eq,
-    /// Not equal.
-    Neq,
-    /// Greater than; numbers only.
-    Gt,
-    /// Less than; numbers only.
-    Lt,
-    /// A text contains the text, or a list the value.
-    Contains,
-    /// The contrary of `contains`.
-    NotContains,
 }

@@ -34,7 +34,6 @@ mod livekit;
 mod schema;
 mod script;
 mod speech;
-pub mod template;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -59,7 +58,6 @@ pub use self::livekit::{Livekit, Publish};
 pub use self::schema::{is_name, schema};
 pub use self::script::PATTERN_SIZE_MAX;
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
-pub use self::template::Template;
 pub use self::tools::{Canned, Data, Delivery, Rpc, Run, Tool};
 pub use self::turn::Turn;
 pub use self::yaml::{DEPTH_MAX, NODES_MAX, SIZE_MAX};

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::check::{Report, properties, repeated};
 use super::complaint::{excerpt, suggestion};
-use super::template::{Gap, Template};
 use super::{Agent, Config, Intent, Scripted, Tool};
+use crate::talk::template::{Gap, Template};
 
 /// The largest compiled pattern in bytes: 1 MiB, which a dozen Unicode classes fit into and a bomb
 /// of repetitions does not.

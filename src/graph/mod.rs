@@ -9,10 +9,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::Operator;
-use crate::config::template::Template;
 use crate::id::AgentId;
+use crate::talk::template::Template;
 use crate::tool::Outcome;
+
+pub mod condition;
+
+pub use condition::at_path;
+use condition::{Operator, compare, name_of};
 
 /// Agents and the transitions between them.
 #[derive(Debug, Clone, Default)]
@@ -178,53 +182,6 @@ impl Condition {
                 condition: format!("{key} {} {value}", name_of(*operator)),
             },
         }
-    }
-}
-
-/// The value at a path of keys (or list positions) joined by dots; the whole for an empty path.
-#[must_use]
-pub fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split('.').filter(|key| !key.is_empty()).try_fold(value, |value, key| match value {
-        Value::Object(map) => map.get(key),
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-/// Compares as the operator says; values of types that it cannot compare do not match.
-fn compare(found: &Value, operator: Operator, wanted: &Value) -> bool {
-    let numbers = || Some((found.as_f64()?, wanted.as_f64()?));
-    let contains = || match (found, wanted) {
-        (Value::String(text), Value::String(part)) => Some(text.contains(part.as_str())),
-        (Value::Array(list), item) => Some(list.contains(item)),
-        _ => None,
-    };
-    match operator {
-        Operator::Eq => equal(found, wanted),
-        Operator::Neq => !equal(found, wanted),
-        Operator::Gt => numbers().is_some_and(|(a, b)| a > b),
-        Operator::Lt => numbers().is_some_and(|(a, b)| a < b),
-        Operator::Contains => contains() == Some(true),
-        Operator::NotContains => contains() == Some(false),
-    }
-}
-
-/// Equal as JSON, with numbers compared by value: 1 equals 1.0.
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => (a - b).abs() <= f64::EPSILON * a.abs().max(b.abs()),
-        _ => a == b,
-    }
-}
-
-const fn name_of(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Eq => "eq",
-        Operator::Neq => "neq",
-        Operator::Gt => "gt",
-        Operator::Lt => "lt",
-        Operator::Contains => "contains",
-        Operator::NotContains => "not_contains",
     }
 }
 

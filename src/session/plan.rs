@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 
 use crate::clock::{FRAME_MS, Rate, TickLen};
-use crate::config::template::Template;
 use crate::config::{self, Config, RecogniserEngine, SynthesiserEngine, When};
 use crate::graph::{AgentGraph, Condition, Transition};
 use crate::id::AgentId;
 use crate::pcm::resample::ResamplerTable;
 use crate::talk::floor::FloorRules;
+use crate::talk::template::Template;
 use crate::think::script::Script;
 use crate::tool::{Json, ToolSpec};
 

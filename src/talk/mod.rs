@@ -1,9 +1,11 @@
-//! The talk itself: what was said ([`transcript`]), who may speak ([`floor`]), and words compared as
-//! people would ([`words`]).
+//! The talk itself: what was said ([`transcript`]), who may speak ([`floor`]), words compared as people
+//! would ([`words`]), words with gaps ([`template`]), and names that are nearly another ([`near`]).
 //!
 //! **Invariant:** decisions are made from tick indices alone; nothing here touches audio or text
 //! engines.
 
 pub mod floor;
+pub mod near;
+pub mod template;
 pub mod transcript;
 pub mod words;

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::phrase::{Phrase, heard_as};
 use super::{Facts, Thought};
-use crate::config::template::Template;
 use crate::config::{self, Slot};
 use crate::graph::at_path;
 use crate::id::AgentId;
+use crate::talk::template::Template;
 use crate::tool::{Json, Outcome};
 
 /// What a scripted agent says and understands.

@@ -18,7 +18,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::complaint::{excerpt, nearest};
+use super::near::{excerpt, nearest};
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Template {
     /// nothing.
     ///
     /// ```
-    /// # use antiphon::config::template::Template;
+    /// # use antiphon::talk::template::Template;
     /// let order = Template::parse("Order {number:digits} is {result.state}.")?;
     /// let said = order.render(&|path| match path {
     ///     "number" => Some("4217".into()),
@@ -158,7 +158,7 @@ impl Template {
     ///     _ => None,
     /// });
     /// assert_eq!(said, "Order 4 2 1 7 is shipped.");
-    /// # Ok::<(), antiphon::config::template::TemplateError>(())
+    /// # Ok::<(), antiphon::talk::template::TemplateError>(())
     /// ```
     #[must_use]
     pub fn render(&self, lookup: &dyn Fn(&str) -> Option<String>) -> String {
