@@ -66,7 +66,7 @@ fn tick_of(event: &Value) -> u64 {
 fn an_intent_hands_over_at_the_next_tick() {
     let scene = typed(DESKS, &[(200, "go south")]);
     let moved = scene.one("transition.executed");
-    assert_eq!((&moved["from"], &moved["to"]), (&json!("north"), &json!("south")));
+    assert_eq!((&moved["from"], &moved["to"]), (&json!("east"), &json!("south")));
     assert_eq!((tick_of(&moved), &moved["cause"]), (10, &json!({ "intent": "go" })));
     let started = scene.all("agent.started");
     assert_eq!((tick_of(&started[1]), &started[1]["agent"]), (11, &json!("south")));
@@ -133,20 +133,28 @@ fn a_result_for_a_former_agent_is_answered_by_its_script_and_moves_nobody() {
     assert!(scene.was_heard("It has 12 kilos."));
 }
 
-/// One move a turn. The slow scale leads back to north; a slower one leads to south.
+/// One move a turn. The slow scale leads to east, and the outcome of a slower one follows there and
+/// leads on to south.
 fn firm() -> String {
     let scales = "  weigh_longer: { latency_ms: 700, canned: { otherwise: { kg: 12 } } }\nagents:";
     let longer = "intents:
       - { name: longer, phrases: [even longer], call: { tool: weigh_longer } }
       - { name: go, phrases: [go south] }";
-    let to_east = "to: east, when: { tool_result: { tool: weigh_slowly";
+    let east = "arrival: East.
+    tools: [weigh_longer]
+    intents: [{ name: go, phrases: [go south] }]";
+    let slowly = "{ from: north, to: east, when: { tool_result: { tool: weigh_slowly";
     let yaml = DESKS
         .replace("agents:", scales)
         .replace("tools: [weigh, weigh_slowly]", "tools: [weigh, weigh_slowly, weigh_longer]")
         .replace("intents:\n      - { name: go, phrases: [go south] }", longer)
-        .replace(to_east, "to: north, when: { tool_result: { tool: weigh_slowly");
+        .replace("arrival: East.", east)
+        .replace(slowly, &slowly.replace("when", "results: follow, when"));
     let south = "when: { tool_result: { tool: weigh_longer, key: kg, operator: gt, value: 10 } }";
-    format!("call: {{ max_moves_per_turn: 1 }}{yaml}  - {{ from: north, to: south, {south} }}\n")
+    let again = "when: { intent: go }";
+    format!(
+        "call: {{ max_moves_per_turn: 1 }}{yaml}  - {{ from: east, to: south, {south} }}\n  - {{ from: east, to: south, {again} }}\n"
+    )
 }
 
 fn both_scales() -> [Inbound; 2] {
@@ -159,12 +167,12 @@ fn agents_cannot_hand_a_caller_round_in_circles() {
     let lines = [types(When::Start(3_000), "go south")];
     let scene = Stage::new(&firm()).happens(10, both_scales()).caller(typist(), lines).play();
     let refused = scene.one("transition.refused");
-    assert_eq!((&refused["from"], &refused["to"]), (&json!("north"), &json!("south")));
+    assert_eq!((&refused["from"], &refused["to"]), (&json!("east"), &json!("south")));
     assert_eq!(tick_of(&refused), 10 + 35);
     assert_eq!(refused["cause"]["tool_result"]["tool"], "weigh_longer");
     assert_eq!(refused["reason"], "1 hand-overs within one turn");
     let moved = scene.each("transition.executed", "to");
-    assert_eq!(moved, ["north", "south"], "the next turn may move again");
+    assert_eq!(moved, ["east", "south"], "the next turn may move again");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use crate::config::cues::{self, After, Cues};
 use crate::config::{self, Config};
+use crate::graph::verb::Verb;
 use crate::pcm::mix::{Gain, apply_gain};
 use crate::pcm::{resample, wav};
 use crate::session::plan::{Plan, tool_spec};
@@ -48,6 +49,7 @@ pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Re
             missing.join("`, `")
         )));
     }
+    Verb::add_to(&mut tools);
     let mut plan = Plan::new(config).map_err(|wrong| Failure::input(wrong.to_string()))?;
     // A tool of the program that the configuration does not describe is known all the same.
     for spec in tools.specs() {

@@ -182,7 +182,42 @@ impl View {
                     dim(&request.to_string())
                 )
             }
+            EventKind::AgentError { agent, cause } => {
+                warn(&plain(&format!("{agent} cannot answer: {cause}")))
+            }
+            EventKind::AgentCalled { agent, by, .. } => {
+                format!("  {} {by} calls {agent}", tool("hand-over"))
+            }
+            EventKind::AgentReturned { agent, to, .. } => {
+                format!("  {} {agent} returns to {to}", tool("hand-over"))
+            }
+            EventKind::ToolOrphaned { name, .. } => {
+                warn(&format!("nobody learns the outcome of {name}"))
+            }
+            EventKind::RuleFailed { transition, cause } => {
+                warn(&plain(&format!("the rules of transition {transition}: {cause}")))
+            }
+            EventKind::CallTransferred { to, warm } => {
+                let how = if *warm { "with the agent" } else { "without the agent" };
+                format!("  {} passed on to {}  {}", tool("call"), plain(to), dim(how))
+            }
+            EventKind::CallHeld => format!("  {} on hold", tool("call")),
+            EventKind::CallResumed { after_ticks } => {
+                let after = dim(&format!("after {} ms", self.len.span_ms(*after_ticks)));
+                format!("  {} off hold  {after}", tool("call"))
+            }
+            EventKind::DigitsSent { digits } => format!("  {} keys {digits}", tool("call")),
+            EventKind::ClipPlayed { clip, .. } => format!("  {} plays {clip}", tool("call")),
+            EventKind::PolicyWarned { policy, percent } => {
+                warn(&format!("{percent} % of the policy {policy} is used"))
+            }
+            EventKind::PolicyReached { policy } => warn(&format!("policy reached: {policy}")),
+            EventKind::Custom { name, .. } => dim(&plain(&format!("event {name}"))),
             EventKind::SessionCreated { .. }
+            | EventKind::AgentStopped { .. }
+            | EventKind::AgentDecided { .. }
+            | EventKind::FactSet { .. }
+            | EventKind::FactExpired { .. }
             | EventKind::UserPublished { .. }
             | EventKind::UserUnpublished { .. }
             | EventKind::UserMuted { .. }

@@ -19,7 +19,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::schema::IDENTIFIER;
-pub use crate::graph::condition::Operator;
 
 /// One party to a call.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -59,6 +58,29 @@ fn kind_is_scripted_by_default(schema: &mut Schema) {
     }
 }
 
+/// The type of an agent that has no other.
+const GENERAL: &str = "general";
+
+impl Agent {
+    /// What kind of agent it is, for business rules.
+    #[must_use]
+    pub fn agent_type(&self) -> &str {
+        match self {
+            Self::Scripted(scripted) => &scripted.agent_type,
+            Self::Echo(_) => GENERAL,
+        }
+    }
+
+    /// Another name for it, in business rules.
+    #[must_use]
+    pub const fn id(&self) -> Option<u32> {
+        match self {
+            Self::Scripted(scripted) => scripted.id,
+            Self::Echo(_) => None,
+        }
+    }
+}
+
 /// An agent that says back what it hears.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -78,6 +100,14 @@ pub struct Scripted {
     /// What this agent is for. Default empty.
     #[schemars(length(max = 4000))]
     pub description: String,
+    /// What kind of agent it is, for business rules. Default `general`.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 64))]
+    pub agent_type: String,
+    /// Another name for it, in business rules: 0 to 1000000000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub id: Option<u32>,
     /// Its voice, instead of `speech.synthesiser.voice`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
@@ -110,6 +140,8 @@ impl Default for Scripted {
     fn default() -> Self {
         Self {
             description: String::new(),
+            agent_type: GENERAL.into(),
+            id: None,
             voice: None,
             greeting: None,
             arrival: None,
@@ -191,54 +223,4 @@ pub enum Slot {
     /// Any words. Matched in typed text and by patterns only: a recogniser cannot expect
     /// everything.
     Any,
-}
-
-/// A hand-over from one agent to another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Transition {
-    /// The agent that hands over.
-    pub from: String,
-    /// The agent that takes over.
-    pub to: String,
-    /// What causes it.
-    pub when: When,
-    /// Said by the agent that hands over. A template of facts, of the intent's slots, or of the
-    /// tool's result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4000))]
-    pub say: Option<String>,
-    /// Among several that apply, the highest wins; among equals the one listed first: -1000 to
-    /// 1000. Default 0.
-    #[serde(default)]
-    #[schemars(range(min = -1000, max = 1000))]
-    pub priority: i32,
-}
-
-/// The cause of a transition: exactly one of these.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum When {
-    /// An intent of the agent that hands over was recognised.
-    Intent(String),
-    /// A tool has answered in a certain way.
-    ToolResult(ToolResult),
-}
-
-/// A comparison with a tool's result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ToolResult {
-    /// The tool whose result is looked at.
-    pub tool: String,
-    /// Which value of the result: keys joined by `.`; an empty text is the whole result. Default
-    /// empty.
-    #[serde(default)]
-    #[schemars(length(max = 400))]
-    pub key: String,
-    /// How to compare. Default `eq`.
-    #[serde(default)]
-    pub operator: Operator,
-    /// What to compare with: any JSON; for `gt` and `lt` a number.
-    pub value: Value,
 }

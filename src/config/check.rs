@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::graph::verb::Verb;
+
 use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, suggestion};
 use super::script::{self, Sources};
+use super::ways as transitions;
 use super::wording;
 use super::yaml::Node;
-use super::{Agent, Config, Operator, Tool, Transition, When};
+use super::{Agent, Config, Tool};
 
 /// So many patterns may all agents have. Compiling one may take some milliseconds, and a file is
 /// checked in seconds.
@@ -61,7 +64,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
         }
     }
     for (index, transition) in config.transitions.iter().enumerate() {
-        self::transition(&index.to_string(), transition, config, &mut report);
+        transitions::check(&index.to_string(), transition, config, &mut report);
     }
     report.complaints
 }
@@ -156,7 +159,7 @@ fn call(config: &Config, report: &mut Report<'_>) {
 
 fn livekit(config: &Config, report: &mut Report<'_>) {
     for (method, tool) in &config.livekit.rpc {
-        if !config.tools.contains_key(tool) {
+        if !config.tools.contains_key(tool) && Verb::of(tool).is_none() {
             let place = ["livekit", "rpc", method];
             report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
         }
@@ -189,12 +192,18 @@ fn start(config: &Config, report: &mut Report<'_>) {
 
 fn tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
     let place = ["tools", name, "parameters"];
+    if Verb::of(name).is_some() {
+        let what = format!("`{name}` is built in");
+        report.tell(&["tools", name], what, "give your tool another name");
+    }
     parameters(&place, &tool.parameters, report);
     room_tool(name, tool, report);
     let Some(canned) = &tool.canned else { return };
     match &canned.by {
         Some(by) => {
-            if let Some(known) = properties(tool).filter(|known| !known.contains_key(by)) {
+            if let Some(known) =
+                properties(&tool.parameters).filter(|known| !known.contains_key(by))
+            {
                 report.unknown(
                     &["tools", name, "canned", "by"],
                     "argument",
@@ -284,80 +293,8 @@ fn parameters(place: &[&str], schema: &Value, report: &mut Report<'_>) {
 }
 
 /// The arguments that a tool lists, if it lists any.
-pub(super) fn properties(tool: &Tool) -> Option<&Map<String, Value>> {
-    tool.parameters.get("properties")?.as_object()
-}
-
-fn transition(index: &str, transition: &Transition, config: &Config, report: &mut Report<'_>) {
-    let place = |key| ["transitions", index, key];
-    for (key, agent) in [("from", &transition.from), ("to", &transition.to)] {
-        if !config.agents.contains_key(agent) {
-            report.unknown(&place(key), "agent", agent, config.agents.keys(), &["agents"]);
-        }
-    }
-    let from = match config.agents.get(&transition.from) {
-        Some(Agent::Scripted(scripted)) => Some(scripted),
-        Some(Agent::Echo(_)) => {
-            let what = format!("`{}` is an echo agent, which never hands over", transition.from);
-            report.tell(&place("from"), what, "remove the transition, or make it a scripted agent");
-            None
-        }
-        None => None,
-    };
-    let mut sources = Sources::facts("this transition");
-    match &transition.when {
-        When::Intent(name) => {
-            match from.and_then(|from| from.intents.iter().find(|intent| intent.name == *name)) {
-                Some(intent) => sources = sources.with_words(script::words(intent, config).0),
-                None => {
-                    if let Some(from) = from {
-                        let place = ["transitions", index, "when", "intent"];
-                        let home = ["agents", &transition.from, "intents"];
-                        report.unknown(
-                            &place,
-                            "intent",
-                            name,
-                            from.intents.iter().map(|intent| &intent.name),
-                            &home,
-                        );
-                    }
-                    sources = sources.open();
-                }
-            }
-        }
-        When::ToolResult(result) => {
-            sources = sources.with_result();
-            let place = |key| ["transitions", index, "when", "tool_result", key];
-            if !config.tools.contains_key(&result.tool) {
-                report.unknown(
-                    &place("tool"),
-                    "tool",
-                    &result.tool,
-                    config.tools.keys(),
-                    &["tools"],
-                );
-            } else if let Some(agent) = from {
-                script::lacks(
-                    &place("tool"),
-                    &transition.from,
-                    agent,
-                    &result.tool,
-                    config,
-                    report,
-                );
-            }
-            if matches!(result.operator, Operator::Gt | Operator::Lt) && !result.value.is_number() {
-                let what = format!(
-                    "expected a number to compare with, found {}",
-                    excerpt(&result.value.to_string())
-                );
-                report.tell(&place("value"), what, "write a number, or use `operator: eq`");
-            }
-        }
-    }
-    if let Some(say) = &transition.say {
-        script::template(&place("say"), say, &sources, report);
-    }
+pub(super) fn properties(parameters: &Value) -> Option<&Map<String, Value>> {
+    parameters.get("properties")?.as_object()
 }
 
 /// The names that occur more than once, with the position of each repetition.

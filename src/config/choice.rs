@@ -25,14 +25,18 @@ pub(super) enum Choice {
 pub(super) fn choose(branches: &[Value], found: &Value) -> Choice {
     let words: Vec<String> =
         branches.iter().filter_map(|branch| branch.get("const")).map(plain).collect();
-    if !words.is_empty() {
+    // Words, and maps beside them: a map was meant to be one of those.
+    let keyed = found.is_object() && branches.iter().any(|branch| required(branch).next().is_some());
+    if !words.is_empty() && !keyed {
         return Choice::Plain(words);
     }
     let Some((tag, _)) = constant(branches.first()) else {
         let options: Vec<String> = branches.iter().flat_map(required).map(str::to_owned).collect();
         let written =
             found.as_object().filter(|map| map.len() == 1).and_then(|map| map.keys().next());
-        let branch = written.and_then(|key| options.iter().position(|option| option == key));
+        let branch = written.and_then(|written| {
+            branches.iter().position(|branch| required(branch).any(|key| key == written))
+        });
         return branch.map_or(Choice::Key(options), Choice::Branch);
     };
     let options: Vec<&Value> = branches

@@ -32,6 +32,24 @@ impl Epoch {
     pub fn unix_ms(self) -> u64 {
         self.unix_ms
     }
+
+    /// The instant so many milliseconds after 1970-01-01T00:00:00Z; the last one that can be written for
+    /// those after it.
+    #[must_use]
+    pub fn from_unix_ms(unix_ms: u64) -> Self {
+        // 9999-12-31T23:59:59.999Z.
+        const LAST_MS: u64 = 253_402_300_799_999;
+        Self { unix_ms: unix_ms.min(LAST_MS) }
+    }
+
+    /// The day of the week, in English.
+    #[must_use]
+    pub fn weekday(self) -> &'static str {
+        // The first of January 1970 was a Thursday.
+        const DAYS: [&str; 7] =
+            ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+        DAYS[(self.unix_ms / DAY_MS % 7) as usize]
+    }
 }
 
 /// Why a text is no instant.

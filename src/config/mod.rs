@@ -37,7 +37,9 @@ mod speech;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod transitions;
 mod turn;
+mod ways;
 mod wording;
 mod yaml;
 
@@ -47,18 +49,20 @@ use std::io::{self, Read};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::agents::{
-    Agent, Echo, Intent, Invocation, Operator, Scripted, Slot, ToolResult, Transition, When,
-};
+pub use self::agents::{Agent, Echo, Intent, Invocation, Scripted, Slot};
 pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
 pub use self::livekit::{Livekit, Publish};
-pub use self::schema::{is_name, schema};
-pub use self::script::PATTERN_SIZE_MAX;
+pub use self::schema::{is_identifier, is_name, schema};
+pub use self::script::{PATTERN_SIZE_MAX, compile as compile_pattern};
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
 pub use self::tools::{Canned, Data, Delivery, Rpc, Run, Tool};
+pub use self::transitions::{
+    Carry, Decision, Event, Operator, Results, ToolResult, Transition, Turns, TurnsOf, UserInput,
+    When,
+};
 pub use self::turn::Turn;
 pub use self::yaml::{DEPTH_MAX, NODES_MAX, SIZE_MAX};
 
@@ -110,7 +114,12 @@ pub struct Config {
     /// What the agent is in a LiveKit room. No effect outside of one.
     #[serde(default)]
     pub livekit: Livekit,
-    /// The tools by name. Default none.
+    /// Clips that the tools `play_clip` and `hold` play, from name to the path of a WAV file, relative to
+    /// this file. Default none.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 200), inner(length(min = 1, max = 1000)))]
+    pub clips: BTreeMap<String, String>,
+    /// The tools by name, besides those that are built in. Default none.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
     pub tools: BTreeMap<String, Tool>,
@@ -165,11 +174,21 @@ pub struct Call {
     /// `turn.end_silence_max_ms`. Default 0: never.
     #[schemars(range(min = 0, max = 3_600_000))]
     pub silence_ms: u32,
+    /// The call ends after so many idle prompts, each after `turn.away_ms` without a sound, that the
+    /// user does not answer: 0 to 100. Default 0: one prompt, and then nothing.
+    #[schemars(range(min = 0, max = 100))]
+    pub max_idle_prompts: u32,
 }
 
 impl Default for Call {
     fn default() -> Self {
-        Self { max_ms: 0, max_moves_per_turn: 4, alone_ms: 10_000, silence_ms: 0 }
+        Self {
+            max_ms: 0,
+            max_moves_per_turn: 4,
+            alone_ms: 10_000,
+            silence_ms: 0,
+            max_idle_prompts: 0,
+        }
     }
 }
 

@@ -43,6 +43,15 @@ pub fn is_name(text: &str) -> bool {
     NAME.is_match(text)
 }
 
+/// Whether `text` may be the name of an agent, a tool or a fact: 1 to 64 letters, digits and `_`, not
+/// beginning with a digit.
+#[must_use]
+pub fn is_identifier(text: &str) -> bool {
+    let first = text.as_bytes().first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    first && rest && text.len() <= 64
+}
+
 static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     let (schema, validator) = derive::<Config>();
     Shape {

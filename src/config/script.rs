@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::check::{Report, properties, repeated};
 use super::complaint::{excerpt, suggestion};
-use super::{Agent, Config, Intent, Scripted, Tool};
+use super::{Agent, Config, Intent, Scripted};
+use crate::graph::verb::Verb;
 use crate::talk::template::{Gap, Template};
 
 /// The largest compiled pattern in bytes: 1 MiB, which a dozen Unicode classes fit into and a bomb
@@ -219,6 +220,9 @@ fn intent(
             report,
         );
     }
+    if let Some(verb) = Verb::of(&call.tool) {
+        return self::call(place, call, &verb.parameters(), &[], report);
+    }
     match config.tools.get(&call.tool) {
         None => report.unknown(
             &at(&["call", "tool"]),
@@ -229,7 +233,8 @@ fn intent(
         ),
         Some(tool) => {
             lacks(&at(&["call", "tool"]), place[1], agent, &call.tool, config, report);
-            self::call(place, call, tool, report);
+            let home = ["tools", &call.tool, "parameters"];
+            self::call(place, call, &tool.parameters, &home, report);
         }
     }
 }
@@ -257,25 +262,30 @@ pub(super) fn lacks(
 }
 
 /// Compares the arguments of a call with those that the tool lists.
-fn call(place: &[&str], call: &super::Invocation, tool: &Tool, report: &mut Report<'_>) {
-    let home = ["tools", &call.tool, "parameters"];
-    let known = properties(tool);
+fn call(
+    place: &[&str],
+    call: &super::Invocation,
+    parameters: &Value,
+    home: &[&str],
+    report: &mut Report<'_>,
+) {
+    let known = properties(parameters);
     let is_known = |argument: &&String| known.is_none_or(|known| known.contains_key(*argument));
     for argument in call.with.keys().filter(|argument| !is_known(argument)) {
         let place = [place, &["call", "with", argument]].concat();
         let known = known.into_iter().flatten().map(|(name, _)| name);
-        report.unknown(&place, "argument", argument, known, &home);
+        report.unknown(&place, "argument", argument, known, home);
     }
     if !call.with.keys().all(|argument| is_known(&argument)) {
         // What is needed may be what is misspelt.
         return;
     }
-    let required = tool.parameters.get("required").and_then(Value::as_array).into_iter().flatten();
+    let required = parameters.get("required").and_then(Value::as_array).into_iter().flatten();
     for argument in required.filter_map(Value::as_str) {
         if !call.with.contains_key(argument) {
             let what = format!("tool `{}` needs the argument `{}`", call.tool, excerpt(argument));
             let remedy = format!("add it under `with`, as in `{argument}: …`");
-            report.tell_unless_lost(&[place, &["call"]].concat(), what, remedy, &home);
+            report.tell_unless_lost(&[place, &["call"]].concat(), what, remedy, home);
         }
     }
 }
@@ -320,7 +330,7 @@ fn phrase(place: &[&str], phrase: &str, config: &Config, report: &mut Report<'_>
     }
 }
 
-fn pattern(place: &[&str], pattern: &str, report: &mut Report<'_>) {
+pub(super) fn pattern(place: &[&str], pattern: &str, report: &mut Report<'_>) {
     match compile(pattern) {
         Ok(regex) => {
             for name in regex.capture_names().flatten().filter(|name| is_reserved(name)) {
@@ -349,7 +359,11 @@ fn pattern(place: &[&str], pattern: &str, report: &mut Report<'_>) {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+/// A pattern, within the bound of [`PATTERN_SIZE_MAX`].
+///
+/// # Errors
+/// It is no regular expression, or too large.
+pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_MAX).build()
 }
 

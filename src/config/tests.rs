@@ -78,7 +78,7 @@ fn every_shipped_configuration_loads() {
 const TABLE: &[(&str, &str, &str)] = &[
     // keys
     ("greeting: Hello.", "greting: Hello.", "f:19:5: agents.desk: unknown key `greting`; did you mean `greeting`?"),
-    ("greeting: Hello.", "banana: 1", "f:19:5: agents.desk: unknown key `banana`; the keys here are `arrival`, `description`, `fallback`, `greeting`, `idle`, `intents`, `kind`, `tools`, `voice`"),
+    ("greeting: Hello.", "banana: 1", "f:19:5: agents.desk: unknown key `banana`; the keys here are `arrival`, `description`, `fallback`, `greeting`, `id`, `idle`, `intents`, `kind`, `tools`, `type`, `voice`"),
     ("tool: find, with", "tol: find, with", "f:25:17: agents.desk.intents.order.call: unknown key `tol`; did you mean `tool`?"),
     ("audio:", "name: again\naudio:", "f:3:1: key `name` is written twice; remove one of the two"),
     ("name: shop\n", "", "f:1:1: missing key `name`; add `name: …`"),
@@ -114,7 +114,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("arrival: Yes?", "delay_ms: 1", "f:32:5: agents.billing: key `delay_ms` belongs to kind echo, not scripted; remove it, or write `kind: echo`"),
     ("{ kind: digits }", "{ kind: digits, values: [a] }", "f:15:27: slots.number: key `values` belongs to kind one_of, not digits; remove it, or write `kind: one_of`"),
     ("{ kind: digits }", "{ }", "f:15:11: slots.number: missing key `kind`; add one of `kind: digits`, `kind: one_of`, `kind: any`"),
-    ("{ intent: bill }", "{ intnet: bill }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, found `intnet`; did you mean `intent`?"),
+    ("{ intent: bill }", "{ intnet: bill }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `custom`, found `intnet`; did you mean `intent`?"),
     ("{ intent: bill }", "{ }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, found none"),
     ("{ intent: bill }", "{ intent: bill, tool_result: { tool: find, value: 1 } }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, found `intent`, `tool_result`; keep one"),
     ("operator: eq", "operator: is", "f:38:88: transitions[1].when.tool_result.operator: expected one of `eq`, `neq`, `gt`, `lt`, `contains`, `not_contains`, found the text `is`"),

@@ -45,6 +45,10 @@ pub struct Turn {
     /// Default 15000. 0: never.
     #[schemars(range(min = 0, max = 3_600_000))]
     pub away_ms: u32,
+    /// Longest turn of the caller, in milliseconds: 0 to 3600000. Whoever talks longer is answered with
+    /// what was understood by then. Default 0: no limit.
+    #[schemars(range(min = 0, max = 3_600_000))]
+    pub max_ms: u32,
     /// Length of the fade-out of a cut, in milliseconds: 0 to 100. Default 10, enough to avoid a
     /// click.
     #[schemars(range(min = 0, max = 100))]
@@ -62,6 +66,7 @@ impl Default for Turn {
             backchannels: ["mm-hmm", "uh-huh", "yeah", "okay", "right"].map(String::from).to_vec(),
             false_interruption_ms: 2_000,
             away_ms: 15_000,
+            max_ms: 0,
             fade_ms: 10,
         }
     }

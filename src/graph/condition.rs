@@ -1,8 +1,300 @@
-//! Comparisons with JSON values.
+//! When a transition fires: conditions, and what they are compared with.
+//!
+//! A condition looks at what has happened since the current agent began, each [`Occasion`] once: what
+//! happened before never fires anything. Conditions of time look at how long something has lasted.
+//!
+//! **Invariant:** what a condition cannot be compared with does not match: no value, no event and no
+//! rule ends a session.
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::event::EventName;
+use crate::tool::{Json, Outcome};
+
+/// When a transition fires.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// The agent understood this intent.
+    Intent(String),
+    /// A tool has answered in a certain way.
+    ToolResult {
+        /// The tool.
+        tool: String,
+        /// The value looked at: keys joined by dots, empty for the whole.
+        key: String,
+        /// The comparison.
+        operator: Operator,
+        /// What it is compared with.
+        value: Value,
+    },
+    /// An event happened.
+    Event {
+        /// Its name.
+        name: EventName,
+        /// What it holds, at least; compared as deep as it is written.
+        data: Map<String, Value>,
+    },
+    /// The user said something.
+    UserInput(Words),
+    /// The agent decided something.
+    Decision {
+        /// About what.
+        key: String,
+        /// For what.
+        value: Value,
+    },
+    /// The agent has been the current one for so many ticks.
+    Timer(u64),
+    /// Neither side was heard for so many ticks since the agent began.
+    Silence(u64),
+    /// The user has had so many turns.
+    Turns {
+        /// Which are counted.
+        of: TurnsOf,
+        /// How many, at least.
+        at_least: u32,
+    },
+    /// The user has pressed these keys one after the other.
+    Digits(String),
+    /// It never fires: the condition of another system that this one does not know.
+    Never,
+}
+
+/// What the user's words are compared with.
+#[derive(Debug, Clone)]
+pub enum Words {
+    /// They contain this, whatever the case; in lower case.
+    Contain(String),
+    /// This pattern is found in them.
+    Match(Regex),
+}
+
+/// Which turns of the user are counted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnsOf {
+    /// Those since the agent became the current one.
+    #[default]
+    Agent,
+    /// All of the call.
+    Call,
+}
+
+/// Something that happened, as conditions see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Occasion {
+    /// The current agent understood an intent.
+    Intent(String),
+    /// A turn of the user ended, with these words.
+    Words(String),
+    /// A tool's outcome reached the current agent.
+    ToolResult {
+        /// The tool.
+        tool: String,
+        /// Its outcome.
+        outcome: Outcome,
+    },
+    /// The current agent decided something.
+    Decision {
+        /// About what.
+        key: String,
+        /// For what.
+        value: Json,
+    },
+    /// An event that a transition of the current agent waits for.
+    Event {
+        /// Its name.
+        name: EventName,
+        /// Its number in the session.
+        seq: u64,
+        /// What it holds: an object.
+        data: Json,
+    },
+    /// A key was pressed, or a turn counted: only what lasts has changed.
+    Change,
+}
+
+/// Why a transition fired.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// This intent was understood.
+    Intent(String),
+    /// This tool's result fitted the condition.
+    ToolResult {
+        /// The tool.
+        tool: String,
+        /// The condition, as text.
+        condition: String,
+    },
+    /// This event happened.
+    Event {
+        /// Its name.
+        name: String,
+        /// Its number in the session.
+        seq: u64,
+    },
+    /// The user's words fitted the condition, given as text.
+    UserInput(String),
+    /// The agent decided so.
+    Decision {
+        /// About what.
+        key: String,
+        /// For what, as JSON.
+        value: String,
+    },
+    /// The agent had been the current one for so long, in milliseconds.
+    Timer(u64),
+    /// Neither side was heard for so long, in milliseconds.
+    Silence(u64),
+    /// So many turns of the user.
+    Turns(u32),
+    /// These keys were pressed.
+    Digits(String),
+    /// The business rule at this position, from 0, was triggered.
+    Rule(u32),
+    /// The agent called the other one, by this tool call.
+    Called(String),
+    /// The other one returned to it.
+    Returned(String),
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Intent(name) => write!(f, "intent {name}"),
+            Self::ToolResult { tool, condition } => write!(f, "result of {tool}: {condition}"),
+            Self::Event { name, seq } => write!(f, "event {name} (number {seq})"),
+            Self::UserInput(condition) => write!(f, "the user's words {condition}"),
+            Self::Decision { key, value } => write!(f, "decision {key}: {value}"),
+            Self::Timer(ms) => write!(f, "{ms} ms as the current agent"),
+            Self::Silence(ms) => write!(f, "{ms} ms of silence"),
+            Self::Turns(1) => f.write_str("one turn"),
+            Self::Turns(count) => write!(f, "{count} turns"),
+            Self::Digits(digits) => write!(f, "keys {digits}"),
+            Self::Rule(at) => write!(f, "rule {at}"),
+            Self::Called(call) => write!(f, "called by {call}"),
+            Self::Returned(call) => write!(f, "returned from {call}"),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it is a set of business rules, which are tried before all others.
+    #[must_use]
+    pub const fn is_rules(&self) -> bool {
+        false
+    }
+
+    /// Whether it may be fulfilled without anything happening: by time alone.
+    #[must_use]
+    pub const fn is_timed(&self) -> bool {
+        matches!(self, Self::Timer(_) | Self::Silence(_))
+    }
+
+    /// Whether it waits for this event.
+    #[must_use]
+    pub fn awaits(&self, event: EventName) -> bool {
+        matches!(self, Self::Event { name, .. } if *name == event)
+    }
+
+    /// Whether an occasion fulfils it, and why. Those that look at what lasts are not asked here.
+    #[must_use]
+    pub fn fulfilled(&self, occasion: &Occasion) -> Option<Cause> {
+        match (self, occasion) {
+            (Self::Intent(wanted), Occasion::Intent(name)) if wanted == name => {
+                Some(Cause::Intent(name.clone()))
+            }
+            (Self::UserInput(words), Occasion::Words(text)) => words.fit(text),
+            (
+                Self::ToolResult { .. },
+                Occasion::ToolResult { tool, outcome: Outcome::Done(result) },
+            ) => self.fulfilled_by(tool, &result.0).map(|_| self.of_result()),
+            (
+                Self::Decision { key, value },
+                Occasion::Decision { key: decided, value: Json(found) },
+            ) if key == decided && equal(found, value) => {
+                Some(Cause::Decision { key: key.clone(), value: found.to_string() })
+            }
+            (
+                Self::Event { name, data },
+                Occasion::Event { name: happened, seq, data: Json(Value::Object(holds)) },
+            ) if name == happened && is_part(data, holds) => {
+                Some(Cause::Event { name: name.to_string(), seq: *seq })
+            }
+            _ => None,
+        }
+    }
+
+    /// What a tool's value has at the path that is looked at, if that fulfils the condition.
+    #[must_use]
+    pub fn fulfilled_by<'v>(&self, tool: &str, value: &'v Value) -> Option<&'v Value> {
+        let Self::ToolResult { tool: wanted, key, operator, value: compared } = self else {
+            return None;
+        };
+        let found = at_path(value, key).filter(|_| wanted == tool)?;
+        compare(found, *operator, compared).then_some(found)
+    }
+
+    /// Whether it may be what this cause tells of.
+    #[must_use]
+    pub fn is_cause(&self, cause: &Cause) -> bool {
+        match (self, cause) {
+            (Self::Intent(wanted), Cause::Intent(name)) => wanted == name,
+            (Self::ToolResult { .. }, Cause::ToolResult { .. }) => self.of_result() == *cause,
+            (Self::Event { name, .. }, Cause::Event { name: happened, .. }) => {
+                name.as_str() == happened
+            }
+            (Self::UserInput(words), Cause::UserInput(condition)) => words.told() == *condition,
+            (Self::Decision { key, .. }, Cause::Decision { key: decided, .. }) => key == decided,
+            (Self::Digits(digits), Cause::Digits(pressed)) => digits == pressed,
+            (Self::Timer(_), Cause::Timer(_))
+            | (Self::Silence(_), Cause::Silence(_))
+            | (Self::Turns { .. }, Cause::Turns(_)) => true,
+            _ => self.is_rules() && matches!(cause, Cause::Rule(_)),
+        }
+    }
+
+    fn of_result(&self) -> Cause {
+        let (tool, condition) = match self {
+            Self::ToolResult { tool, key, operator, value } => {
+                (tool.clone(), format!("{key} {} {value}", name_of(*operator)))
+            }
+            _ => Default::default(),
+        };
+        Cause::ToolResult { tool, condition }
+    }
+}
+
+impl Words {
+    fn fit(&self, text: &str) -> Option<Cause> {
+        let fits = match self {
+            Self::Contain(part) => text.to_lowercase().contains(part),
+            Self::Match(pattern) => pattern.is_match(text),
+        };
+        fits.then(|| Cause::UserInput(self.told()))
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Contain(part) => format!("contain \"{part}\""),
+            Self::Match(pattern) => format!("match /{pattern}/"),
+        }
+    }
+}
+
+/// Whether all that is in `part` is in `whole` as well, as deep as it goes. Lists are equal or not.
+#[must_use]
+pub fn is_part(part: &Map<String, Value>, whole: &Map<String, Value>) -> bool {
+    part.iter().all(|(key, wanted)| match (wanted, whole.get(key)) {
+        (Value::Object(part), Some(Value::Object(whole))) => is_part(part, whole),
+        (wanted, Some(found)) => equal(found, wanted),
+        (_, None) => false,
+    })
+}
 
 /// A comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +326,7 @@ pub fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
 }
 
 /// Compares as the operator says; values of types that it cannot compare do not match.
-pub(super) fn compare(found: &Value, operator: Operator, wanted: &Value) -> bool {
+fn compare(found: &Value, operator: Operator, wanted: &Value) -> bool {
     let numbers = || Some((found.as_f64()?, wanted.as_f64()?));
     let contains = || match (found, wanted) {
         (Value::String(text), Value::String(part)) => Some(text.contains(part.as_str())),
@@ -59,7 +351,7 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-pub(super) const fn name_of(operator: Operator) -> &'static str {
+const fn name_of(operator: Operator) -> &'static str {
     match operator {
         Operator::Eq => "eq",
         Operator::Neq => "neq",

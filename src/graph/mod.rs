@@ -1,36 +1,51 @@
 //! The agent graph: who may hand over to whom, and why.
 //!
-//! Agents are nodes; a [`Transition`] is an edge with a condition. [`route`] is asked once a tick, with
-//! what happened in it, and answers with at most one move; the session makes it effective at the next
-//! tick. Two transitions between the same pair both live.
+//! Agents are nodes; a [`Transition`] is an edge with a [`Condition`]. [`route`] is asked once a tick,
+//! with what has happened since it was asked last, and answers with at most one move; the session makes
+//! it effective at the next tick. Two transitions between the same pair both live.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`event`] | the names of what happens |
+//! | [`condition`] | when a transition fires |
+//! | [`facts`] | what is known, by whom, and what goes along |
+//! | [`route`](mod@route) | the choice of at most one move |
+//! | [`verb`] | the built-in tools: end, transfer, hold, hand over … |
 //!
 //! **Invariant:** an edge's ends exist: a graph with a dangling edge cannot be built.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+pub mod condition;
+pub mod event;
+pub mod facts;
+pub mod route;
+pub mod verb;
+
+use std::collections::BTreeSet;
+
+pub use condition::{Cause, Condition, Occasion, at_path};
+pub use facts::Carry;
+pub use route::{Move, Situation, route};
 
 use crate::id::AgentId;
 use crate::talk::template::Template;
-use crate::tool::Outcome;
-
-pub mod condition;
-
-pub use condition::at_path;
-use condition::{Operator, compare, name_of};
 
 /// Agents and the transitions between them.
 #[derive(Debug, Clone, Default)]
 pub struct AgentGraph {
     agents: usize,
-    /// By descending priority, then in listed order.
+    /// By the agent that hands over, and in the order in which they are tried.
     transitions: Vec<Transition>,
+    /// Where an agent's transitions begin; one more than there are agents.
+    starts: Vec<u32>,
+    /// Who may call whom, and is returned to.
+    calls: BTreeSet<(AgentId, AgentId)>,
 }
 
 /// A hand-over that may happen.
 #[derive(Debug, Clone)]
 pub struct Transition {
     /// Its position in the configuration: its id, and the tie-breaker.
-    pub id: u16,
+    pub id: u32,
     /// The agent that hands over.
     pub from: AgentId,
     /// The agent that takes over.
@@ -41,69 +56,68 @@ pub struct Transition {
     pub priority: i32,
     /// Said by the agent that hands over.
     pub say: Option<Template>,
+    /// Said by the agent that takes over, instead of its arrival.
+    pub arrival: Option<Template>,
+    /// What goes along.
+    pub carry: Carry,
+    /// What becomes of the outcomes that the agent awaits.
+    pub results: Results,
 }
 
-/// When a transition fires.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Condition {
-    /// The agent understood this intent.
-    Intent(String),
-    /// A tool has answered in a certain way.
-    ToolResult {
-        /// The tool.
-        tool: String,
-        /// The value looked at: keys joined by dots, empty for the whole.
-        key: String,
-        /// The comparison.
-        operator: Operator,
-        /// What it is compared with.
-        value: Value,
-    },
-}
-
-/// Something that happened in this tick, as conditions see it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Occasion {
-    /// The current agent understood an intent.
-    Intent(String),
-    /// A tool's outcome reached the current agent.
-    ToolResult {
-        /// The tool.
-        tool: String,
-        /// Its outcome.
-        outcome: Outcome,
-    },
-}
-
-/// Why a transition fired.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// This intent was understood.
-    Intent(String),
-    /// This tool's result fitted the condition.
-    ToolResult {
-        /// The tool.
-        tool: String,
-        /// The condition, as text.
-        condition: String,
-    },
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Intent(name) => write!(f, "intent {name}"),
-            Self::ToolResult { tool, condition } => write!(f, "result of {tool}: {condition}"),
+impl Transition {
+    /// A transition of the priority 0, at which nothing is said and everything goes along.
+    #[must_use]
+    pub fn new(id: u32, from: AgentId, to: AgentId, condition: Condition) -> Self {
+        Self {
+            id,
+            from,
+            to,
+            condition,
+            priority: 0,
+            say: None,
+            arrival: None,
+            carry: Carry::default(),
+            results: Results::default(),
         }
     }
+
+    /// The order in which transitions of an agent are tried: rules first, then by descending priority,
+    /// then as listed.
+    fn order(&self) -> (AgentId, bool, std::cmp::Reverse<i32>, u32) {
+        (self.from, !self.condition.is_rules(), std::cmp::Reverse(self.priority), self.id)
+    }
+}
+
+/// What becomes of the outcomes of tools that an agent awaits when it hands over.
+#[derive(
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Results {
+    /// They are told when they are there, in the words of the agent that asked, and move nobody on.
+    #[default]
+    Tell,
+    /// They are told, and may move on whoever is current.
+    Follow,
+    /// They wait until the agent that asked is current again.
+    Stay,
+    /// Nobody is told: `tool.orphaned` says so.
+    Drop,
 }
 
 /// An edge of the graph that leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dangling {
     /// The transition.
-    pub transition: u16,
+    pub transition: u32,
 }
 
 impl AgentGraph {
@@ -116,8 +130,22 @@ impl AgentGraph {
         if let Some(bad) = transitions.iter().find(|t| !inside(t.from) || !inside(t.to)) {
             return Err(Dangling { transition: bad.id });
         }
-        transitions.sort_by_key(|t| (std::cmp::Reverse(t.priority), t.id));
-        Ok(Self { agents, transitions })
+        transitions.sort_by_key(Transition::order);
+        let mut starts = vec![0; agents + 1];
+        for transition in &transitions {
+            starts[usize::from(transition.from.0) + 1] += 1;
+        }
+        for at in 0..agents {
+            starts[at + 1] += starts[at];
+        }
+        Ok(Self { agents, transitions, starts, calls: BTreeSet::new() })
+    }
+
+    /// The same graph, in which the first of each pair may call the second, and is returned to.
+    #[must_use]
+    pub fn with_calls(mut self, calls: impl IntoIterator<Item = (AgentId, AgentId)>) -> Self {
+        self.calls = calls.into_iter().collect();
+        self
     }
 
     /// How many agents there are.
@@ -126,78 +154,68 @@ impl AgentGraph {
         self.agents
     }
 
-    /// All transitions, in the order in which they are tried.
+    /// All transitions, by the agent that hands over and then in the order in which they are tried.
     #[must_use]
     pub fn transitions(&self) -> &[Transition] {
         &self.transitions
     }
-}
 
-/// The transition to take from `at`, given what happened in this tick, and why: the first, in order
-/// of priority, whose condition any occasion fulfils.
-#[must_use]
-pub fn route<'g>(
-    graph: &'g AgentGraph,
-    at: AgentId,
-    occasions: &[Occasion],
-) -> Option<(&'g Transition, Cause)> {
-    let leaving = graph.transitions.iter().filter(|t| t.from == at);
-    leaving.into_iter().find_map(|transition| {
-        let cause = occasions.iter().find_map(|occasion| fires(&transition.condition, occasion))?;
-        Some((transition, cause))
-    })
-}
-
-fn fires(condition: &Condition, occasion: &Occasion) -> Option<Cause> {
-    let fits = match (condition, occasion) {
-        (Condition::Intent(wanted), Occasion::Intent(name)) => wanted == name,
-        (_, Occasion::ToolResult { tool, outcome: Outcome::Done(result) }) => {
-            condition.fulfilled_by(tool, &result.0).is_some()
-        }
-        (Condition::Intent(_) | Condition::ToolResult { .. }, _) => false,
-    };
-    fits.then(|| condition.cause())
-}
-
-impl Condition {
-    /// What a tool's value has at the path that is looked at, if that fulfils the condition.
+    /// The transitions of an agent, in the order in which they are tried.
     #[must_use]
-    pub fn fulfilled_by<'v>(&self, tool: &str, value: &'v Value) -> Option<&'v Value> {
-        match self {
-            Self::Intent(_) => None,
-            Self::ToolResult { tool: wanted, key, operator, value: compared } => {
-                let found = at_path(value, key).filter(|_| wanted == tool)?;
-                compare(found, *operator, compared).then_some(found)
-            }
+    pub fn leaving(&self, from: AgentId) -> &[Transition] {
+        let at = usize::from(from.0);
+        match (self.starts.get(at), self.starts.get(at + 1)) {
+            (Some(start), Some(end)) => &self.transitions[*start as usize..*end as usize],
+            _ => &[],
         }
     }
 
-    /// Why a transition with it has fired.
+    /// The transition of this id.
     #[must_use]
-    pub fn cause(&self) -> Cause {
-        match self {
-            Self::Intent(name) => Cause::Intent(name.clone()),
-            Self::ToolResult { tool, key, operator, value } => Cause::ToolResult {
-                tool: tool.clone(),
-                condition: format!("{key} {} {value}", name_of(*operator)),
-            },
-        }
+    pub fn transition(&self, id: u32) -> Option<&Transition> {
+        self.transitions.iter().find(|transition| transition.id == id)
+    }
+
+    /// Whether a transition of an agent may be fulfilled now: something has happened, or one waits for
+    /// time to pass.
+    #[must_use]
+    pub fn is_asked(&self, at: AgentId, happened: bool) -> bool {
+        let leaving = self.leaving(at);
+        !leaving.is_empty() && (happened || leaving.iter().any(|t| t.condition.is_timed()))
+    }
+
+    /// Whether `from` may call `to`, and is returned to.
+    #[must_use]
+    pub fn may_call(&self, from: AgentId, to: AgentId) -> bool {
+        self.calls.contains(&(from, to))
+    }
+
+    /// Who may call whom.
+    pub fn calls(&self) -> impl Iterator<Item = (AgentId, AgentId)> {
+        self.calls.iter().copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::tool::Json;
+    use crate::clock::Tick;
+    use crate::graph::condition::Operator;
+    use crate::tool::{Json, Outcome};
 
-    fn edge(id: u16, to: u16, condition: Condition, priority: i32) -> Transition {
-        Transition { id, from: AgentId(0), to: AgentId(to), condition, priority, say: None }
+    fn edge(id: u32, to: u16, condition: Condition, priority: i32) -> Transition {
+        Transition { priority, ..Transition::new(id, AgentId(0), AgentId(to), condition) }
     }
 
     fn intent(name: &str) -> Condition {
         Condition::Intent(name.into())
+    }
+
+    fn taken(graph: &AgentGraph, at: u16, occasions: &[Occasion]) -> Option<u32> {
+        let situation = Situation { occasions, ..Situation::at(Tick(0)) };
+        route(graph, AgentId(at), &situation, &mut Vec::new()).map(|taken| taken.transition.id)
     }
 
     #[test]
@@ -209,9 +227,18 @@ mod tests {
         ];
         let graph = AgentGraph::new(3, edges).unwrap();
         let both = [Occasion::Intent("a".into()), Occasion::Intent("b".into())];
-        assert_eq!(route(&graph, AgentId(0), &both).unwrap().0.id, 1);
-        assert_eq!(route(&graph, AgentId(0), &both[..1]).unwrap().0.id, 0);
-        assert!(route(&graph, AgentId(1), &both).is_none(), "nothing leaves agent 1");
+        assert_eq!(taken(&graph, 0, &both), Some(1));
+        assert_eq!(taken(&graph, 0, &both[..1]), Some(0));
+        assert_eq!(taken(&graph, 1, &both), None, "nothing leaves agent 1");
+    }
+
+    #[test]
+    fn parallel_transitions_both_live() {
+        let edges = vec![edge(0, 1, intent("a"), 0), edge(1, 1, intent("b"), 0)];
+        let graph = AgentGraph::new(2, edges).unwrap();
+        assert_eq!(graph.leaving(AgentId(0)).len(), 2);
+        assert_eq!(taken(&graph, 0, &[Occasion::Intent("a".into())]), Some(0));
+        assert_eq!(taken(&graph, 0, &[Occasion::Intent("b".into())]), Some(1));
     }
 
     #[test]
@@ -223,7 +250,7 @@ mod tests {
             let result = json!({ "a": { "n": 3, "l": ["x"] }, "s": "text", "b": null });
             let outcome = Outcome::Done(Json(result));
             let occasion = Occasion::ToolResult { tool: "t".into(), outcome };
-            assert_eq!(route(&graph, AgentId(0), &[occasion]).is_some(), expected, "{condition:?}");
+            assert_eq!(taken(&graph, 0, &[occasion]).is_some(), expected, "{condition:?}");
         };
         check("a.n", Operator::Eq, json!(3.0), true);
         check("a.n", Operator::Gt, json!(2), true);

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::pace::{Clock, pause};
 use crate::clock::Tick;
+use crate::graph::verb;
 use crate::id::{CallId, LaneId};
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Output, RPC_PAYLOAD_MAX, RpcError};
@@ -164,6 +165,17 @@ pub enum RoomAct {
         /// The arguments as JSON, at most [`RPC_PAYLOAD_MAX`] bytes.
         payload: String,
     },
+    /// Passes the call on.
+    Transfer {
+        /// `tel:` and a number, `sip:` and an address, or a participant's identity.
+        to: String,
+        /// Whether the agent stays.
+        warm: bool,
+        /// How long the session waits for the outcome, in milliseconds.
+        timeout_ms: u32,
+    },
+    /// Presses keys of the telephone at the other end.
+    Digits(String),
 }
 
 impl RoomCall {
@@ -248,6 +260,17 @@ impl LiveTools {
                 let (method, to) = (rpc.method, rpc.to);
                 (RoomAct::Rpc { method, to, payload, timeout_ms }, Called::Submitted)
             }
+            RoomTool::Transfer => match verb::transfer(&call.arguments.0) {
+                Ok(transfer) => {
+                    let warm = transfer.is_warm();
+                    (RoomAct::Transfer { to: transfer.to, warm, timeout_ms }, Called::Submitted)
+                }
+                Err(outcome) => return Called::Done(outcome),
+            },
+            RoomTool::Digits => match verb::digits(&call.arguments.0) {
+                Ok(digits) => (RoomAct::Digits(digits.digits), Called::Submitted),
+                Err(outcome) => return Called::Done(outcome),
+            },
             RoomTool::Data(data) => {
                 let (topic, reliable, to) = (data.topic, data.reliable, data.to);
                 let sent = Called::Done(Outcome::Done(Json::default()));

@@ -107,7 +107,9 @@ impl Edge for Wire {
                 | Inbound::Quality { .. }
                 | Inbound::Digit { .. }
                 | Inbound::Request { .. }
-                | Inbound::Line { .. } => input.inbound.push(value),
+                | Inbound::Line { .. }
+                | Inbound::Custom { .. }
+                | Inbound::Fact { .. } => input.inbound.push(value),
             }
         }
         self.given.inbound = values;

@@ -60,7 +60,20 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::RoomMetadata { text }
         | EventKind::ConnectionLost { cause: text }
         | EventKind::RpcCalled { method: text, .. }
-        | EventKind::SessionEnded { reason: EndReason::HungUp(text) } => text.clear(),
+        | EventKind::AgentError { cause: text, .. }
+        | EventKind::RuleFailed { cause: text, .. }
+        | EventKind::CallTransferred { to: text, .. }
+        | EventKind::DigitsSent { digits: text }
+        | EventKind::SessionEnded {
+            reason: EndReason::HungUp(text) | EndReason::Agent(text) | EndReason::Transferred(text),
+        } => text.clear(),
+        EventKind::AgentDecided { value, .. } | EventKind::FactSet { value, .. } => {
+            *value = Json::default();
+        }
+        EventKind::Custom { name, data, .. } => {
+            name.clear();
+            *data = Json::default();
+        }
         EventKind::AgentInterrupted { spoken, unspoken, .. } => {
             spoken.clear();
             unspoken.clear();
@@ -87,8 +100,23 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::TransitionRefused { .. }
         | EventKind::SessionEnded {
             reason:
-                EndReason::AgentEnded | EndReason::MaxLength | EndReason::Alone | EndReason::Silence,
+                EndReason::AgentEnded
+                | EndReason::MaxLength
+                | EndReason::Alone
+                | EndReason::Silence
+                | EndReason::Idle
+                | EndReason::Policy(_),
         }
+        | EventKind::AgentStopped { .. }
+        | EventKind::AgentCalled { .. }
+        | EventKind::AgentReturned { .. }
+        | EventKind::ToolOrphaned { .. }
+        | EventKind::FactExpired { .. }
+        | EventKind::CallHeld
+        | EventKind::CallResumed { .. }
+        | EventKind::ClipPlayed { .. }
+        | EventKind::PolicyWarned { .. }
+        | EventKind::PolicyReached { .. }
         | EventKind::SessionCreated { .. }
         | EventKind::UserLeft { .. }
         | EventKind::UserSpeechStarted { .. }

@@ -111,7 +111,10 @@ impl VirtualEar {
                 }
                 return;
             }
-            Effect::Speak { .. } | Effect::SpeakDrop { .. } | Effect::Answer { .. } => return,
+            Effect::Speak { .. }
+            | Effect::SpeakDrop { .. }
+            | Effect::Answer { .. }
+            | Effect::Play { .. } => return,
         };
         if let Err(error) = done {
             // A broken engine is replaced at the next utterance.

@@ -16,6 +16,7 @@ use super::output::Output;
 use super::plan::Plan;
 use super::{Life, Session};
 use crate::clock::Tick;
+use crate::graph::facts::Fact;
 use crate::id::LaneId;
 use crate::think::script::Moment;
 
@@ -28,11 +29,12 @@ impl Session {
             self.life = Life::Running;
             let agent = plan.agent(self.agent).name.clone();
             self.event(now, EventKind::SessionCreated { agent }, out);
-            self.enter(plan, now, Moment::Greeting, out);
+            self.facts.begin(self.agent);
+            self.enter(plan, now, Some(Moment::Greeting), out);
         }
-        if let Some(agent) = self.next_agent.take() {
-            self.agent = agent;
-            self.enter(plan, now, Moment::Arrival, out);
+        self.arrive(plan, now, out);
+        for name in self.facts.expire(now) {
+            self.event(now, EventKind::FactExpired { name }, out);
         }
         // Taken out and put back, so that the list keeps its memory.
         let mut inbound = std::mem::take(&mut input.inbound);
@@ -120,6 +122,18 @@ impl Session {
             }
             Inbound::Request { request, lane, method, payload } => {
                 self.request(plan, now, (request, lane), method, &payload, out);
+            }
+            Inbound::Custom { lane, name, data } => {
+                let lane = lane.filter(|lane| self.is_there(*lane));
+                let name = clipped(name);
+                self.event(now, EventKind::Custom { name, lane, data }, out);
+            }
+            Inbound::Fact { name, value, scope, ttl_ms } => {
+                let until = ttl_ms.map(|ms| now.after(plan.len.ticks_min_one(ms)));
+                let fact = Fact { scope, until, ..Fact::new(value.0, now) };
+                if let Err(why) = self.set_fact(plan, now, &name, fact, out) {
+                    self.limit(now, &why, out);
+                }
             }
             Inbound::Line { state } => {
                 let kind = match state {

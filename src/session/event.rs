@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::{Tick, TickLen};
 use crate::graph::Cause;
+use crate::graph::event::EventName;
+use crate::graph::facts::Scope;
 use crate::id::{CallId, ItemId, LaneId, RequestId, TurnId, UtteranceId};
 use crate::tool::{Json, Outcome};
 
@@ -52,6 +54,14 @@ pub enum EndReason {
     Alone,
     /// Neither side was heard for as long as a call may be silent.
     Silence,
+    /// The agent ended the call, and said why.
+    Agent(String),
+    /// The call was passed on, to this.
+    Transferred(String),
+    /// The user did not answer as many idle prompts as there may be.
+    Idle,
+    /// This policy's bound was reached.
+    Policy(String),
 }
 
 impl std::fmt::Display for EndReason {
@@ -62,6 +72,10 @@ impl std::fmt::Display for EndReason {
             Self::HungUp(reason) => f.write_str(reason),
             Self::Alone => f.write_str("the last participant has left"),
             Self::Silence => f.write_str("neither side was heard for too long"),
+            Self::Agent(reason) => write!(f, "the agent ended the call: {reason}"),
+            Self::Transferred(to) => write!(f, "the call was passed on to {to}"),
+            Self::Idle => f.write_str("the user did not answer any more"),
+            Self::Policy(policy) => write!(f, "the policy {policy} ended the call"),
         }
     }
 }
@@ -156,7 +170,7 @@ pub enum EventKind {
     ToolUnexpected { call: CallId },
     /// A hand-over, effective at the next tick.
     #[serde(rename = "transition.executed")]
-    TransitionExecuted { from: String, to: String, transition: u16, cause: Cause },
+    TransitionExecuted { from: String, to: String, transition: u32, cause: Cause },
     /// A hand-over did not happen: the turn had as many as it may.
     #[serde(rename = "transition.refused")]
     TransitionRefused { from: String, to: String, cause: Cause, reason: String },
@@ -230,21 +244,137 @@ pub enum EventKind {
     /// It is back.
     #[serde(rename = "connection.restored")]
     ConnectionRestored,
+    /// An agent is no longer the current one.
+    #[serde(rename = "agent.stopped")]
+    AgentStopped { agent: String },
+    /// An agent cannot answer.
+    #[serde(rename = "agent.error")]
+    AgentError { agent: String, cause: String },
+    /// An agent has decided something, by a tool.
+    #[serde(rename = "agent.decided")]
+    AgentDecided { agent: String, key: String, value: Json },
+    /// An agent is called by another, and becomes the current one at the next tick.
+    #[serde(rename = "agent.called")]
+    AgentCalled { agent: String, by: String, call: CallId },
+    /// An agent that was called has returned, and the one that called is current at the next tick.
+    #[serde(rename = "agent.returned")]
+    AgentReturned { agent: String, to: String, call: CallId },
+    /// The outcome of a call is told to nobody, since the agent that asked has handed over.
+    #[serde(rename = "tool.orphaned")]
+    ToolOrphaned { call: CallId, name: String },
+    /// Business rules of a transition could not be evaluated; they count as no match.
+    #[serde(rename = "rule.failed")]
+    RuleFailed { transition: u32, cause: String },
+    /// A fact is known, or has another value.
+    #[serde(rename = "fact.set")]
+    FactSet { name: String, scope: Scope, value: Json },
+    /// The time of a fact is over: it is forgotten.
+    #[serde(rename = "fact.expired")]
+    FactExpired { name: String },
+    /// The call is passed on: to a telephone number, a SIP address or a participant.
+    #[serde(rename = "call.transferred")]
+    CallTransferred { to: String, warm: bool },
+    /// The user is on hold.
+    #[serde(rename = "call.held")]
+    CallHeld,
+    /// The user is no longer on hold.
+    #[serde(rename = "call.resumed")]
+    CallResumed { after_ticks: u64 },
+    /// Keys were sent to the other end.
+    #[serde(rename = "digits.sent")]
+    DigitsSent { digits: String },
+    /// A clip is played, as an item.
+    #[serde(rename = "clip.played")]
+    ClipPlayed { item: ItemId, clip: String },
+    /// Most of what a policy allows is used.
+    #[serde(rename = "policy.warned")]
+    PolicyWarned { policy: String, percent: u32 },
+    /// All that a policy allows is used.
+    #[serde(rename = "policy.reached")]
+    PolicyReached { policy: String },
+    /// An event of somebody's own, from outside.
+    #[serde(rename = "custom")]
+    Custom { name: String, lane: Option<LaneId>, data: Json },
 }
 
 impl EventKind {
-    /// Its name in the dotted namespace.
+    /// Its name in the vocabulary.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub const fn name(&self) -> EventName {
+        match self {
+            Self::SessionCreated { .. } => EventName::SessionCreated,
+            Self::SessionEnded { .. } => EventName::SessionEnded,
+            Self::UserJoined { .. } => EventName::UserJoined,
+            Self::UserLeft { .. } => EventName::UserLeft,
+            Self::UserSpeechStarted { .. } => EventName::UserSpeechStarted,
+            Self::UserSpeechStopped { .. } => EventName::UserSpeechStopped,
+            Self::UserTranscript { .. } => EventName::UserTranscript,
+            Self::UserMessage { .. } => EventName::UserMessage,
+            Self::UserBackchannel { .. } => EventName::UserBackchannel,
+            Self::UserAway => EventName::UserAway,
+            Self::UserReturned => EventName::UserReturned,
+            Self::AgentStarted { .. } => EventName::AgentStarted,
+            Self::AgentMessage { .. } => EventName::AgentMessage,
+            Self::AgentSpeechStarted { .. } => EventName::AgentSpeechStarted,
+            Self::AgentSpeechFinished { .. } => EventName::AgentSpeechFinished,
+            Self::AgentInterrupted { .. } => EventName::AgentInterrupted,
+            Self::AgentResumed => EventName::AgentResumed,
+            Self::ToolCalled { .. } => EventName::ToolCalled,
+            Self::ToolDeferred { .. } => EventName::ToolDeferred,
+            Self::ToolResult { .. } => EventName::ToolResult,
+            Self::ToolUnexpected { .. } => EventName::ToolUnexpected,
+            Self::TransitionExecuted { .. } => EventName::TransitionExecuted,
+            Self::TransitionRefused { .. } => EventName::TransitionRefused,
+            Self::RecogniserFailed { .. } => EventName::RecogniserFailed,
+            Self::SynthesiserFailed { .. } => EventName::SynthesiserFailed,
+            Self::TickSkipped { .. } => EventName::TickSkipped,
+            Self::JournalLost { .. } => EventName::JournalLost,
+            Self::LimitReached { .. } => EventName::LimitReached,
+            Self::UserPublished { .. } => EventName::UserPublished,
+            Self::UserUnpublished { .. } => EventName::UserUnpublished,
+            Self::UserMuted { .. } => EventName::UserMuted,
+            Self::UserUnmuted { .. } => EventName::UserUnmuted,
+            Self::UserUnheard { .. } => EventName::UserUnheard,
+            Self::UserSpeaking { .. } => EventName::UserSpeaking,
+            Self::UserAttributes { .. } => EventName::UserAttributes,
+            Self::UserMetadata { .. } => EventName::UserMetadata,
+            Self::RoomMetadata { .. } => EventName::RoomMetadata,
+            Self::DataReceived { .. } => EventName::DataReceived,
+            Self::ConnectionQuality { .. } => EventName::ConnectionQuality,
+            Self::UserDigit { .. } => EventName::UserDigit,
+            Self::RpcCalled { .. } => EventName::RpcCalled,
+            Self::RpcAnswered { .. } => EventName::RpcAnswered,
+            Self::ConnectionLost { .. } => EventName::ConnectionLost,
+            Self::ConnectionRestored => EventName::ConnectionRestored,
+            Self::AgentStopped { .. } => EventName::AgentStopped,
+            Self::AgentError { .. } => EventName::AgentError,
+            Self::AgentDecided { .. } => EventName::AgentDecided,
+            Self::AgentCalled { .. } => EventName::AgentCalled,
+            Self::AgentReturned { .. } => EventName::AgentReturned,
+            Self::ToolOrphaned { .. } => EventName::ToolOrphaned,
+            Self::RuleFailed { .. } => EventName::RuleFailed,
+            Self::FactSet { .. } => EventName::FactSet,
+            Self::FactExpired { .. } => EventName::FactExpired,
+            Self::CallTransferred { .. } => EventName::CallTransferred,
+            Self::CallHeld => EventName::CallHeld,
+            Self::CallResumed { .. } => EventName::CallResumed,
+            Self::DigitsSent { .. } => EventName::DigitsSent,
+            Self::ClipPlayed { .. } => EventName::ClipPlayed,
+            Self::PolicyWarned { .. } => EventName::PolicyWarned,
+            Self::PolicyReached { .. } => EventName::PolicyReached,
+            Self::Custom { .. } => EventName::Custom,
+        }
+    }
+
+    /// What it holds, as JSON.
+    #[must_use]
+    pub fn data(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
-            Ok(Value::String(name)) => name,
-            Ok(Value::Object(kind)) => {
-                kind.into_iter().next().map_or_else(String::new, |(name, _)| name)
-            }
-            other => {
-                debug_assert!(false, "an event kind is a name or an object: {other:?}");
-                String::new()
-            }
+            Ok(Value::Object(kind)) => match kind.into_iter().next() {
+                Some((_, Value::Object(fields))) => fields,
+                _ => Map::new(),
+            },
+            _ => Map::new(),
         }
     }
 }
@@ -295,6 +425,22 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_vocabulary() {
+        let kinds = [
+            EventKind::UserAway,
+            EventKind::AgentStopped { agent: "a".into() },
+            EventKind::Custom { name: "a".into(), lane: None, data: Json::default() },
+            EventKind::CallResumed { after_ticks: 1 },
+            EventKind::LimitReached { limit: "a".into() },
+        ];
+        for kind in kinds {
+            let event = Event { seq: 0, tick: Tick(0), kind };
+            let json = event.to_json(TickLen::from_ms(20).unwrap());
+            assert_eq!(json["type"], event.kind.name().as_str());
+        }
+    }
 
     #[test]
     fn json_is_flat_and_named() {

@@ -48,7 +48,7 @@ impl Session {
         }));
         out.user_speech = self.lanes.iter().any(|lane| lane.voiced);
         // What has not begun is not talked over: it waits, and is said afterwards.
-        let busy = self.playout.is_speaking();
+        let busy = self.playout.is_speaking() && self.hold.is_none();
         let barge_in = self.floor.hear(&plan.rules, now, out.user_speech, busy);
         if let Some(barge_in) = barge_in {
             let voiced_ms = plan.len.span_ms(barge_in.voiced);
@@ -116,6 +116,7 @@ impl Session {
         if self.lanes.iter().all(|lane| !lane.present) {
             self.alone_since = Some(now);
         }
+        self.facts.left(id);
         self.event(now, EventKind::UserLeft { lane: id }, out);
     }
 
@@ -133,7 +134,7 @@ impl Session {
             return;
         }
         self.user_is_here(now, out);
-        if plan.rules.barge_in.is_some() && !self.playout.is_idle() {
+        if plan.rules.barge_in.is_some() && !self.playout.is_idle() && self.hold.is_none() {
             self.cut(plan, now, CutCause::Text, (now, 0), out);
         }
         // A voice that has cut the agent needs no words any more.
@@ -189,7 +190,11 @@ impl Session {
         if self.floor.awaits_words() {
             self.floor.decided();
             self.forget_cut(out);
-        } else if over_agent && plan.rules.barge_in.is_some() && self.playout.is_speaking() {
+        } else if over_agent
+            && plan.rules.barge_in.is_some()
+            && self.playout.is_speaking()
+            && self.hold.is_none()
+        {
             let since = self.floor.last_voiced();
             self.cut(plan, now, CutCause::Words, (since, 0), out);
             self.forget_cut(out);

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
+use crate::graph::facts::Scope;
 use crate::id::{CallId, ItemId, LaneId, RequestId, UtteranceId};
 use crate::pcm::{Clip, pcm_bytes};
-use crate::tool::Outcome;
+use crate::tool::{Json, Outcome};
 
 /// What arrived for one tick, in order of arrival. Reused from tick to tick.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -242,6 +243,26 @@ pub enum Inbound {
         /// How it is.
         state: LineState,
     },
+    /// Something that somebody outside has to tell, by a name of its own: `custom` for conditions.
+    Custom {
+        /// The participant whom it is about, if it is about one.
+        lane: Option<LaneId>,
+        /// What it is called.
+        name: String,
+        /// What it holds: any JSON, at most as deep and as long as a tool's arguments.
+        data: Json,
+    },
+    /// A fact that somebody outside knows.
+    Fact {
+        /// Its name: an identifier.
+        name: String,
+        /// Its value.
+        value: Json,
+        /// What it belongs to.
+        scope: Scope,
+        /// After so long it is forgotten, in milliseconds.
+        ttl_ms: Option<u32>,
+    },
 }
 
 /// What has become of a participant's audio track.
@@ -313,12 +334,14 @@ impl Inbound {
             Self::Metadata { lane, .. }
             | Self::Data { lane, .. }
             | Self::Quality { lane, .. }
+            | Self::Custom { lane, .. }
             | Self::Request { lane, .. } => *lane,
             Self::Speech { .. }
             | Self::SynthesiserFailed { .. }
             | Self::ToolResult { .. }
             | Self::JournalLost { .. }
             | Self::HangUp { .. }
+            | Self::Fact { .. }
             | Self::Line { .. } => None,
         }
     }

@@ -18,20 +18,25 @@
 //! bit for bit, and a session serialised at any tick goes on alike.
 
 mod admit;
+mod agents;
 pub mod checkpoint;
+pub mod context;
 pub mod event;
 mod hear;
 pub mod held;
+mod hold;
 pub mod input;
 pub mod lane;
 pub mod laps;
 pub mod output;
 pub mod plan;
 mod request;
+mod route;
 mod seal;
 mod speak;
 mod state;
 mod think;
+mod verbs;
 mod wake;
 mod work;
 
@@ -42,17 +47,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
+use crate::graph::Results;
+use crate::graph::facts::Facts;
 use crate::id::{AgentId, CallId, ItemId, LaneId, RequestId};
 use crate::pcm::playout::Playout;
 use crate::seed::Seed;
 use crate::talk::floor::{Floor, TurnEnd};
 use crate::talk::transcript::{Said, Transcript};
-use crate::think::Facts;
 use crate::think::echo::Echo;
 use crate::think::script::Asked;
 use crate::tool::{Hands, Json, Outcome, ToolCall};
 
+use agents::{Caller, Next, Tenure};
+use context::Memory;
 use event::{EndReason, Event, EventKind};
+use hold::OnHold;
 use input::Input;
 use lane::Lane;
 use laps::{Laps, Phase, Unmarked};
@@ -76,9 +85,26 @@ pub struct Session {
     speaking: BTreeMap<ItemId, Speaking>,
     echo: Option<Echo>,
     agent: AgentId,
-    next_agent: Option<AgentId>,
+    /// Who takes over at the next tick.
+    next: Option<Next>,
+    /// Of the current agent: since when, and what has come since.
+    tenure: Tenure,
     moves_in_turn: u32,
+    /// Transitions that were refused in this turn.
+    refused: Vec<u32>,
+    /// Turns of the user.
+    turn_count: u32,
+    /// The agents that have called another one and wait for its value, outermost first.
+    callers: Vec<Caller>,
     facts: Facts,
+    /// What is told of the call to who asks for its context.
+    memory: Memory,
+    /// The user is on hold.
+    hold: Option<OnHold>,
+    /// Idle prompts without an answer.
+    idle_prompts: u32,
+    /// When the last one came.
+    prompted: Tick,
     items: u32,
     calls: u32,
     occurrences: BTreeMap<String, u32>,
@@ -126,6 +152,10 @@ struct Pending {
     timeout: u64,
     asker: Asker,
     deferred: bool,
+    /// What becomes of its outcome, if the agent that asked has handed over.
+    fate: Results,
+    /// What it does to the call, if it is a verb that the room carries out.
+    verb: Option<Doing>,
 }
 
 /// Who has asked for a call, and learns its outcome.
@@ -144,6 +174,15 @@ struct Wanted {
     asker: Asker,
 }
 
+/// What a verb that the room carries out does to the call, once it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Doing {
+    /// It is passed on.
+    Transfer { to: String, warm: bool },
+    /// Keys are pressed.
+    Digits(String),
+}
+
 /// A participant's request that is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Request {
@@ -154,9 +193,11 @@ struct Request {
 /// An outcome that the agent does not know yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Answered {
+    call: CallId,
     name: String,
     asker: Asker,
     outcome: Outcome,
+    fate: Results,
 }
 
 /// A turn of the user that is to be answered.
@@ -188,9 +229,17 @@ impl Session {
             speaking: BTreeMap::new(),
             echo,
             agent: plan.start,
-            next_agent: None,
+            next: None,
+            tenure: Tenure::default(),
             moves_in_turn: 0,
+            refused: Vec::new(),
+            turn_count: 0,
+            callers: Vec::new(),
             facts: Facts::new(),
+            memory: Memory::default(),
+            hold: None,
+            idle_prompts: 0,
+            prompted: Tick(0),
             items: 0,
             calls: 0,
             occurrences: BTreeMap::new(),
@@ -249,11 +298,14 @@ impl Session {
         laps.lap(Phase::Think);
         self.work(plan, now, hands, &mut occasions, out);
         laps.lap(Phase::Work);
-        self.route(plan, now, &occasions, out);
+        self.route(plan, now, &mut occasions, out);
+        let noted = out.events.len();
         laps.lap(Phase::Route);
         self.speak(plan, now, out);
         self.show(plan, out);
         laps.lap(Phase::Speak);
+        self.note(plan, noted, out);
+        self.memorise(out);
         self.seal(plan, now, out);
         laps.lap(Phase::Seal);
     }
@@ -334,8 +386,8 @@ impl Session {
 
     /// The agent that takes over at the next tick.
     #[must_use]
-    pub const fn next_agent(&self) -> Option<AgentId> {
-        self.next_agent
+    pub fn next_agent(&self) -> Option<AgentId> {
+        self.next.as_ref().map(|next| next.to)
     }
 
     /// The participants' lanes, in the order in which they joined.

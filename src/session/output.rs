@@ -221,4 +221,11 @@ pub enum Effect {
         /// The value as JSON, at most [`RPC_PAYLOAD_MAX`] bytes, or why there is none.
         answer: Result<String, RpcError>,
     },
+    /// Give a clip's audio for an item, as if it were spoken.
+    Play {
+        /// The item that it is for.
+        item: ItemId,
+        /// The clip, by its name.
+        clip: String,
+    },
 }

@@ -22,13 +22,43 @@ impl Session {
         if text.trim().is_empty() {
             return;
         }
+        self.take_off_hold(plan, now, out);
         self.announce(plan, now, text, false, out);
+    }
+
+    /// Announces a clip and asks for its audio; none where too much is announced already.
+    pub(super) fn play_clip(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        clip: String,
+        out: &mut Output,
+    ) -> Option<ItemId> {
+        if self.playout.held() >= plan.limits.items {
+            self.limit(now, "items", out);
+            return None;
+        }
+        let item = ItemId(self.items);
+        self.items += 1;
+        self.event(now, EventKind::ClipPlayed { item, clip: clip.clone() }, out);
+        self.playout.queue(item, self.agent, String::new(), now, 0);
+        out.effects.push(Effect::Play { item, clip });
+        self.speaking.insert(item, Speaking { from: now, text: String::new(), apology: true });
+        Some(item)
+    }
+
+    /// Ends a clip, wherever it is.
+    pub(super) fn stop_clip(&mut self, _plan: &Plan, item: ItemId, out: &mut Output) {
+        if self.playout.remove(item).is_some() {
+            self.speaking.remove(&item);
+            out.effects.push(Effect::SpeakDrop { item });
+        }
     }
 
     /// Says the apology, unless one is waiting to be heard already. It goes before all that has not
     /// begun.
     pub(super) fn apologise(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        if self.speaking.values().any(|speaking| speaking.apology) {
+        if self.speaking.values().any(|speaking| speaking.apology && !speaking.text.is_empty()) {
             return;
         }
         let text = render(&plan.apology, &BTreeMap::new(), &self.facts, None);
@@ -105,7 +135,8 @@ impl Session {
             }
             if played.finished {
                 // A text of which no sample came ends as it begins: nobody has heard it.
-                let speaking = self.speaking.remove(&played.item).filter(|_| played.to > 0);
+                let speaking = self.speaking.remove(&played.item);
+                let speaking = speaking.filter(|it| played.to > 0 && !it.text.is_empty());
                 if let Some(Speaking { from, text, .. }) = speaking {
                     let speaker = Speaker::Agent(played.agent);
                     self.transcript.push(Said { speaker, text, from, to: now, interrupted: false });
@@ -120,8 +151,11 @@ impl Session {
         let waits = match reason {
             // Nobody hears the rest, or there is none.
             EndReason::HungUp(_) | EndReason::Alone | EndReason::Silence => false,
-            EndReason::MaxLength => self.playout.is_speaking(),
-            EndReason::AgentEnded => !self.playout.is_idle() || self.is_undecided(),
+            EndReason::MaxLength | EndReason::Policy(_) => self.playout.is_speaking(),
+            EndReason::AgentEnded
+            | EndReason::Agent(_)
+            | EndReason::Transferred(_)
+            | EndReason::Idle => !self.playout.is_idle() || self.is_undecided(),
         };
         if waits {
             return;
@@ -154,7 +188,7 @@ impl Session {
         for Heard { item, agent, samples, spoken, unspoken } in heard {
             let played_ms = plan.rate.ms(samples);
             let from = self.speaking.get(&item).map_or(now, |speaking| speaking.from);
-            if samples > 0 {
+            if samples > 0 && !spoken.is_empty() {
                 let (speaker, text) = (Speaker::Agent(agent), spoken.clone());
                 let said = Said { speaker, text, from, to: now, interrupted: true };
                 self.cut_off.push((item, said));
@@ -209,7 +243,7 @@ impl Session {
         self.cut_off.retain(|(cut, _)| *cut != item);
         let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::SynthesiserFailed { item, cause }, out);
-        if heard.samples > 0 {
+        if heard.samples > 0 && !heard.spoken.is_empty() {
             let from = speaking.as_ref().map_or(now, |speaking| speaking.from);
             let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken);
             self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });

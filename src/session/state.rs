@@ -6,7 +6,7 @@
 use super::output::{AgentState, Output, Saying};
 use super::plan::{AgentKind, Plan};
 use super::{Asker, Life, Session};
-use crate::graph::Condition;
+use crate::graph::{Condition, Results};
 
 impl Session {
     /// Notes what is to be shown of this tick.
@@ -29,7 +29,10 @@ impl Session {
             return AgentState::Speaking;
         }
         let awaited = self.pending.iter().map(|pending| (&pending.asker, &*pending.name));
-        let known = self.answered.iter().map(|answered| (&answered.asker, &*answered.name));
+        // What stays for an agent that is not there is told later, if at all.
+        let told = |answered: &&super::Answered| answered.fate != Results::Stay;
+        let known = self.answered.iter().filter(told);
+        let known = known.map(|answered| (&answered.asker, &*answered.name));
         let mut outcomes = awaited.chain(known);
         if !self.playout.is_idle() || outcomes.any(|(asker, tool)| is_told(plan, asker, tool)) {
             return AgentState::Thinking;
@@ -44,9 +47,5 @@ fn is_told(plan: &Plan, asker: &Asker, tool: &str) -> bool {
     let AgentKind::Scripted(script) = &plan.agent(asked.agent).kind else { return false };
     let hands_over = |condition: &Condition| matches!(condition, Condition::ToolResult { tool: of, .. } if of == tool);
     script.tells(asked)
-        || plan
-            .graph
-            .transitions()
-            .iter()
-            .any(|way| way.from == asked.agent && hands_over(&way.condition))
+        || plan.graph.leaving(asked.agent).iter().any(|way| hands_over(&way.condition))
 }

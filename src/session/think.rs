@@ -3,14 +3,13 @@
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
-use super::{Answered, Asker, EndReason, Ended, Life, Session, Wanted};
+use super::{Answered, Asker, EndReason, Ended, Session, Wanted};
 use crate::clock::Tick;
-use crate::graph::{Occasion, route};
+use crate::graph::{Occasion, Results};
 use crate::id::{AgentId, LaneId};
 use crate::talk::transcript::{Said, Speaker};
 use crate::think::Thought;
-use crate::think::echo::Echo;
-use crate::think::script::{Moment, Script, render};
+use crate::think::script::{Moment, Script};
 use crate::tool::{Json, Outcome, ToolCall};
 
 /// What happened in a tick, for the graph, and the calls it led to.
@@ -18,7 +17,7 @@ use crate::tool::{Json, Outcome, ToolCall};
 pub(super) struct Occasions {
     pub(super) all: Vec<Occasion>,
     pub(super) wanted: Vec<Wanted>,
-    slots: std::collections::BTreeMap<String, String>,
+    pub(super) slots: std::collections::BTreeMap<String, String>,
 }
 
 /// Whether an agent would understand these words: then they are complete.
@@ -39,12 +38,31 @@ impl Session {
         let wanted = std::mem::take(&mut self.requested);
         let mut occasions = Occasions { wanted, ..Occasions::default() };
         for answered in std::mem::take(&mut self.answered) {
-            self.answer(plan, now, answered, &mut occasions, out);
+            if let Some(answered) = self.due(now, answered, out) {
+                self.answer(plan, now, answered, &mut occasions, out);
+            }
         }
         for ended in std::mem::take(&mut self.turns) {
             self.reply(plan, now, ended, &mut occasions, out);
         }
         occasions
+    }
+
+    /// The outcome, unless the hand-over since says that it is not to be told, or not yet.
+    fn due(&mut self, now: Tick, answered: Answered, out: &mut Output) -> Option<Answered> {
+        let elsewhere = matches!(&answered.asker, Asker::Agent(asked) if asked.agent != self.agent);
+        match answered.fate {
+            Results::Drop if elsewhere => {
+                let Answered { call, name, .. } = answered;
+                self.event(now, EventKind::ToolOrphaned { call, name }, out);
+                None
+            }
+            Results::Stay if elsewhere => {
+                self.answered.push(answered);
+                None
+            }
+            _ => Some(answered),
+        }
     }
 
     /// The agent learns an outcome. It answers by the script of the agent that asked, since only
@@ -57,12 +75,15 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
-        let Answered { name, asker, outcome } = answered;
+        let Answered { name, asker, outcome, fate, .. } = answered;
         let Asker::Agent(asked) = asker else { return };
         let Some(script) = script_of(plan, asked.agent) else { return };
         let thoughts = script.answer(&asked, &outcome, &self.facts);
-        // Only what the current agent asked can move it on.
-        if asked.agent == self.agent {
+        // Only what the current agent asked can move it on, unless the hand-over says otherwise.
+        if asked.agent == self.agent || fate == Results::Follow {
+            if let Outcome::Done(value) = &outcome {
+                self.tenure.result = Some((name.clone(), value.clone()));
+            }
             occasions.all.push(Occasion::ToolResult { tool: name, outcome });
         }
         self.perform(plan, now, None, thoughts, occasions, out);
@@ -78,6 +99,10 @@ impl Session {
     ) {
         let Some(turn) = ended.turn else { return };
         self.moves_in_turn = 0;
+        self.refused.clear();
+        self.idle_prompts = 0;
+        self.turn_count += 1;
+        self.tenure.turns += 1;
         for (lane, text) in turn.by_lane() {
             let script = script_of(plan, self.agent);
             let understood = script.and_then(|script| script.understand(&text));
@@ -93,14 +118,19 @@ impl Session {
             let kind = EventKind::UserMessage {
                 turn: turn.id,
                 lane,
-                text,
+                text: text.clone(),
                 intent: understood.as_ref().map(|understood| understood.name.clone()),
                 typed: ended.typed,
                 last_voiced: turn.last_voiced,
             };
             self.event(now, kind, out);
-            // Who has said goodbye does not begin anew.
-            let Some(script) = script.filter(|_| self.life == Life::Running) else { continue };
+            self.tenure.input = Some((text.clone(), ended.typed));
+            // Who has said goodbye does not begin anew, and who is on hold is not answered.
+            if !self.answers() {
+                continue;
+            }
+            occasions.all.push(Occasion::Words(text));
+            let Some(script) = script else { continue };
             let thoughts = script.reply(self.agent, understood.as_ref(), &self.facts);
             if let Some(understood) = understood {
                 occasions.all.push(Occasion::Intent(understood.name));
@@ -132,64 +162,11 @@ impl Session {
                     occasions.wanted.push(Wanted { call, asker: Asker::Agent(asked) });
                 }
                 Thought::Remember(name, value) => {
-                    let known = self.facts.contains_key(&name);
-                    if !known && self.facts.len() >= plan.limits.facts {
-                        self.limit(now, "facts", out);
-                    } else {
-                        self.facts.insert(name, value);
-                    }
+                    self.remember(plan, now, &name, value.into(), out);
                 }
                 Thought::EndCall => self.close(EndReason::AgentEnded),
             }
         }
-    }
-
-    /// Consults the graph: at most one move, effective at the next tick.
-    pub(super) fn route(
-        &mut self,
-        plan: &Plan,
-        now: Tick,
-        occasions: &Occasions,
-        out: &mut Output,
-    ) {
-        if occasions.all.is_empty() {
-            return;
-        }
-        let Some((transition, cause)) = route(&plan.graph, self.agent, &occasions.all) else {
-            return;
-        };
-        let name = |id| plan.agent(id).name.clone();
-        let (from, to) = (name(transition.from), name(transition.to));
-        if self.moves_in_turn >= plan.moves_max {
-            let reason = format!("{} hand-overs within one turn", self.moves_in_turn);
-            return self.event(now, EventKind::TransitionRefused { from, to, cause, reason }, out);
-        }
-        self.moves_in_turn += 1;
-        if let Some(say) = &transition.say {
-            // The result that has made it fire, not just any of this tick.
-            let outcome = occasions.all.iter().find_map(|occasion| match occasion {
-                Occasion::ToolResult { tool, outcome: outcome @ Outcome::Done(value) } => {
-                    transition.condition.fulfilled_by(tool, &value.0).map(|_| outcome)
-                }
-                Occasion::ToolResult { .. } | Occasion::Intent(_) => None,
-            });
-            let text = render(say, &occasions.slots, &self.facts, outcome);
-            self.say(plan, now, text, out);
-        }
-        self.next_agent = Some(transition.to);
-        let kind = EventKind::TransitionExecuted { from, to, transition: transition.id, cause };
-        self.event(now, kind, out);
-    }
-
-    /// The current agent begins: by greeting, or by saying that it has taken over.
-    pub(super) fn enter(&mut self, plan: &Plan, now: Tick, moment: Moment, out: &mut Output) {
-        let agent = plan.agent(self.agent);
-        self.echo = match agent.kind {
-            AgentKind::Echo { delay } => Some(Echo::new(delay, plan.samples())),
-            AgentKind::Scripted(_) => None,
-        };
-        self.event(now, EventKind::AgentStarted { agent: agent.name.clone() }, out);
-        self.say_at(plan, now, moment, out);
     }
 
     /// What the current agent says unasked at this moment, if anything.

@@ -1,10 +1,10 @@
 //! Delays that are over.
 
+use super::Session;
 use super::event::{EndReason, EventKind};
 use super::lane::Lane;
 use super::output::{Effect, Output};
 use super::plan::Plan;
-use super::{Life, Session};
 use crate::clock::Tick;
 use crate::talk::floor::Presence;
 use crate::think::script::Moment;
@@ -31,12 +31,8 @@ impl Session {
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
             self.turns.push(super::Ended { turn: Some(turn), typed: false });
         }
-        if self.life == Life::Running
-            && self.floor.presence(&plan.rules, now) == Some(Presence::Away)
-        {
-            self.event(now, EventKind::UserAway, out);
-            self.say_at(plan, now, Moment::Idle, out);
-        }
+        self.wake_hold(plan, now, out);
+        self.wake_idle(plan, now, out);
         if plan.call_max.is_some_and(|max| now.0 >= max) {
             self.close(EndReason::MaxLength);
         }
@@ -45,9 +41,43 @@ impl Session {
         {
             self.close(EndReason::Alone);
         }
-        if plan.silence_max.is_some_and(|max| self.floor.silence(now) >= max) {
+        let silent = self.hold.is_none().then(|| self.floor.silence(now));
+        if plan.silence_max.is_some_and(|max| silent.is_some_and(|silent| silent >= max)) {
             self.close(EndReason::Silence);
         }
+    }
+
+    /// Nobody was heard for the away time: the agent asks, and after as many prompts as there may be
+    /// without an answer, the call ends.
+    fn wake_idle(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        if !self.answers() {
+            return;
+        }
+        if self.floor.presence(&plan.rules, now) == Some(Presence::Away) {
+            self.event(now, EventKind::UserAway, out);
+            return self.prompt(plan, now, out);
+        }
+        let Some(away) = plan.rules.away.filter(|_| self.idle_prompts > 0) else { return };
+        let silent = self.floor.silence(now).min(now.since(self.prompted));
+        if plan.idle_prompts_max == 0 || silent < away || self.is_thinking() {
+            return;
+        }
+        if self.idle_prompts >= plan.idle_prompts_max {
+            self.close(EndReason::Idle);
+        } else {
+            self.prompt(plan, now, out);
+        }
+    }
+
+    fn prompt(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        self.idle_prompts += 1;
+        self.prompted = now;
+        self.say_at(plan, now, Moment::Idle, out);
+    }
+
+    /// Whether something is to be said, or an outcome awaited.
+    fn is_thinking(&self) -> bool {
+        !self.playout.is_idle() || !self.pending.is_empty()
     }
 
     fn wake_recogniser(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
@@ -62,7 +92,8 @@ impl Session {
     }
 
     fn wake_synthesiser(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        let Some(patience) = plan.synthesiser else { return };
+        // Clips come without a synthesiser as well: 10 s are its own patience.
+        let patience = plan.synthesiser.unwrap_or_else(|| plan.len.ticks_min_one(10_000));
         if let Some(item) = self.playout.overdue(now, patience) {
             out.effects.push(Effect::SpeakDrop { item });
             let cause = format!("no audio for {} ms", plan.len.span_ms(patience));
@@ -71,7 +102,8 @@ impl Session {
     }
 
     fn wake_tools(&mut self, now: Tick, out: &mut Output) {
-        while let Some(late) = self.pending.iter().find(|p| now.since(p.since) >= p.timeout) {
+        let late = |p: &&super::Pending| now.since(p.since) >= p.timeout;
+        while let Some(late) = self.pending.iter().find(late) {
             let call = late.call;
             let message = format!("tool `{}` gave no answer in time", late.name);
             self.tool_result(now, call, Outcome::failed(FailureKind::TimedOut, message), out);

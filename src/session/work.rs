@@ -6,6 +6,8 @@ use super::plan::Plan;
 use super::think::Occasions;
 use super::{Answered, Asker, Pending, Session, Wanted};
 use crate::clock::Tick;
+use crate::graph::Results;
+use crate::graph::verb::Verb;
 use crate::id::CallId;
 use crate::tool::{CallRecord, Called, Delivery, FailureKind, Hands, Outcome};
 
@@ -26,7 +28,9 @@ impl Session {
             }
             let mut at_once = Vec::new();
             for wanted in std::mem::take(&mut occasions.wanted) {
-                let Some((answered, delivery)) = self.call(plan, now, hands, wanted, out) else {
+                let Some((answered, delivery)) =
+                    self.call(plan, now, hands, wanted, occasions, out)
+                else {
                     continue;
                 };
                 match delivery {
@@ -47,15 +51,27 @@ impl Session {
         now: Tick,
         hands: &mut dyn Hands,
         Wanted { call, asker }: Wanted,
+        occasions: &mut Occasions,
         out: &mut Output,
     ) -> Option<(Answered, Delivery)> {
         self.called(now, &call, out);
         let spec = plan.tools.get(&call.name);
-        match hands.call(&call) {
+        let verb = Verb::of(&call.name);
+        let own = verb.filter(|verb| verb.room().is_none());
+        let (called, doing) = match (own, Self::doing(&call)) {
+            (Some(verb), _) => (self.verb(plan, now, verb, (&call, &asker), occasions, out), None),
+            (None, Ok(doing)) => (hands.call(&call), doing),
+            (None, Err(outcome)) => (Called::Done(outcome), None),
+        };
+        match called {
             Called::Submitted => {
-                // A tool that is not in the plan has no timeout of its own: the default of 30 s.
+                // A tool that is not in the plan has no timeout of its own: the default of 30 s. An agent
+                // that was called talks to the user for as long as that takes.
                 let timeout_ms = spec.map_or(30_000, |spec| spec.timeout_ms);
-                let timeout = plan.len.ticks_min_one(timeout_ms);
+                let timeout = match verb {
+                    Some(Verb::CallAgent) => u64::MAX,
+                    _ => plan.len.ticks_min_one(timeout_ms),
+                };
                 let (id, name) = (call.id, call.name);
                 self.pending.push(Pending {
                     call: id,
@@ -64,17 +80,24 @@ impl Session {
                     timeout,
                     asker,
                     deferred: false,
+                    fate: Results::default(),
+                    verb: doing,
                 });
                 None
             }
             Called::Done(outcome) => {
                 self.record(now, call.id, &call.name, &outcome, (now, false), out);
+                if let Some(doing) = doing.filter(|_| outcome.is_done()) {
+                    self.done(now, doing, out);
+                }
                 if let Asker::Participant(request) = asker {
                     self.respond_with(now, request, outcome, out);
                     return None;
                 }
                 let delivery = spec.map(|spec| spec.delivery).unwrap_or_default();
-                Some((Answered { name: call.name, asker, outcome }, delivery))
+                let (call, name) = (call.id, call.name);
+                let fate = Results::default();
+                Some((Answered { call, name, asker, outcome, fate }, delivery))
             }
         }
     }
@@ -90,11 +113,15 @@ impl Session {
         let Some(at) = self.pending.iter().position(|pending| pending.call == call) else {
             return self.event(now, EventKind::ToolUnexpected { call }, out);
         };
-        let Pending { name, since, asker, deferred, .. } = self.pending.remove(at);
+        let Pending { name, since, asker, deferred, fate, verb, .. } = self.pending.remove(at);
+        self.callers.retain(|caller| caller.call != call);
         self.record(now, call, &name, &outcome, (since, deferred), out);
+        if let Some(doing) = verb.filter(|_| outcome.is_done()) {
+            self.done(now, doing, out);
+        }
         match asker {
             Asker::Participant(request) => self.respond_with(now, request, outcome, out),
-            Asker::Agent(_) => self.answered.push(Answered { name, asker, outcome }),
+            Asker::Agent(_) => self.answered.push(Answered { call, name, asker, outcome, fate }),
         }
     }
 
@@ -104,7 +131,12 @@ impl Session {
             let (call, message) = (*call, "the session ended first");
             self.tool_result(now, call, Outcome::failed(FailureKind::SessionEnded, message), out);
         }
-        self.answered.clear();
+        for Answered { call, name, asker, fate, .. } in std::mem::take(&mut self.answered) {
+            let stays = matches!(asker, Asker::Agent(asked) if asked.agent != self.agent);
+            if stays && fate == Results::Stay {
+                self.event(now, EventKind::ToolOrphaned { call, name }, out);
+            }
+        }
     }
 
     fn record(
@@ -126,7 +158,8 @@ impl Session {
     pub(super) fn note_deferred(&mut self, now: Tick, out: &mut Output) {
         for at in 0..self.pending.len() {
             let pending = &mut self.pending[at];
-            if pending.deferred || pending.since >= now {
+            // An agent that was called is not late.
+            if pending.deferred || pending.since >= now || pending.timeout == u64::MAX {
                 continue;
             }
             pending.deferred = true;

@@ -216,7 +216,9 @@ impl Learning {
                 | Inbound::Quality { .. }
                 | Inbound::Digit { .. }
                 | Inbound::Request { .. }
-                | Inbound::Line { .. } => {}
+                | Inbound::Line { .. }
+                | Inbound::Custom { .. }
+                | Inbound::Fact { .. } => {}
             }
         }
     }
@@ -256,8 +258,8 @@ impl Learning {
         }
         for effect in &out.effects {
             match effect {
-                Effect::Speak { item, text, voice, .. } => {
-                    let key = (voice.clone(), text.clone());
+                Effect::Speak { item, .. } | Effect::Play { item, .. } => {
+                    let Some(key) = sound_key(effect) else { continue };
                     let spoken = self.memory.texts.entry(key.clone()).or_default();
                     spoken.push(Spoken::default());
                     self.items.insert(*item, (now, key, spoken.len() - 1));
@@ -295,4 +297,13 @@ pub(super) fn voiced_ms(out: &Output, lane: LaneId, utterance: UtteranceId) -> O
         }
         _ => None,
     })
+}
+
+/// What a piece of sound is of: a voice and its words, or a clip, which has no voice.
+pub(super) fn sound_key(effect: &Effect) -> Option<(String, String)> {
+    match effect {
+        Effect::Speak { voice, text, .. } => Some((voice.clone(), text.clone())),
+        Effect::Play { clip, .. } => Some((String::new(), clip.clone())),
+        _ => None,
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::memory::{Answer, Asked, Memory, Sound, Spoken, Words, voiced_ms};
+use super::memory::{Answer, Asked, Memory, Sound, Spoken, Words, sound_key, voiced_ms};
 use super::player::not_recorded;
 use crate::clock::Tick;
 use crate::id::{ItemId, LaneId, UtteranceId};
@@ -244,9 +244,9 @@ impl Recall {
         self.scratch.frames.clone_from(&out.frames);
         for effect in &out.effects {
             let theirs = match effect {
-                Effect::Speak { item, .. } | Effect::SpeakDrop { item } => {
-                    self.live_items.contains(item)
-                }
+                Effect::Speak { item, .. }
+                | Effect::Play { item, .. }
+                | Effect::SpeakDrop { item } => self.live_items.contains(item),
                 Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {
                     true
                 }
@@ -302,7 +302,11 @@ impl Edge for Recall {
         }
         for effect in &out.effects {
             match effect {
-                Effect::Speak { item, text, voice, .. } => self.spoken(*item, voice, text),
+                Effect::Speak { item, .. } | Effect::Play { item, .. } => {
+                    if let Some((voice, text)) = sound_key(effect) {
+                        self.spoken(*item, &voice, &text);
+                    }
+                }
                 Effect::ListenEnd { lane, utterance } => {
                     self.ended((*lane, *utterance), voiced_ms(out, *lane, *utterance));
                 }
@@ -358,7 +362,9 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::Quality { .. }
         | Inbound::Digit { .. }
         | Inbound::Request { .. }
-        | Inbound::Line { .. } => true,
+        | Inbound::Line { .. }
+        | Inbound::Custom { .. }
+        | Inbound::Fact { .. } => true,
         Inbound::Transcript { .. }
         | Inbound::RecogniserFailed { .. }
         | Inbound::Speech { .. }

@@ -24,6 +24,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::clock::{Tick, TickLen};
+use crate::graph::facts::Scope;
 use crate::id::{ItemId, LaneId};
 use crate::session::event::{CutCause, Event, EventKind};
 use crate::session::output::Output;
@@ -271,11 +272,8 @@ impl Timeline {
     }
 
     fn line(&self, kind: &EventKind) -> Line {
-        let json = serde_json::to_value(kind).unwrap_or_default();
-        let name = json.as_str().map(str::to_owned);
-        let key = || json.as_object().and_then(|object| object.keys().next().cloned());
         let (ids, text) = self.told(kind);
-        Line { name: name.or_else(key).unwrap_or_default(), ids, text }
+        Line { name: kind.name().to_string(), ids, text }
     }
 
     /// The numbers of an event, and what it says without them.
@@ -309,7 +307,48 @@ impl Timeline {
                 (none(), format!("{}: {}, the agent goes on", self.who(*lane), quoted(text)))
             }
             EventKind::UserAway | EventKind::UserReturned => (none(), none()),
-            EventKind::AgentStarted { agent } => (none(), agent.clone()),
+            EventKind::AgentStarted { agent } | EventKind::AgentStopped { agent } => {
+                (none(), agent.clone())
+            }
+            EventKind::AgentError { agent, cause } => (none(), format!("{agent}: {}", cut(cause))),
+            EventKind::AgentDecided { agent, key, value } => {
+                (none(), format!("{agent}: {} = {}", cut(key), cut(&value.0.to_string())))
+            }
+            EventKind::AgentCalled { agent, by, call } => {
+                (call.to_string(), format!("{by} calls {agent}"))
+            }
+            EventKind::AgentReturned { agent, to, call } => {
+                (call.to_string(), format!("{agent} returns to {to}"))
+            }
+            EventKind::ToolOrphaned { call, name } => (call.to_string(), name.clone()),
+            EventKind::RuleFailed { transition, cause } => {
+                (format!("transition {transition}"), cut(cause))
+            }
+            EventKind::FactSet { name, scope, value } => {
+                let scope = match scope {
+                    Scope::Session => String::new(),
+                    scope => format!(", of the {scope:?}").to_lowercase(),
+                };
+                (none(), format!("{name} = {}{scope}", cut(&value.0.to_string())))
+            }
+            EventKind::FactExpired { name } => (none(), name.clone()),
+            EventKind::CallTransferred { to, warm } => {
+                let how = if *warm { ", with the agent" } else { "" };
+                (none(), format!("to {}{how}", cut(to)))
+            }
+            EventKind::CallHeld => (none(), none()),
+            EventKind::CallResumed { after_ticks } => {
+                (none(), format!("after {} ms", self.len.span_ms(*after_ticks)))
+            }
+            EventKind::DigitsSent { digits } => (none(), digits.clone()),
+            EventKind::ClipPlayed { item, clip } => (item.to_string(), clip.clone()),
+            EventKind::PolicyWarned { policy, percent } => {
+                (none(), format!("{policy}: {percent} % is used"))
+            }
+            EventKind::PolicyReached { policy } => (none(), policy.clone()),
+            EventKind::Custom { name, data, .. } => {
+                (none(), format!("{}: {}", cut(name), cut(&data.0.to_string())))
+            }
             EventKind::AgentMessage { item, agent, text } => {
                 (item.to_string(), format!("{agent}: {}", quoted(text)))
             }

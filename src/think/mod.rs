@@ -10,12 +10,7 @@ pub mod echo;
 pub mod phrase;
 pub mod script;
 
-use std::collections::BTreeMap;
-
 use crate::tool::Json;
-
-/// Facts of a session: what it remembers, by name.
-pub type Facts = BTreeMap<String, String>;
 
 /// Something an agent has decided.
 #[derive(Debug, Clone, PartialEq)]

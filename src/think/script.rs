@@ -9,10 +9,11 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Thought;
 use super::phrase::{Phrase, heard_as};
-use super::{Facts, Thought};
 use crate::config::{self, Slot};
 use crate::graph::at_path;
+use crate::graph::facts::{Facts, spoken};
 use crate::id::AgentId;
 use crate::talk::template::Template;
 use crate::tool::{Json, Outcome};
@@ -291,26 +292,19 @@ pub fn render(
 ) -> String {
     template.render(&|name| {
         if let Some(fact) = name.strip_prefix("fact.") {
-            return facts.get(fact).cloned();
+            return facts.spoken(fact);
         }
         match (name.split_once('.'), outcome) {
             (Some(("result", path)), Some(Outcome::Done(value))) => {
-                at_path(&value.0, path).map(spoken)
+                at_path(&value.0, path).map(|found| spoken(found).into_owned())
             }
-            (None, Some(Outcome::Done(value))) if name == "result" => Some(spoken(&value.0)),
+            (None, Some(Outcome::Done(value))) if name == "result" => {
+                Some(spoken(&value.0).into_owned())
+            }
             (None, Some(Outcome::Failed(failure))) if name == "error" => {
                 Some(failure.message.clone())
             }
             _ => slots.get(name).cloned(),
         }
     })
-}
-
-/// A JSON value as it is said: texts without quotes, lists with commas.
-fn spoken(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(spoken).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
 }

@@ -45,6 +45,53 @@ const fn yes() -> bool {
     true
 }
 
+/// Passing the call on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// `tel:` and a number, `sip:` and an address, or the identity of a participant of the room.
+    pub to: String,
+    /// Whether the agent leaves.
+    #[serde(default)]
+    pub mode: TransferMode,
+}
+
+/// Whether the agent leaves when a call is passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferMode {
+    /// It does.
+    #[default]
+    Cold,
+    /// It stays, with the one who was brought in.
+    Warm,
+}
+
+impl Transfer {
+    /// Whether the agent stays.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.mode == TransferMode::Warm
+    }
+}
+
+/// Keys of a telephone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digits {
+    /// 1 to 32 of 0 to 9, A to D, `*` and `#`.
+    pub digits: String,
+}
+
+impl Digits {
+    /// Whether they are keys, and not too many.
+    #[must_use]
+    pub fn are_keys(&self) -> bool {
+        let key = |c| matches!(c, '0'..='9' | 'A'..='D' | '*' | '#');
+        (1..=32).contains(&self.digits.len()) && self.digits.chars().all(key)
+    }
+}
+
 /// What a call asks of the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomTool {
@@ -52,6 +99,10 @@ pub enum RoomTool {
     Rpc(Rpc),
     /// Data to participants.
     Data(Data),
+    /// Passing the call on: [`Transfer`] are the arguments.
+    Transfer,
+    /// Pressing keys at the other end: [`Digits`] are the arguments.
+    Digits,
 }
 
 /// What stands for the room where there is none.
@@ -60,6 +111,8 @@ impl Tool for RoomTool {
         let (does, what) = match self {
             Self::Rpc(rpc) => ("answer method", &rpc.method),
             Self::Data(data) => ("receive data on", &data.topic),
+            Self::Transfer => return Err("there is no room to pass the call on from".to_owned()),
+            Self::Digits => return Err("there is no room whose telephones have keys".to_owned()),
         };
         Err(format!("there is no room whose participants could {does} `{what}`"))
     }

@@ -1,7 +1,7 @@
 //! What the session says to the room: its state, both sides' transcripts, answers, calls and data.
 
 use livekit_protocol::data_packet::Value;
-use livekit_protocol::{DataPacket, UserPacket};
+use livekit_protocol::{DataPacket, SipDtmf, UserPacket};
 
 use super::{End, Stay};
 use crate::host::pace::Moment;
@@ -72,6 +72,21 @@ impl Stay {
                     Err((call, error)) => call.finish(Err(error)),
                 }
             }
+            RoomAct::Digits(digits) => {
+                for digit in digits.chars() {
+                    let (code, digit) = (code(digit), digit.to_string());
+                    let value = Some(Value::SipDtmf(SipDtmf { code, digit }));
+                    self.packet(true, DataPacket { value, ..DataPacket::default() });
+                }
+                call.finish(Ok("null".to_owned()));
+            }
+            RoomAct::Transfer { to, .. } => {
+                if self.others.contains(&to) {
+                    call.finish(Ok("null".to_owned()));
+                } else {
+                    call.finish(Err(nobody()));
+                }
+            }
             RoomAct::Data { topic, reliable, to, payload } => {
                 let destination_identities: Vec<String> = to.into_iter().collect();
                 let user = UserPacket {
@@ -108,5 +123,15 @@ impl Stay {
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         self.calls.deadline()
+    }
+}
+
+/// The number of a key, as RFC 4733 has it.
+fn code(digit: char) -> u32 {
+    match digit {
+        '*' => 10,
+        '#' => 11,
+        'A'..='D' => digit as u32 - 'A' as u32 + 12,
+        digit => digit.to_digit(10).unwrap_or_default(),
     }
 }

@@ -294,7 +294,10 @@ impl Edge for LiveEar {
                 }
                 Effect::ListenEnd { lane, utterance } => self.end(lane, utterance),
                 Effect::ListenDrop { lane, utterance } => self.drop_line(lane, utterance),
-                Effect::Speak { .. } | Effect::SpeakDrop { .. } | Effect::Answer { .. } => {}
+                Effect::Speak { .. }
+                | Effect::SpeakDrop { .. }
+                | Effect::Answer { .. }
+                | Effect::Play { .. } => {}
             }
         }
     }

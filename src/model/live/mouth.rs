@@ -180,7 +180,8 @@ impl Edge for LiveMouth {
                 Effect::Listen { .. }
                 | Effect::ListenEnd { .. }
                 | Effect::ListenDrop { .. }
-                | Effect::Answer { .. } => {}
+                | Effect::Answer { .. }
+                | Effect::Play { .. } => {}
             }
         }
     }

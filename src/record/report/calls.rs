@@ -64,7 +64,7 @@ pub(super) struct Answered {
     /// When that agent learnt it.
     learnt: Tick,
     /// The transitions whose condition the value fulfils, each with the beginning of what it looked at.
-    fits: Vec<(u16, String)>,
+    fits: Vec<(u32, String)>,
 }
 
 impl Calls {
@@ -126,7 +126,7 @@ impl Calls {
 
     /// The value that made a transition of this agent fire: the first that it learnt in this tick and
     /// that fits, as the graph has it. It has only what that transition looked at.
-    pub(super) fn led_to(&self, now: Tick, transition: u16, agent: &str) -> Option<Answered> {
+    pub(super) fn led_to(&self, now: Tick, transition: u32, agent: &str) -> Option<Answered> {
         let looked_at = |known: &Answered| {
             known.fits.iter().find(|(edge, _)| *edge == transition && known.agent == agent).cloned()
         };

@@ -321,7 +321,24 @@ impl Story {
             | EventKind::RpcCalled { .. }
             | EventKind::RpcAnswered { .. }
             | EventKind::ConnectionLost { .. }
-            | EventKind::ConnectionRestored => {}
+            | EventKind::ConnectionRestored
+            | EventKind::AgentStopped { .. }
+            | EventKind::AgentError { .. }
+            | EventKind::AgentDecided { .. }
+            | EventKind::AgentCalled { .. }
+            | EventKind::AgentReturned { .. }
+            | EventKind::ToolOrphaned { .. }
+            | EventKind::RuleFailed { .. }
+            | EventKind::FactSet { .. }
+            | EventKind::FactExpired { .. }
+            | EventKind::CallTransferred { .. }
+            | EventKind::CallHeld
+            | EventKind::CallResumed { .. }
+            | EventKind::DigitsSent { .. }
+            | EventKind::ClipPlayed { .. }
+            | EventKind::PolicyWarned { .. }
+            | EventKind::PolicyReached { .. }
+            | EventKind::Custom { .. } => {}
         }
     }
 }

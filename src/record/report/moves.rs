@@ -31,7 +31,7 @@ pub(super) enum Fate {
     /// It happened.
     Executed {
         /// Which edge of the graph.
-        transition: u16,
+        transition: u32,
         /// What the agent that hands over said of it.
         announced: Option<String>,
         /// When the other had the call.
@@ -68,7 +68,7 @@ impl Moves {
         &mut self,
         now: Tick,
         way: Way<'_>,
-        transition: u16,
+        transition: u32,
         plan: &Plan,
         stage: &Stage,
         calls: &Calls,
@@ -94,7 +94,7 @@ impl Moves {
         let mut edges = plan.graph.transitions().iter();
         let edge = edges.find(|edge| {
             (name(edge.from), name(edge.to)) == (way.from, way.to)
-                && edge.condition.cause() == *way.cause
+                && edge.condition.is_cause(way.cause)
         });
         let answered = edge.and_then(|edge| calls.led_to(now, edge.id, way.from));
         self.push(now, way, Fate::Refused(reason.to_owned()), stage, answered);
@@ -111,6 +111,7 @@ impl Moves {
         let turn = match cause {
             Cause::Intent(name) => stage.turn_with(now, name),
             Cause::ToolResult { .. } => answered.as_ref().and_then(|known| known.turn.as_ref()),
+            _ => None,
         };
         let (from, to) = (from.to_owned(), to.to_owned());
         let (cause, turn) = (cause.clone(), turn.cloned());
@@ -141,7 +142,7 @@ impl Moves {
     }
 }
 
-fn edge(plan: &Plan, id: u16) -> Option<&Transition> {
+fn edge(plan: &Plan, id: u32) -> Option<&Transition> {
     plan.graph.transitions().iter().find(|edge| edge.id == id)
 }
 
@@ -152,6 +153,16 @@ impl Move {
             (Fate::Refused(_), _) => "refused".into(),
             (Fate::Executed { .. }, Cause::Intent(name)) => format!("intent {name}"),
             (Fate::Executed { .. }, Cause::ToolResult { tool, .. }) => format!("result of {tool}"),
+            (Fate::Executed { .. }, Cause::Event { name, .. }) => format!("event {name}"),
+            (Fate::Executed { .. }, Cause::UserInput(_)) => "words".into(),
+            (Fate::Executed { .. }, Cause::Decision { .. }) => "decision".into(),
+            (Fate::Executed { .. }, Cause::Timer(_)) => "time".into(),
+            (Fate::Executed { .. }, Cause::Silence(_)) => "silence".into(),
+            (Fate::Executed { .. }, Cause::Turns(_)) => "turns".into(),
+            (Fate::Executed { .. }, Cause::Digits(digits)) => format!("keys {digits}"),
+            (Fate::Executed { .. }, Cause::Rule(_)) => "business rule".into(),
+            (Fate::Executed { .. }, Cause::Called(_)) => "call".into(),
+            (Fate::Executed { .. }, Cause::Returned(_)) => "return".into(),
         }
     }
 
@@ -223,6 +234,7 @@ impl Move {
             (Cause::ToolResult { tool, .. }, _, None) => {
                 prose.name(&self.from).text(" learnt a result of the tool ").name(tool).text(".")
             }
+            (cause, _, _) => happened(prose, &self.from, cause),
         }
     }
 
@@ -242,12 +254,34 @@ impl Move {
                     None => prose.text("."),
                 }
             }
-            (Some(Condition::Intent(_)) | None, Cause::Intent(_)) => prose.text("on that intent."),
-            (Some(Condition::Intent(_)) | None, Cause::ToolResult { condition, .. }) => {
+            (_, Cause::Intent(_)) => prose.text("on that intent."),
+            (_, Cause::ToolResult { condition, .. }) => {
                 prose.text("when ").code(condition).text(".")
             }
+            _ => prose.text("on that."),
         }
     }
+}
+
+/// What happened just before, where it was no intent and no result.
+fn happened(prose: Prose, agent: &str, cause: &Cause) -> Prose {
+    let prose = match cause {
+        Cause::Event { name, .. } => prose.text("the event ").code(name).text(" happened"),
+        Cause::UserInput(condition) => prose.text("the user said words that ").code(condition),
+        Cause::Decision { key, value } => {
+            prose.name(agent).text(" decided ").code(key).text(": ").code(value)
+        }
+        Cause::Timer(ms) => prose.name(agent).text(format!(" had had the call for {ms} ms")),
+        Cause::Silence(ms) => prose.text(format!("neither side had been heard for {ms} ms")),
+        Cause::Turns(1) => prose.text("the user had had a turn"),
+        Cause::Turns(count) => prose.text(format!("the user had had {count} turns")),
+        Cause::Digits(digits) => prose.text("the user had pressed ").code(digits),
+        Cause::Rule(at) => prose.text(format!("the business rule {at} was triggered")),
+        Cause::Called(call) => prose.name(agent).text(" called, by ").code(call),
+        Cause::Returned(call) => prose.name(agent).text(" returned from ").code(call),
+        Cause::Intent(_) | Cause::ToolResult { .. } => prose,
+    };
+    prose.text(".")
 }
 
 const fn words(operator: Operator) -> &'static str {

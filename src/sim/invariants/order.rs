@@ -126,9 +126,17 @@ impl Moves {
                     let current = &self.current;
                     hold!(current.as_ref() == Some(agent), Moves, "{agent} speaks for {current:?}");
                 }
+                EventKind::AgentCalled { agent: to, by: from, .. }
+                | EventKind::AgentReturned { agent: from, to, .. } => {
+                    let current = &self.current;
+                    hold!(current.as_ref() == Some(from), Moves, "{from} goes, not {current:?}");
+                    let second = self.heir.replace(to.clone());
+                    hold!(second.is_none(), Moves, "{second:?} and {to} in one tick");
+                }
                 EventKind::TransitionExecuted { from, to, transition, .. } => {
-                    let edge = plan.config.transitions.get(usize::from(*transition));
-                    let ends = edge.map(|edge| (&edge.from, &edge.to));
+                    let edge = plan.graph.transition(*transition);
+                    let name = |id| &plan.agent(id).name;
+                    let ends = edge.map(|edge| (name(edge.from), name(edge.to)));
                     hold!(ends == Some((from, to)), Moves, "no edge {transition} {from} → {to}");
                     let current = &self.current;
                     hold!(current.as_ref() == Some(from), Moves, "{from} goes, not {current:?}");
@@ -192,7 +200,10 @@ impl Ears {
                     let before = self.heard.remove(&(lane, utterance));
                     hold!(before.is_some(), Listening, "{lane} {utterance} is dropped twice");
                 }
-                Effect::Speak { .. } | Effect::SpeakDrop { .. } | Effect::Answer { .. } => {}
+                Effect::Speak { .. }
+                | Effect::SpeakDrop { .. }
+                | Effect::Answer { .. }
+                | Effect::Play { .. } => {}
             }
         }
         Ok(())

@@ -79,7 +79,7 @@ impl Spoken {
         out: &Output,
     ) -> Checked {
         for event in &out.events {
-            self.happened(plan, now, event)?;
+            self.happened(plan, now, session.agent(), event)?;
         }
         self.asked(out)?;
         let from = self.played(out)?;
@@ -95,7 +95,7 @@ impl Spoken {
     }
 
     /// What happens to items before anything of this tick is played.
-    fn happened(&mut self, plan: &Plan, now: Tick, event: &Event) -> Checked {
+    fn happened(&mut self, plan: &Plan, now: Tick, current: AgentId, event: &Event) -> Checked {
         match &event.kind {
             EventKind::AgentMessage { item, agent, text } => {
                 hold!(item.0 == self.next, Speech, "{item} is not item {}", self.next);
@@ -110,6 +110,11 @@ impl Spoken {
                     (new.state, new.started) = (State::Finished, true);
                 }
                 self.items.insert(*item, new);
+            }
+            EventKind::ClipPlayed { item, .. } => {
+                hold!(item.0 == self.next, Speech, "{item} is not item {}", self.next);
+                self.next += 1;
+                self.items.insert(*item, Item { agent: current, ..Item::default() });
             }
             EventKind::AgentInterrupted { item, since, played_ms, spoken, unspoken, .. } => {
                 let known = self.items.get_mut(item).filter(|known| known.state == State::Due);
@@ -167,7 +172,8 @@ impl Spoken {
                 Effect::Listen { .. }
                 | Effect::ListenEnd { .. }
                 | Effect::ListenDrop { .. }
-                | Effect::Answer { .. } => {}
+                | Effect::Answer { .. }
+                | Effect::Play { .. } => {}
             }
         }
         Ok(())

@@ -66,7 +66,8 @@ impl Edge for Ear {
                 Effect::ListenDrop { .. }
                 | Effect::Speak { .. }
                 | Effect::SpeakDrop { .. }
-                | Effect::Answer { .. } => {
+                | Effect::Answer { .. }
+                | Effect::Play { .. } => {
                     continue;
                 }
             };
@@ -141,7 +142,9 @@ impl Edge for Mouth {
     fn take(&mut self, now: Tick, out: &Output) {
         for effect in &out.effects {
             match effect {
-                Effect::Speak { item, text, .. } => self.speak(now, *item, text),
+                Effect::Speak { item, text, .. } | Effect::Play { item, clip: text } => {
+                    self.speak(now, *item, text);
+                }
                 Effect::SpeakDrop { item } => {
                     // Most synthesisers stop. Some go on to the end.
                     if self.seed.below(4) > 0 {

@@ -29,6 +29,7 @@ use std::sync::atomic::AtomicUsize;
 use crate::clock::Rate;
 use crate::clock::Tick;
 use crate::config::{self, Agent};
+use crate::graph::verb::Verb;
 use crate::id::LaneId;
 use crate::journal::{Header, Scribe};
 use crate::pcm::resample;
@@ -335,7 +336,7 @@ impl Log {
             let kind = std::mem::discriminant(&event.kind);
             match self.counts.iter_mut().find(|(known, ..)| *known == kind) {
                 Some((_, _, count)) => *count += 1,
-                None => self.counts.push((kind, event.kind.name(), 1)),
+                None => self.counts.push((kind, event.kind.name().to_string(), 1)),
             }
         }
     }
@@ -397,6 +398,7 @@ pub fn canned(plan: &Plan) -> Registry {
         };
         debug_assert!(added.is_ok(), "a configuration's schemas are checked: {added:?}");
     }
+    Verb::add_to(&mut tools);
     tools
 }
 

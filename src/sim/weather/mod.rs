@@ -126,7 +126,9 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::Quality { .. }
         | Inbound::Digit { .. }
         | Inbound::Request { .. }
-        | Inbound::Line { .. } => None,
+        | Inbound::Line { .. }
+        | Inbound::Custom { .. }
+        | Inbound::Fact { .. } => None,
     }
 }
 
@@ -162,7 +164,9 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::Quality { .. }
                 | Inbound::Digit { .. }
                 | Inbound::Request { .. }
-                | Inbound::Line { .. } => input.inbound.push(value),
+                | Inbound::Line { .. }
+                | Inbound::Custom { .. }
+                | Inbound::Fact { .. } => input.inbound.push(value),
                 result => self.expose(now, result, input),
             }
         }

@@ -5,11 +5,14 @@
 //!
 //! **Invariant:** a plan is immutable and can be made again from its configuration.
 
+mod lower;
+
 use std::collections::BTreeMap;
 
 use crate::clock::{FRAME_MS, Rate, TickLen};
-use crate::config::{self, Config, RecogniserEngine, SynthesiserEngine, When};
-use crate::graph::{AgentGraph, Condition, Transition};
+use crate::config::{self, Config, RecogniserEngine, SynthesiserEngine};
+use crate::graph::AgentGraph;
+use crate::graph::verb::Verb;
 use crate::id::AgentId;
 use crate::pcm::resample::ResamplerTable;
 use crate::talk::floor::FloorRules;
@@ -60,6 +63,14 @@ pub struct Plan {
     pub silence_max: Option<u64>,
     /// The most hand-overs within a turn of the user.
     pub moves_max: u32,
+    /// The most idle prompts without an answer.
+    pub idle_prompts_max: u32,
+    /// The longest turn of the user, in ticks.
+    pub turn_max: Option<u64>,
+    /// The name of the conversation: that which was picked, or the configuration's.
+    pub conversation: String,
+    /// What it is for.
+    pub description: String,
     /// From the session's rate to that of speech.
     pub to_speech: ResamplerTable,
     /// The bounds of what a session holds.
@@ -71,6 +82,8 @@ pub struct Plan {
 pub struct AgentPlan {
     /// Its name.
     pub name: String,
+    /// What kind of agent it is, for business rules: `general` unless the configuration says otherwise.
+    pub agent_type: String,
     /// Its voice.
     pub voice: String,
     /// What it does.
@@ -213,10 +226,7 @@ impl Plan {
             at.map(|at| AgentId(at as u16)).ok_or_else(|| Unplanned(format!("no agent `{name}`")))
         };
         let start = agent(config.start_agent())?;
-        let transitions =
-            config.transitions.iter().enumerate().map(|(id, t)| transition(id, t, &agent));
-        let graph = AgentGraph::new(agents.len(), transitions.collect::<Result<_, _>>()?)
-            .map_err(|bad| Unplanned(format!("transition {} leads nowhere", bad.transition)))?;
+        let graph = lower::graph(&config, agents.len(), len, &agent)?;
         let limits = Limits::default();
         let speech = &config.speech;
         Ok(Self {
@@ -237,15 +247,15 @@ impl Plan {
             agents,
             start,
             graph,
-            tools: config
-                .tools
-                .iter()
-                .map(|(name, tool)| (name.clone(), tool_spec(name, tool)))
-                .collect(),
+            tools: tools(&config),
             call_max: unless_zero(config.call.max_ms, len),
             alone_max: unless_zero(config.call.alone_ms, len),
             silence_max: unless_zero(config.call.silence_ms, len),
             moves_max: config.call.max_moves_per_turn,
+            idle_prompts_max: config.call.max_idle_prompts,
+            turn_max: unless_zero(config.turn.max_ms, len),
+            conversation: config.name.clone(),
+            description: config.description.clone(),
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
             limits,
             config,
@@ -256,6 +266,13 @@ impl Plan {
     #[must_use]
     pub fn agent(&self, id: AgentId) -> &AgentPlan {
         &self.agents[usize::from(id.0)]
+    }
+
+    /// The agent of this name that is configured, and not only kept from an earlier configuration.
+    #[must_use]
+    pub fn agent_id(&self, name: &str) -> Option<AgentId> {
+        let at = self.agents.iter().position(|agent| agent.name == name)?;
+        self.config.agents.contains_key(name).then_some(AgentId(at as u16))
     }
 
     /// Samples in a tick, at the session's rate.
@@ -299,31 +316,14 @@ fn agent_plan(
             (voice, AgentKind::Scripted(Box::new(script)))
         }
     };
-    Ok(AgentPlan { name: name.to_owned(), voice, kind })
+    let agent_type = agent.agent_type().to_owned();
+    Ok(AgentPlan { name: name.to_owned(), agent_type, voice, kind })
 }
 
-fn transition(
-    id: usize,
-    transition: &config::Transition,
-    agent: &impl Fn(&str) -> Result<AgentId, Unplanned>,
-) -> Result<Transition, Unplanned> {
-    let say = transition.say.as_deref().map(Template::parse).transpose();
-    Ok(Transition {
-        id: id as u16,
-        from: agent(&transition.from)?,
-        to: agent(&transition.to)?,
-        condition: match &transition.when {
-            When::Intent(name) => Condition::Intent(name.clone()),
-            When::ToolResult(result) => Condition::ToolResult {
-                tool: result.tool.clone(),
-                key: result.key.clone(),
-                operator: result.operator,
-                value: result.value.clone(),
-            },
-        },
-        priority: transition.priority,
-        say: say.map_err(|error| Unplanned(format!("transition {id}: {error}")))?,
-    })
+fn tools(config: &Config) -> BTreeMap<String, ToolSpec> {
+    let verbs = Verb::ALL.into_iter().map(|verb| (verb.name().to_owned(), verb.spec()));
+    let configured = config.tools.iter().map(|(name, tool)| (name.clone(), tool_spec(name, tool)));
+    verbs.chain(configured).collect()
 }
 
 /// What a configuration says of a tool.

@@ -1,0 +1,126 @@
+//! The check of transitions: their ends, their conditions, their words.
+//!
+//! **Invariant:** a transition that passes can fire, as far as a file can tell.
+
+use super::check::Report;
+use super::complaint::excerpt;
+use super::script::{self, Sources};
+use super::transitions::{Carry, Event, Operator, Transition, UserInput, When};
+use super::{Agent, Config};
+use crate::graph::event::{EventName, Source};
+
+/// Checks a transition.
+pub(super) fn check(
+    index: &str,
+    transition: &Transition,
+    config: &Config,
+    report: &mut Report<'_>,
+) {
+    let place = |key| ["transitions", index, key];
+    for (key, agent) in [("from", &transition.from), ("to", &transition.to)] {
+        if !config.agents.contains_key(agent) {
+            report.unknown(&place(key), "agent", agent, config.agents.keys(), &["agents"]);
+        }
+    }
+    let from = match config.agents.get(&transition.from) {
+        Some(Agent::Scripted(scripted)) => Some(scripted),
+        Some(Agent::Echo(_)) => {
+            let what = format!("`{}` is an echo agent, which never hands over", transition.from);
+            report.tell(&place("from"), what, "remove the transition, or make it a scripted agent");
+            None
+        }
+        None => None,
+    };
+    if transition.from == transition.to {
+        let what = format!("`{}` hands over to itself", transition.from);
+        report.tell(&place("to"), what, "name another agent, or remove the transition");
+    }
+    let mut sources = Sources::facts("this transition");
+    match &transition.when {
+        When::Intent(name) => {
+            match from.and_then(|from| from.intents.iter().find(|intent| intent.name == *name)) {
+                Some(intent) => sources = sources.with_words(script::words(intent, config).0),
+                None => {
+                    if let Some(from) = from {
+                        let place = ["transitions", index, "when", "intent"];
+                        let home = ["agents", &transition.from, "intents"];
+                        report.unknown(
+                            &place,
+                            "intent",
+                            name,
+                            from.intents.iter().map(|intent| &intent.name),
+                            &home,
+                        );
+                    }
+                    sources = sources.open();
+                }
+            }
+        }
+        When::ToolResult(result) => {
+            sources = sources.with_result();
+            let place = |key| ["transitions", index, "when", "tool_result", key];
+            if !config.tools.contains_key(&result.tool) {
+                report.unknown(
+                    &place("tool"),
+                    "tool",
+                    &result.tool,
+                    config.tools.keys(),
+                    &["tools"],
+                );
+            } else if let Some(agent) = from {
+                script::lacks(
+                    &place("tool"),
+                    &transition.from,
+                    agent,
+                    &result.tool,
+                    config,
+                    report,
+                );
+            }
+            if matches!(result.operator, Operator::Gt | Operator::Lt) && !result.value.is_number() {
+                let what = format!(
+                    "expected a number to compare with, found {}",
+                    excerpt(&result.value.to_string())
+                );
+                report.tell(&place("value"), what, "write a number, or use `operator: eq`");
+            }
+        }
+        When::Event(event) => self::event(index, event, report),
+        When::UserInput(UserInput::Matches(pattern)) => {
+            let place = ["transitions", index, "when", "user_input", "matches"];
+            script::pattern(&place, pattern, report);
+        }
+        When::UserInput(UserInput::Contains(_))
+        | When::Decision(_)
+        | When::AfterMs(_)
+        | When::SilenceMs(_)
+        | When::Turns(_)
+        | When::Digits(_)
+        | When::Custom(_) => {}
+    }
+    for (key, text) in [("say", &transition.say), ("arrival", &transition.arrival)] {
+        if let Some(text) = text {
+            script::template(&place(key), text, &sources, report);
+        }
+    }
+    if let Carry::Summary(text) = &transition.carry {
+        let place = ["transitions", index, "carry", "summary"];
+        script::template(&place, text, &sources, report);
+    }
+}
+
+/// An event that is waited for has a name of the vocabulary, and somebody emits it.
+fn event(index: &str, event: &Event, report: &mut Report<'_>) {
+    let place = ["transitions", index, "when", "event", "type"];
+    match EventName::read(&event.name) {
+        None => {
+            let what = format!("unknown event `{}`", excerpt(&event.name));
+            report.tell(&place, what, EventName::suggestion(&event.name));
+        }
+        Some(name) if name.source() == Source::Background => {
+            let what = format!("nobody emits `{name}` in a session");
+            report.tell(&place, what, "wait for an event of the session, or for `custom`");
+        }
+        Some(_) => {}
+    }
+}

@@ -1,0 +1,84 @@
+//! The graph of a configuration: names into ids, milliseconds into ticks, texts into templates.
+
+use super::Unplanned;
+use crate::clock::TickLen;
+use crate::config::{self, Config, When};
+use crate::graph::condition::Words;
+use crate::graph::event::EventName;
+use crate::graph::{AgentGraph, Carry, Condition, Transition};
+use crate::id::AgentId;
+use crate::talk::template::Template;
+
+/// The graph of a configuration whose agents are known by `agent`.
+pub(super) fn graph(
+    config: &Config,
+    agents: usize,
+    len: TickLen,
+    agent: &impl Fn(&str) -> Result<AgentId, Unplanned>,
+) -> Result<AgentGraph, Unplanned> {
+    let transitions = config.transitions.iter().zip(0..);
+    let transitions: Vec<Transition> =
+        transitions.map(|(t, id)| transition(id, t, len, agent)).collect::<Result<_, _>>()?;
+    AgentGraph::new(agents, transitions)
+        .map_err(|bad| Unplanned(format!("transition {} leads nowhere", bad.transition)))
+}
+
+fn transition(
+    id: u32,
+    transition: &config::Transition,
+    len: TickLen,
+    agent: &impl Fn(&str) -> Result<AgentId, Unplanned>,
+) -> Result<Transition, Unplanned> {
+    let template = |text: &str| {
+        Template::parse(text).map_err(|error| Unplanned(format!("transition {id}: {error}")))
+    };
+    let (from, to) = (agent(&transition.from)?, agent(&transition.to)?);
+    let condition =
+        condition(transition, len).map_err(|why| Unplanned(format!("transition {id}: {why}")))?;
+    Ok(Transition {
+        priority: transition.priority,
+        say: transition.say.as_deref().map(template).transpose()?,
+        arrival: transition.arrival.as_deref().map(template).transpose()?,
+        carry: match &transition.carry {
+            config::Carry::Everything => Carry::Everything,
+            config::Carry::Nothing => Carry::Nothing,
+            config::Carry::Facts(names) => Carry::Facts(names.clone()),
+            config::Carry::Summary(text) => Carry::Summary(template(text)?),
+        },
+        results: transition.results,
+        ..Transition::new(id, from, to, condition)
+    })
+}
+
+fn condition(transition: &config::Transition, len: TickLen) -> Result<Condition, String> {
+    Ok(match &transition.when {
+        When::Intent(name) => Condition::Intent(name.clone()),
+        When::ToolResult(result) => Condition::ToolResult {
+            tool: result.tool.clone(),
+            key: result.key.clone(),
+            operator: result.operator,
+            value: result.value.clone(),
+        },
+        When::Event(event) => Condition::Event {
+            name: EventName::read(&event.name)
+                .ok_or_else(|| format!("unknown event `{}`", event.name))?,
+            data: event.data.clone(),
+        },
+        When::UserInput(config::UserInput::Contains(part)) => {
+            Condition::UserInput(Words::Contain(part.to_lowercase()))
+        }
+        When::UserInput(config::UserInput::Matches(pattern)) => {
+            let pattern = config::compile_pattern(pattern).map_err(|error| error.to_string())?;
+            Condition::UserInput(Words::Match(pattern))
+        }
+        When::Decision(decision) => Condition::Decision {
+            key: decision.key.clone(),
+            value: decision.value.clone().unwrap_or_else(|| transition.to.as_str().into()),
+        },
+        When::AfterMs(ms) => Condition::Timer(len.ticks(*ms)),
+        When::SilenceMs(ms) => Condition::Silence(len.ticks_min_one(*ms)),
+        When::Turns(turns) => Condition::Turns { of: turns.of, at_least: turns.at_least },
+        When::Digits(digits) => Condition::Digits(digits.clone()),
+        When::Custom(_) => Condition::Never,
+    })
+}

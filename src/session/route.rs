@@ -1,0 +1,145 @@
+//! The graph is asked: at most one move, effective at the next tick.
+//!
+//! **Invariant:** what happened before the current agent took over moves nobody, and what has moved
+//! somebody is forgotten with the move.
+
+use super::Session;
+use super::agents::{Arrival, Next};
+use super::event::EventKind;
+use super::output::Output;
+use super::plan::Plan;
+use super::think::Occasions;
+use crate::clock::Tick;
+use crate::graph::event::EventName;
+use crate::graph::{Carry, Cause, Move, Occasion, Situation, Transition, route};
+use crate::id::AgentId;
+use crate::think::script::render;
+use crate::tool::{Json, Outcome};
+
+/// Keys that are kept of a user who presses many.
+const DIGITS_MAX: usize = 32;
+
+impl Session {
+    /// Consults the graph.
+    pub(super) fn route(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        occasions: &mut Occasions,
+        out: &mut Output,
+    ) {
+        self.note(plan, 0, out);
+        let mut all = std::mem::take(&mut self.tenure.occurred);
+        all.append(&mut occasions.all);
+        // A call or a return goes first: it was asked for by a tool.
+        if self.next.is_some() || !plan.graph.is_asked(self.agent, !all.is_empty()) {
+            return;
+        }
+        let situation = Situation {
+            now,
+            occasions: &all,
+            current_for: now.since(self.tenure.since),
+            silent_for: self.floor.silence(now),
+            agent_turns: self.tenure.turns,
+            call_turns: self.turn_count,
+            digits: &self.tenure.digits,
+            refused: &self.refused,
+        };
+        let mut failures = Vec::new();
+        let taken = route(&plan.graph, self.agent, &situation, &mut failures);
+        for (transition, cause) in failures {
+            self.event(now, EventKind::RuleFailed { transition, cause }, out);
+        }
+        let Some(Move { transition, to, cause, updates }) = taken else { return };
+        // To itself is no move.
+        if to == self.agent {
+            return;
+        }
+        let cause = match cause {
+            Cause::Timer(ticks) => Cause::Timer(plan.len.span_ms(ticks)),
+            Cause::Silence(ticks) => Cause::Silence(plan.len.span_ms(ticks)),
+            other => other,
+        };
+        if let Some(reason) = self.refuses(plan, to) {
+            let name = |id| plan.agent(id).name.clone();
+            let (from, to) = (name(self.agent), name(to));
+            self.refused.push(transition.id);
+            return self.event(now, EventKind::TransitionRefused { from, to, cause, reason }, out);
+        }
+        for (name, value) in updates {
+            self.remember(plan, now, &name, value, out);
+        }
+        self.go(plan, now, (transition, to, cause), (occasions, &all), out);
+    }
+
+    /// Why there is no move to this agent now, though a transition leads there.
+    fn refuses(&self, plan: &Plan, _to: AgentId) -> Option<String> {
+        (self.moves_in_turn >= plan.moves_max)
+            .then(|| format!("{} hand-overs within one turn", self.moves_in_turn))
+    }
+
+    fn go(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        (transition, to, cause): (&Transition, AgentId, Cause),
+        (occasions, all): (&Occasions, &[Occasion]),
+        out: &mut Output,
+    ) {
+        self.moves_in_turn += 1;
+        // The result that has made it fire, not just any of this tick.
+        let outcome = all.iter().find_map(|occasion| match occasion {
+            Occasion::ToolResult { tool, outcome: outcome @ Outcome::Done(value) } => {
+                transition.condition.fulfilled_by(tool, &value.0).map(|_| outcome)
+            }
+            _ => None,
+        });
+        let text = |template| render(template, &occasions.slots, &self.facts, outcome);
+        let say = transition.say.as_ref().map(text);
+        let arrival = transition.arrival.as_ref().map(text);
+        let (along, summary, history) = match &transition.carry {
+            Carry::Everything => (None, None, true),
+            Carry::Facts(names) => (Some(names.clone()), None, false),
+            Carry::Summary(template) => (Some(Vec::new()), Some(text(template)), false),
+            Carry::Nothing => (Some(Vec::new()), None, false),
+        };
+        if let Some(say) = say {
+            self.say(plan, now, say, out);
+        }
+        self.next = Some(Next {
+            to,
+            along,
+            summary,
+            history,
+            results: transition.results,
+            arrival: arrival.map_or(Arrival::Own, Arrival::Words),
+        });
+        let name = |id| plan.agent(id).name.clone();
+        let (from, to) = (name(self.agent), name(to));
+        let kind = EventKind::TransitionExecuted { from, to, transition: transition.id, cause };
+        self.event(now, kind, out);
+    }
+
+    /// Notes the events of this tick from a position on, as far as a transition of the current agent
+    /// waits for them.
+    pub(super) fn note(&mut self, plan: &Plan, from: usize, out: &Output) {
+        let leaving = plan.graph.leaving(self.agent);
+        for event in &out.events[from..] {
+            if event.seq < self.tenure.first {
+                continue;
+            }
+            if let EventKind::UserDigit { digit, .. } = event.kind {
+                if self.tenure.digits.chars().count() >= DIGITS_MAX {
+                    self.tenure.digits.remove(0);
+                }
+                self.tenure.digits.push(digit);
+                self.tenure.occurred.push(Occasion::Change);
+            }
+            let name: EventName = event.kind.name();
+            if leaving.iter().any(|transition| transition.condition.awaits(name)) {
+                let data = Json(serde_json::Value::Object(event.kind.data()));
+                self.tenure.occurred.push(Occasion::Event { name, seq: event.seq, data });
+            }
+        }
+    }
+}
