@@ -66,7 +66,7 @@ fn tick_of(event: &Value) -> u64 {
 fn an_intent_hands_over_at_the_next_tick() {
     let scene = typed(DESKS, &[(200, "go south")]);
     let moved = scene.one("transition.executed");
-    assert_eq!((&moved["from"], &moved["to"]), (&json!("east"), &json!("south")));
+    assert_eq!((&moved["from"], &moved["to"]), (&json!("north"), &json!("south")));
     assert_eq!((tick_of(&moved), &moved["cause"]), (10, &json!({ "intent": "go" })));
     let started = scene.all("agent.started");
     assert_eq!((tick_of(&started[1]), &started[1]["agent"]), (11, &json!("south")));

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::failure::Failure;
+use super::load;
 use crate::config::{Agent, RecogniserEngine, Slot, SynthesiserEngine};
+use crate::model::clips::Clips;
 use crate::model::lexicon::{Lexicon, SlotWords};
 use crate::model::live::{EarPool, LiveEar, LiveMouth, MouthPool};
 use crate::model::tone::Tone;
@@ -24,6 +26,7 @@ pub(super) struct Engines {
     lexicon: Option<Lexicon>,
     synthesiser: SynthesiserEngine,
     apology: Option<Clip>,
+    clips: Clips,
 }
 
 impl Engines {
@@ -68,17 +71,29 @@ impl Engines {
                 }
             }
         }
+        let clips = load::clips(plan, warn).unwrap_or_else(|failure| {
+            wrong.push(failure.to_string());
+            Clips::default()
+        });
         if wrong.is_empty() {
-            Ok(Self { lexicon, synthesiser, apology })
+            Ok(Self { lexicon, synthesiser, apology, clips })
         } else {
             Err(Failure::input(wrong.join("\n")))
         }
     }
 
+    /// The edge that plays clips, where there are any.
+    fn clip_edges(&self, plan: &Plan) -> Vec<Box<dyn Edge>> {
+        if plan.config.clips.is_empty() {
+            return Vec::new();
+        }
+        vec![Box::new(self.clips.clone())]
+    }
+
     /// Edges for virtual time.
     pub(super) fn virtual_edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
         let speech = &plan.config.speech;
-        let mut edges: Vec<Box<dyn Edge>> = Vec::new();
+        let mut edges: Vec<Box<dyn Edge>> = self.clip_edges(plan);
         if let Some(lexicon) = self.lexicon.clone() {
             let new = Box::new(move || recogniser(&lexicon));
             edges.push(Box::new(VirtualEar::new(new, speech.recogniser.latency_ms, plan.len)));
@@ -96,7 +111,7 @@ impl Engines {
 
     /// Edges for real time.
     pub(super) fn live_edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
-        let mut edges: Vec<Box<dyn Edge>> = Vec::new();
+        let mut edges: Vec<Box<dyn Edge>> = self.clip_edges(plan);
         if let Some(lexicon) = self.lexicon.clone() {
             let pool = EarPool::start(EARS, move || recogniser(&lexicon)).map_err(broken)?;
             edges.push(Box::new(LiveEar::new(pool)));

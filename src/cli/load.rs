@@ -1,5 +1,6 @@
 //! Files into values: configurations, callers, clips.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,8 +10,9 @@ use super::failure::Failure;
 use crate::config::cues::{self, After, Cues};
 use crate::config::{self, Config};
 use crate::graph::verb::Verb;
+use crate::model::clips::Clips;
 use crate::pcm::mix::{Gain, apply_gain};
-use crate::pcm::{resample, wav};
+use crate::pcm::{Clip, resample, wav};
 use crate::session::plan::{Plan, tool_spec};
 use crate::sim::caller::{Act, Cue, HANG_UP_MS, PATIENCE_MS, Part, When};
 use crate::tool::Registry;
@@ -20,8 +22,28 @@ pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, Failure>;
 
 /// Reads a configuration file.
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
-    config::read(File::open(path), &path.display().to_string())
-        .map_err(|complaints| Failure::input(complaints.to_string()))
+    let mut config = config::read(File::open(path), &path.display().to_string())
+        .map_err(|complaints| Failure::input(complaints.to_string()))?;
+    // Clips lie beside the configuration, wherever the program was started.
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    for clip in config.clips.values_mut() {
+        *clip = folder.join(&*clip).display().to_string();
+    }
+    Ok(config)
+}
+
+/// The clips of a configuration, at the session's rate.
+pub(super) fn clips(plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Clips, Failure> {
+    let mut wrong = Vec::new();
+    let mut clips = BTreeMap::new();
+    for (name, path) in &plan.config.clips {
+        let loaded = bytes(Path::new(path)).and_then(|bytes| clip(path, &bytes, plan, warn));
+        match loaded {
+            Ok(pcm) => drop(clips.insert(name.clone(), Clip::from(pcm.to_vec()))),
+            Err(failure) => wrong.push(format!("clips.{name}: {failure}")),
+        }
+    }
+    if wrong.is_empty() { Ok(Clips::new(clips)) } else { Err(Failure::input(wrong.join("\n"))) }
 }
 
 /// The plan of a configuration, and its tools: those of the program, the canned ones, and those that a

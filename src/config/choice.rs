@@ -26,7 +26,8 @@ pub(super) fn choose(branches: &[Value], found: &Value) -> Choice {
     let words: Vec<String> =
         branches.iter().filter_map(|branch| branch.get("const")).map(plain).collect();
     // Words, and maps beside them: a map was meant to be one of those.
-    let keyed = found.is_object() && branches.iter().any(|branch| required(branch).next().is_some());
+    let keyed =
+        found.is_object() && branches.iter().any(|branch| required(branch).next().is_some());
     if !words.is_empty() && !keyed {
         return Choice::Plain(words);
     }

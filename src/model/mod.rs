@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** an engine's trouble is a value for the session, never an error of the program.
 
+pub mod clips;
 #[cfg(feature = "speech")]
 pub mod flite;
 pub mod lexicon;

@@ -1,10 +1,10 @@
 //! What the session hears: participants, their voice, their words.
 
-use super::Session;
 use super::event::{CutCause, EventKind};
 use super::lane::{Change, Lane};
 use super::output::{Effect, Level, Output};
 use super::plan::Plan;
+use super::{Session, Talk};
 use crate::clock::Tick;
 use crate::id::{LaneId, UtteranceId};
 use crate::pcm::mix;
@@ -180,8 +180,52 @@ impl Session {
             return;
         }
         self.interrupt_by_words(plan, now, awaited.over_agent, out);
+        let is_cut = self.talk == Talk::Cut;
         let Self { floor, agent, .. } = self;
         floor.words(now, lane, text, |all| super::think::is_understood(plan, *agent, all));
+        if is_cut {
+            self.answer_talker();
+        }
+    }
+
+    /// A participant who talks for longer than a turn may last is cut off.
+    pub(super) fn wake_talker(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(max) = plan.turn_max else { return };
+        let talks = self.is_listening() || self.floor.parts() > 0;
+        match self.talk {
+            Talk::Quiet if talks => self.talk = Talk::Since(now),
+            Talk::Since(_) | Talk::Cut | Talk::Answered if !talks => self.talk = Talk::Quiet,
+            Talk::Since(since) if now.since(since) >= max => {
+                self.limit(now, "turn", out);
+                self.talk = Talk::Cut;
+                for at in 0..self.lanes.len() {
+                    let lane = self.lanes[at].id;
+                    if let Some((utterance, voiced)) = self.lanes[at].cut(plan, now, out) {
+                        let voiced_ms = plan.len.span_ms(voiced);
+                        let kind = EventKind::UserSpeechStopped { lane, utterance, voiced_ms };
+                        self.event(now, kind, out);
+                    }
+                }
+                // Without words to wait for, those that are there are all.
+                if !self.is_listening() {
+                    self.answer_talker();
+                }
+            }
+            Talk::Quiet | Talk::Since(_) | Talk::Cut | Talk::Answered => {}
+        }
+    }
+
+    fn answer_talker(&mut self) {
+        if let Some(turn) = self.floor.take_turn() {
+            self.turns.push(super::Ended { turn: Some(turn), typed: false });
+            self.floor.talked_over();
+            self.talk = Talk::Answered;
+        }
+    }
+
+    /// Whether somebody has talked for so long that the agent does not wait any more.
+    pub(super) fn is_talked_over(&self) -> bool {
+        self.talk == Talk::Answered
     }
 
     /// Words were said: an interruption by voice is a true one, and a short utterance over the agent

@@ -259,6 +259,15 @@ impl Lane {
         }
     }
 
+    /// Ends the utterance that is open, in the midst of it: its words are wanted now.
+    pub fn cut(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Option<(UtteranceId, u64)> {
+        let Ear::Open { utterance, voiced, over_agent, .. } = &self.ear else { return None };
+        let (utterance, voiced, over_agent) = (*utterance, *voiced, *over_agent);
+        self.ear = Ear::Quiet;
+        self.close(plan, Awaited { utterance, ended: now, over_agent, voiced }, out);
+        Some((utterance, voiced))
+    }
+
     fn close(&mut self, plan: &Plan, awaited: Awaited, out: &mut Output) {
         if plan.recogniser.is_none() {
             return;

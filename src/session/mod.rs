@@ -94,6 +94,8 @@ pub struct Session {
     refused: Vec<u32>,
     /// Turns of the user.
     turn_count: u32,
+    /// The turn that the user is having by voice.
+    talk: Talk,
     /// The agents that have called another one and wait for its value, outermost first.
     callers: Vec<Caller>,
     facts: Facts,
@@ -200,6 +202,20 @@ struct Answered {
     fate: Results,
 }
 
+/// How long the user has been talking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Talk {
+    /// It is not.
+    #[default]
+    Quiet,
+    /// Since then.
+    Since(Tick),
+    /// For too long: it is answered as soon as its words are known.
+    Cut,
+    /// It is answered, though it may be still talking.
+    Answered,
+}
+
 /// A turn of the user that is to be answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Ended {
@@ -234,6 +250,7 @@ impl Session {
             moves_in_turn: 0,
             refused: Vec::new(),
             turn_count: 0,
+            talk: Talk::default(),
             callers: Vec::new(),
             facts: Facts::new(),
             memory: Memory::default(),

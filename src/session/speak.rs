@@ -108,7 +108,8 @@ impl Session {
         out.audio.resize(plan.samples(), 0);
         // The agent does not begin while somebody speaks, though a call that is ending waits for nobody;
         // nor while what it was saying may go on, which would come before.
-        let waits = self.floor.user_speaks() && self.life == Life::Running;
+        let talks = self.floor.user_speaks() && !self.is_talked_over();
+        let waits = talks && self.life == Life::Running;
         let may_start = !waits && !self.is_undecided();
         self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
         out.agent_speech = out.played.iter().any(|played| played.samples > 0);

@@ -28,6 +28,7 @@ impl Session {
             self.floor.decided();
             self.forget_cut(out);
         }
+        self.wake_talker(plan, now, out);
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
             self.turns.push(super::Ended { turn: Some(turn), typed: false });
         }

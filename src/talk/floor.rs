@@ -185,6 +185,14 @@ impl Floor {
         self.last_heard = tick;
     }
 
+    /// Notes that the agent speaks although a participant does, who has talked for too long: the run of
+    /// voice that is under way interrupts nothing.
+    pub const fn talked_over(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.confirmed = true;
+        }
+    }
+
     /// Whether a participant is in the middle of speaking: an agent's next words wait.
     #[must_use]
     pub const fn user_speaks(&self) -> bool {
