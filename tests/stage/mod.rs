@@ -11,10 +11,11 @@ use antiphon::clock::{Rate, Tick};
 use antiphon::config;
 use antiphon::id::{ItemId, LaneId};
 use antiphon::journal::{Header, Journal, Scribe};
+use antiphon::model::clips::Clips;
 use antiphon::model::tone::Tone;
 use antiphon::model::virtual_time::{VirtualEar, VirtualMouth};
 use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser, render};
-use antiphon::pcm::{resample, wav};
+use antiphon::pcm::{Clip, resample, wav};
 use antiphon::seed::Seed;
 use antiphon::session::Session;
 use antiphon::session::checkpoint::Checkpoint;
@@ -97,6 +98,7 @@ pub(crate) struct Stage {
     ready_apology: bool,
     tools: Registry,
     happens: VecDeque<(u64, Inbound)>,
+    clips: BTreeMap<String, Clip>,
     skips: BTreeMap<u64, u32>,
     checkpoints_at: BTreeSet<u64>,
     seed: u64,
@@ -153,6 +155,7 @@ impl Stage {
             ready_apology: true,
             tools,
             happens: VecDeque::new(),
+            clips: BTreeMap::new(),
             skips: BTreeMap::new(),
             checkpoints_at: BTreeSet::new(),
             seed,
@@ -210,6 +213,13 @@ impl Stage {
         self
     }
 
+    /// Puts silence of so many milliseconds behind a clip of the configuration.
+    pub(crate) fn clip_of(mut self, name: &str, ms: u32) -> Self {
+        let pcm = vec![1_000; self.plan.rate.samples(ms)];
+        self.clips.insert(name.to_owned(), Clip::from(pcm));
+        self
+    }
+
     /// Makes something arrive at a tick, in the order of these calls.
     pub(crate) fn happens(mut self, tick: u64, values: impl IntoIterator<Item = Inbound>) -> Self {
         self.happens.extend(values.into_iter().map(|value| (tick, value)));
@@ -262,6 +272,7 @@ impl Stage {
             journal: Vec::new(),
             checkpoints: Vec::new(),
             transcript: Vec::new(),
+            context: Value::Null,
             timeline: Timeline::new(&plan),
         };
         while (scene.ticks.len() as u64) < ticks_max && scene.status == Status::Running {
@@ -286,12 +297,15 @@ impl Stage {
             });
             slot.scribe().unwrap().take(&mut scene.journal);
         }
+        scene.context = slot.session().context(&plan);
         scene.transcript = slot.session().said().iter().map(|said| said.text.clone()).collect();
         scene
     }
 
     fn slot(self) -> Slot {
-        let Self { plan, callers, hears, voice, ready_apology, tools, happens, seed, .. } = self;
+        let Self {
+            plan, callers, hears, voice, ready_apology, tools, happens, clips, seed, ..
+        } = self;
         let (len, rate) = (plan.len, plan.rate);
         let mut edges: Vec<Box<dyn Edge>> = Vec::new();
         for (lane, (part, faults)) in callers.into_iter().enumerate() {
@@ -299,6 +313,7 @@ impl Stage {
             edges.push(Box::new(Caller::new(part, LaneId(lane as u16), len, rate, network)));
         }
         edges.push(Box::new(Fate { happens }));
+        edges.push(Box::new(Clips::new(clips)));
         let speech = &plan.config.speech;
         let hears = Arc::new(Mutex::new(VecDeque::from(hears)));
         let oracle = move || -> Result<Box<dyn Recogniser>, SpeechError> {
@@ -347,6 +362,8 @@ pub(crate) struct Scene {
     pub(crate) heard: Vec<i16>,
     pub(crate) journal: Vec<u8>,
     pub(crate) checkpoints: Vec<Vec<u8>>,
+    /// The session's context at the end.
+    pub(crate) context: Value,
     /// What was said, as the transcript has it at the end.
     pub(crate) transcript: Vec<String>,
     timeline: Timeline,

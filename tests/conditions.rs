@@ -1,0 +1,274 @@
+//! Why agents hand over: every kind of condition, and that nothing fires twice or for the past.
+
+#[expect(dead_code, reason = "each file of tests uses its part of the stage")]
+mod stage;
+
+use antiphon::id::LaneId;
+use antiphon::session::input::Inbound;
+use antiphon::sim::caller::{Part, When};
+use antiphon::tool::Json;
+use serde_json::{Value, json};
+use stage::{Scene, Stage, caller, types};
+
+fn typist() -> Part {
+    Part { audio: false, hang_up_ms: 3_000, ..caller("ann") }
+}
+
+/// Two desks without a voice, and the transition between them.
+fn desks(transitions: &str) -> String {
+    format!(
+        "
+name: desks
+start: north
+tools:
+  weigh: {{ run: inline, canned: {{ by: what, answers: {{ a: {{ kg: 3 }}, b: {{ kg: 12 }} }} }}, parameters: {{ type: object, properties: {{ what: {{ type: string }} }} }} }}
+agents:
+  north:
+    greeting: North.
+    tools: [weigh]
+    intents:
+      - {{ name: go, phrases: [go south] }}
+      - {{ name: light, phrases: [weigh a feather], call: {{ tool: weigh, with: {{ what: a }} }} }}
+      - {{ name: heavy, phrases: [weigh a stone], call: {{ tool: weigh, with: {{ what: b }} }} }}
+      - {{ name: decide, phrases: [make up your mind], call: {{ tool: decide, with: {{ key: mood, value: good }} }} }}
+      - {{ name: pass, phrases: [pass me on], call: {{ tool: hand_over, with: {{ to: south }} }}, failed: 'No: {{error}}.' }}
+  south:
+    arrival: South.
+    intents:
+      - {{ name: go, phrases: [go north] }}
+transitions:
+{transitions}"
+    )
+}
+
+fn typed(yaml: &str, lines: &[(u32, &str)]) -> Scene {
+    let lines: Vec<_> = lines.iter().map(|(ms, text)| types(When::Start(*ms), text)).collect();
+    Stage::new(yaml).caller(typist(), lines).play()
+}
+
+fn happens(yaml: &str, at: &[(u64, Inbound)]) -> Scene {
+    let mut stage = Stage::new(yaml).caller(typist(), [types(When::Start(2_500), "well")]);
+    for (tick, value) in at {
+        stage = stage.happens(*tick, [value.clone()]);
+    }
+    stage.play()
+}
+
+/// From, to and cause of every hand-over.
+fn moves(scene: &Scene) -> Vec<(String, Value)> {
+    let all = scene.all("transition.executed").into_iter();
+    all.map(|e| (e["to"].as_str().unwrap().to_owned(), e["cause"].clone())).collect()
+}
+
+fn tick_of(event: &Value) -> u64 {
+    event["tick"].as_u64().unwrap()
+}
+
+fn digit(digit: char) -> Inbound {
+    Inbound::Digit { lane: LaneId(0), digit }
+}
+
+fn custom(name: &str, data: Value) -> Inbound {
+    Inbound::Custom { lane: None, name: name.into(), data: Json(data) }
+}
+
+#[test]
+fn the_words_of_the_user() {
+    let yaml =
+        desks("  - { from: north, to: south, when: { user_input: { contains: COMBAT } } }\n");
+    let scene = typed(&yaml, &[(200, "something else"), (600, "Tell me of Combat, please")]);
+    let cause = json!({ "user_input": "contain \"combat\"" });
+    assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
+    let yaml =
+        desks("  - { from: north, to: south, when: { user_input: { matches: '^c.*t$' } } }\n");
+    assert_eq!(moves(&typed(&yaml, &[(200, "Combat")])).len(), 0, "patterns mind the case");
+    assert_eq!(moves(&typed(&yaml, &[(200, "comb at")])).len(), 1);
+}
+
+#[test]
+fn a_result_of_a_tool_by_name_and_key() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { tool_result: { tool: weigh, key: kg, operator: gt, value: 10 } } }\n",
+    );
+    let scene = typed(&yaml, &[(200, "weigh a feather"), (600, "weigh a stone")]);
+    let cause = json!({ "tool_result": { "tool": "weigh", "condition": "kg gt 10" } });
+    assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
+    assert_eq!(scene.all("tool.result").len(), 2, "the first result fits nothing");
+}
+
+#[test]
+fn a_decision_by_any_key() {
+    let yaml =
+        desks("  - { from: north, to: south, when: { decision: { key: mood, value: good } } }\n");
+    let scene = typed(&yaml, &[(200, "make up your mind")]);
+    let cause = json!({ "decision": { "key": "mood", "value": "\"good\"" } });
+    assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
+    assert_eq!(scene.one("agent.decided")["agent"], "north");
+    assert_eq!(scene.context["agent_decisions"], json!({ "mood": "good" }));
+    let yaml =
+        yaml.replace("decision: { key: mood, value: good }", "decision: { key: mood, value: bad }");
+    assert_eq!(moves(&typed(&yaml, &[(200, "make up your mind")])).len(), 0);
+}
+
+#[test]
+fn an_agents_own_tool_hands_over_where_an_edge_leads() {
+    let yaml = desks("  - { from: north, to: south, when: { decision: {} } }\n");
+    let scene = typed(&yaml, &[(200, "pass me on")]);
+    let cause = json!({ "decision": { "key": "transition_to", "value": "\"south\"" } });
+    assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
+    let outcome = &scene.one("tool.result")["outcome"];
+    assert_eq!(outcome["Done"], json!({ "agent": "south", "outcome": "success" }));
+
+    let yaml = desks("  - { from: north, to: south, when: { intent: go } }\n");
+    let scene = typed(&yaml, &[(200, "pass me on")]);
+    assert_eq!(moves(&scene).len(), 0, "no move without an edge");
+    let told = scene.messages().pop().unwrap();
+    assert!(told.contains("no transition by decision leads from `north` to `south`"), "{told}");
+}
+
+#[test]
+fn handing_over_to_oneself_or_to_nobody_moves_nobody() {
+    let yaml = desks("  - { from: north, to: south, when: { decision: {} } }\n");
+    for (to, expected) in [
+        ("north", json!({ "Done": { "agent": "north", "outcome": "no_transition" } })),
+        ("west", json!({ "Failed": { "kind": "failed", "message": "there is no agent `west`" } })),
+    ] {
+        let scene = typed(
+            &yaml.replace("to: south } }, failed", &format!("to: {to} }} }}, failed")),
+            &[(200, "pass me on")],
+        );
+        assert_eq!(scene.one("tool.result")["outcome"], expected);
+        assert_eq!(moves(&scene).len(), 0);
+        assert_eq!(scene.context["current_agent_name"], "north");
+    }
+}
+
+#[test]
+fn events_by_name_and_by_what_they_hold() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { event: { type: custom, data: { name: paid, data: { by: card } } } } }\n",
+    );
+    let paid = |by: &str| custom("paid", json!({ "by": by, "sum": 3 }));
+    let scene = happens(&yaml, &[(10, paid("cash")), (30, paid("card")), (50, paid("card"))]);
+    let [(to, cause)] = &moves(&scene)[..] else { panic!("one move") };
+    assert_eq!((to.as_str(), &cause["event"]["name"]), ("south", &json!("custom")));
+    let event = &scene.events[cause["event"]["seq"].as_u64().unwrap() as usize];
+    assert_eq!(event.tick.0, 30, "the cause names the event");
+}
+
+#[test]
+fn other_systems_spellings_are_understood() {
+    for spelling in ["user.joined", "participant:joined", "USER_JOINED", "participant_connected"] {
+        let yaml = desks(&format!(
+            "  - {{ from: north, to: south, when: {{ event: {{ type: '{spelling}', data: {{ name: ann }} }} }} }}\n"
+        ));
+        let scene = typed(&yaml, &[(200, "hello")]);
+        assert_eq!(moves(&scene).len(), 1, "{spelling}");
+        assert_eq!(moves(&scene)[0].1["event"]["name"], "user.joined");
+    }
+}
+
+#[test]
+fn what_happened_before_an_agent_came_fires_nothing_and_nothing_fires_twice() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { event: { type: custom } } }
+  - { from: south, to: north, when: { event: { type: custom } } }
+",
+    );
+    // Two in one tick: the first moves, the second belongs to the past of the one who comes.
+    let two = [(20, custom("a", Value::Null)), (20, custom("b", Value::Null))];
+    let scene = happens(&yaml, &two);
+    assert_eq!(moves(&scene).len(), 1);
+    let scene = happens(&yaml, &[(20, custom("a", Value::Null)), (40, custom("b", Value::Null))]);
+    let moved: Vec<String> = moves(&scene).into_iter().map(|(to, _)| to).collect();
+    assert_eq!(moved, ["south", "north"]);
+    assert_eq!(scene.all("custom").len(), 2, "each event once");
+}
+
+#[test]
+fn keys_one_after_the_other() {
+    let yaml = desks("  - { from: north, to: south, when: { digits: '12#' } }\n");
+    let pressed = |keys: &str| -> Vec<(u64, Inbound)> {
+        (10..).step_by(5).zip(keys.chars()).map(|(tick, key)| (tick, digit(key))).collect()
+    };
+    let scene = happens(&yaml, &pressed("4112#9"));
+    assert_eq!(moves(&scene), [("south".to_owned(), json!({ "digits": "12#" }))]);
+    assert_eq!(tick_of(&scene.one("transition.executed")), 30);
+    assert_eq!(moves(&happens(&yaml, &pressed("1212"))).len(), 0);
+}
+
+#[test]
+fn time_as_the_current_agent() {
+    let yaml = desks("  - { from: north, to: south, when: { after_ms: 1000 } }\n");
+    let scene = typed(&yaml, &[(200, "well"), (2_000, "well")]);
+    assert_eq!(moves(&scene), [("south".to_owned(), json!({ "timer": 1_000 }))]);
+    assert_eq!(tick_of(&scene.one("transition.executed")), 50);
+    let yaml = yaml.replace("after_ms: 1000", "after_ms: 0");
+    let scene = typed(&yaml, &[(200, "well")]);
+    assert_eq!(tick_of(&scene.one("transition.executed")), 0, "0 is at once");
+}
+
+#[test]
+fn silence_of_both_sides_counts_from_the_agents_beginning() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { silence_ms: 1500 } }
+  - { from: south, to: north, when: { silence_ms: 1500 } }\n",
+    )
+    .replace("start: north", "start: north\nturn: { away_ms: 0 }");
+    let scene = typed(&yaml, &[(1_000, "well"), (5_000, "bye")]);
+    let ticks: Vec<u64> = scene.all("transition.executed").iter().map(tick_of).collect();
+    let words = tick_of(&scene.all("user.message")[0]);
+    assert_eq!(ticks[0], words + 75, "from the last words on");
+    // South begins a tick after, and says so.
+    assert_eq!(ticks[1], ticks[0] + 1 + 75);
+}
+
+#[test]
+fn turns_of_the_agent_and_of_the_call() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { turns: { at_least: 2 } } }
+  - { from: south, to: north, when: { turns: { of: call, at_least: 3 } } }
+",
+    );
+    let scene = typed(&yaml, &[(200, "one"), (600, "two"), (1_000, "three"), (1_400, "four")]);
+    let expected =
+        [("south", 2), ("north", 3)].map(|(to, n)| (to.to_owned(), json!({ "turns": n })));
+    assert_eq!(moves(&scene), expected);
+    assert_eq!(scene.context["turn_count"], 4);
+}
+
+#[test]
+fn a_condition_of_another_system_never_fires() {
+    let yaml = desks("  - { from: north, to: south, when: { custom: { expression: 'true' } } }\n");
+    assert_eq!(moves(&typed(&yaml, &[(200, "go south")])).len(), 0);
+}
+
+#[test]
+fn descending_priority_then_as_listed_and_at_most_one_move_a_tick() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { user_input: { contains: go } }, say: First. }
+  - { from: north, to: south, when: { intent: go }, say: Second., priority: 5 }
+  - { from: north, to: south, when: { intent: go }, say: Third., priority: 5 }
+",
+    );
+    let scene = typed(&yaml, &[(200, "go south")]);
+    assert_eq!(scene.one("transition.executed")["transition"], 1);
+    assert_eq!(scene.messages(), ["North.", "Second.", "South."]);
+}
+
+#[test]
+fn no_way_there_and_back_within_a_tick() {
+    let yaml = desks(
+        "  - { from: north, to: south, when: { after_ms: 0 } }
+  - { from: south, to: north, when: { after_ms: 0 } }
+",
+    );
+    let scene = typed(&yaml, &[(1_000, "well")]);
+    let ticks: Vec<u64> = scene.all("transition.executed").iter().map(tick_of).collect();
+    let mut unique = ticks.clone();
+    unique.dedup();
+    assert_eq!(ticks, unique, "one a tick");
+    // Four moves, a refusal, and quiet until the user's next turn: then again.
+    let refused: Vec<u64> = scene.all("transition.refused").iter().map(tick_of).collect();
+    assert_eq!((ticks.len(), refused.len()), (8, 2), "{ticks:?} {refused:?}");
+}
