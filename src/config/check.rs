@@ -13,10 +13,10 @@ use crate::graph::verb::Verb;
 
 use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, suggestion};
 use super::script::{self, Sources};
-use super::ways as transitions;
 use super::wording;
 use super::yaml::Node;
 use super::{Agent, Config, Tool};
+use super::{topology, ways as transitions};
 
 /// So many patterns may all agents have. Compiling one may take some milliseconds, and a file is
 /// checked in seconds.
@@ -66,6 +66,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
     for (index, transition) in config.transitions.iter().enumerate() {
         transitions::check(&index.to_string(), transition, config, &mut report);
     }
+    topology::check(config, &mut report);
     report.complaints
 }
 
@@ -181,7 +182,7 @@ fn start(config: &Config, report: &mut Report<'_>) {
     match &config.start {
         Some(name) if config.agents.contains_key(name) => {}
         Some(name) => report.unknown(&["start"], "agent", name, config.agents.keys(), &["agents"]),
-        None if config.agents.len() > 1 => {
+        None if config.agents.len() > 1 && config.conversation.is_none() => {
             let first = config.agents.keys().next().map_or("", String::as_str);
             let what = format!("there are {} agents and no `start`", config.agents.len());
             report.tell(&[], what, format!("say which agent begins, as in `start: {first}`"));

@@ -25,6 +25,7 @@ mod choice;
 mod complaint;
 #[cfg(test)]
 mod complete;
+mod conversation;
 pub mod cues;
 mod document;
 mod epoch;
@@ -37,6 +38,7 @@ mod speech;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod topology;
 mod transitions;
 mod turn;
 mod ways;
@@ -48,10 +50,12 @@ use std::io::{self, Read};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use self::agents::{Agent, Echo, Intent, Invocation, Scripted, Slot};
 pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
+pub use self::conversation::UnknownConversation;
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
 pub use self::livekit::{Livekit, Publish};
@@ -59,6 +63,7 @@ pub use self::schema::{is_identifier, is_name, schema};
 pub use self::script::{PATTERN_SIZE_MAX, compile as compile_pattern};
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
 pub use self::tools::{Canned, Data, Delivery, Rpc, Run, Tool};
+pub use self::topology::{Links, links};
 pub use self::transitions::{
     Carry, Decision, Event, Operator, Results, ToolResult, Transition, Turns, TurnsOf, UserInput,
     When,
@@ -130,6 +135,24 @@ pub struct Config {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
     pub slots: BTreeMap<String, Slot>,
+    /// Conversations by name: of each an agent that begins, and the agents that take part. Default none:
+    /// all agents are of one conversation.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": CONFIG_NAME}, "maxProperties" = 200))]
+    pub conversations: BTreeMap<String, Conversation>,
+    /// The conversation that a session holds, unless its room or its dispatch picks another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// Links between agents, by which they hand over and call each other by their own decision: a map of
+    /// `links` such as `a -> b`, or one of the usual patterns. See the documentation of topologies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Map<String, Value>")]
+    pub topology: Option<Value>,
+    /// Limits of what agents do, such as `timeout(300)`, `max_steps(100)`, `max_turns(a <-> b, 10)` or
+    /// `agent_timeout(a: 20, default: 30)`; times are in seconds. Default none.
+    #[serde(default)]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 1000)))]
+    pub policies: Vec<String>,
     /// The ways from agent to agent. Default none.
     #[serde(default)]
     #[schemars(length(max = 2000))]
@@ -149,9 +172,31 @@ impl Config {
     /// The name of the agent that a call starts with: `start`, or the only one.
     #[must_use]
     pub fn start_agent(&self) -> &str {
+        if let Some(picked) = self.picked() {
+            return &picked.start;
+        }
         let only = || self.agents.keys().next().map_or("", String::as_str);
         self.start.as_deref().unwrap_or_else(only)
     }
+}
+
+/// Agents that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conversation {
+    /// What it is for. Default empty.
+    #[serde(default)]
+    #[schemars(length(max = 4000))]
+    pub description: String,
+    /// The agent that it begins with: one of `agents`.
+    pub start: String,
+    /// The agents that take part. Transitions and links between others are not there.
+    #[schemars(length(min = 1, max = 500))]
+    pub agents: Vec<String>,
+    /// The rooms in which it is held, by name; `*` stands for any characters. Default none.
+    #[serde(default)]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
+    pub rooms: Vec<String>,
 }
 
 /// Bounds of a call.

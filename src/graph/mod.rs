@@ -10,6 +10,7 @@
 //! | [`condition`] | when a transition fires |
 //! | [`facts`] | what is known, by whom, and what goes along |
 //! | [`route`](mod@route) | the choice of at most one move |
+//! | [`topology`] | links between agents, as people write them, and policies |
 //! | [`verb`] | the built-in tools: end, transfer, hold, hand over … |
 //!
 //! **Invariant:** an edge's ends exist: a graph with a dangling edge cannot be built.
@@ -18,6 +19,7 @@ pub mod condition;
 pub mod event;
 pub mod facts;
 pub mod route;
+pub mod topology;
 pub mod verb;
 
 use std::collections::BTreeSet;

@@ -33,6 +33,8 @@ pub(super) struct Next {
     pub(super) history: bool,
     pub(super) results: Results,
     pub(super) arrival: Arrival,
+    /// It is called, or returned to: nobody who waits for a value is affected.
+    pub(super) by_call: bool,
 }
 
 /// What is said when an agent takes over.
@@ -75,10 +77,10 @@ impl Session {
     /// The agent that takes over does so.
     pub(super) fn arrive(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(next) = self.next.take() else { return };
-        let Next { to, along, summary, history, results, arrival } = next;
+        let Next { to, along, summary, history, results, arrival, by_call } = next;
         let stopped = plan.agent(self.agent).name.clone();
         self.event(now, EventKind::AgentStopped { agent: stopped }, out);
-        if arrival != Arrival::Return {
+        if !by_call {
             self.forget_callers(now, to, out);
         }
         self.facts.hand_over(to, along.as_deref());
@@ -93,6 +95,7 @@ impl Session {
             }
         }
         let history = if history { self.tenure.history } else { now };
+        self.took_over(plan, to);
         self.agent = to;
         self.refused.clear();
         self.tenure = Tenure { since: now, first: self.events, history, ..Tenure::default() };
@@ -166,6 +169,7 @@ impl Session {
             history: true,
             results: Results::Stay,
             arrival: Arrival::Own,
+            by_call: true,
         });
         self.event(now, EventKind::AgentCalled { agent: to.to_owned(), by, call }, out);
         Ok(())
@@ -194,6 +198,7 @@ impl Session {
             history: true,
             results: Results::Stay,
             arrival: Arrival::Return,
+            by_call: true,
         });
         let kind = EventKind::AgentReturned { agent: from, to: to.clone(), call };
         self.event(now, kind, out);

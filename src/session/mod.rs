@@ -30,6 +30,7 @@ pub mod lane;
 pub mod laps;
 pub mod output;
 pub mod plan;
+mod policy;
 mod request;
 mod route;
 mod seal;
@@ -67,6 +68,7 @@ use lane::Lane;
 use laps::{Laps, Phase, Unmarked};
 use output::Output;
 use plan::{AgentKind, Plan};
+use policy::Used;
 
 /// One conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,6 +103,8 @@ pub struct Session {
     facts: Facts,
     /// What is told of the call to who asks for its context.
     memory: Memory,
+    /// What is used of the policies.
+    used: Used,
     /// The user is on hold.
     hold: Option<OnHold>,
     /// Idle prompts without an answer.
@@ -156,6 +160,8 @@ struct Pending {
     deferred: bool,
     /// What becomes of its outcome, if the agent that asked has handed over.
     fate: Results,
+    /// The policy that sets the timeout, if one does.
+    policy: Option<String>,
     /// What it does to the call, if it is a verb that the room carries out.
     verb: Option<Doing>,
 }
@@ -254,6 +260,7 @@ impl Session {
             callers: Vec::new(),
             facts: Facts::new(),
             memory: Memory::default(),
+            used: Used::default(),
             hold: None,
             idle_prompts: 0,
             prompted: Tick(0),
@@ -320,6 +327,7 @@ impl Session {
         laps.lap(Phase::Route);
         self.speak(plan, now, out);
         self.show(plan, out);
+        self.worked(plan, now, out);
         laps.lap(Phase::Speak);
         self.note(plan, noted, out);
         self.memorise(out);

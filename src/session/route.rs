@@ -73,7 +73,10 @@ impl Session {
     }
 
     /// Why there is no move to this agent now, though a transition leads there.
-    fn refuses(&self, plan: &Plan, _to: AgentId) -> Option<String> {
+    fn refuses(&self, plan: &Plan, to: AgentId) -> Option<String> {
+        if let Some(policy) = self.forbids(plan, to) {
+            return Some(policy);
+        }
         (self.moves_in_turn >= plan.moves_max)
             .then(|| format!("{} hand-overs within one turn", self.moves_in_turn))
     }
@@ -113,6 +116,7 @@ impl Session {
             history,
             results: transition.results,
             arrival: arrival.map_or(Arrival::Own, Arrival::Words),
+            by_call: false,
         });
         let name = |id| plan.agent(id).name.clone();
         let (from, to) = (name(self.agent), name(to));

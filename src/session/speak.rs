@@ -86,6 +86,7 @@ impl Session {
         let message =
             EventKind::AgentMessage { item, agent: agent.name.clone(), text: text.clone() };
         self.event(now, message, out);
+        self.spoke(plan, now, out);
         if plan.synthesiser.is_none() {
             // Without a voice, what is written is said.
             self.floor.agent_heard(now);

@@ -5,6 +5,7 @@ use super::output::Output;
 use super::plan::{AgentKind, Plan};
 use super::{Answered, Asker, EndReason, Ended, Session, Wanted};
 use crate::clock::Tick;
+use crate::graph::verb::Verb;
 use crate::graph::{Occasion, Results};
 use crate::id::{AgentId, LaneId};
 use crate::talk::transcript::{Said, Speaker};
@@ -51,7 +52,10 @@ impl Session {
     /// The outcome, unless the hand-over since says that it is not to be told, or not yet.
     fn due(&mut self, now: Tick, answered: Answered, out: &mut Output) -> Option<Answered> {
         let elsewhere = matches!(&answered.asker, Asker::Agent(asked) if asked.agent != self.agent);
+        // What the session has done itself is done: of that, nothing is owed to who has handed over.
+        let own = Verb::of(&answered.name).is_some_and(|verb| verb != Verb::CallAgent);
         match answered.fate {
+            Results::Drop | Results::Stay if elsewhere && own => None,
             Results::Drop if elsewhere => {
                 let Answered { call, name, .. } = answered;
                 self.event(now, EventKind::ToolOrphaned { call, name }, out);
@@ -87,6 +91,7 @@ impl Session {
             occasions.all.push(Occasion::ToolResult { tool: name, outcome });
         }
         self.perform(plan, now, None, thoughts, occasions, out);
+        self.stepped(plan, now, out);
     }
 
     fn reply(
@@ -137,6 +142,7 @@ impl Session {
                 occasions.slots = understood.slots;
             }
             self.perform(plan, now, Some(lane), thoughts, occasions, out);
+            self.stepped(plan, now, out);
         }
     }
 

@@ -107,6 +107,9 @@ impl Session {
         while let Some(late) = self.pending.iter().find(late) {
             let call = late.call;
             let message = format!("tool `{}` gave no answer in time", late.name);
+            if let Some(policy) = late.policy.clone() {
+                self.event(now, EventKind::PolicyReached { policy }, out);
+            }
             self.tool_result(now, call, Outcome::failed(FailureKind::TimedOut, message), out);
         }
     }

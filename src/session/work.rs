@@ -72,6 +72,13 @@ impl Session {
                     Some(Verb::CallAgent) => u64::MAX,
                     _ => plan.len.ticks_min_one(timeout_ms),
                 };
+                let kept = match &asker {
+                    Asker::Agent(asked) => plan.policies.agent_timeout(asked.agent),
+                    Asker::Participant(_) => None,
+                };
+                let kept = kept.filter(|kept| kept.bound < timeout && timeout < u64::MAX);
+                let timeout = kept.map_or(timeout, |kept| kept.bound);
+                let policy = kept.map(|kept| kept.policy.clone());
                 let (id, name) = (call.id, call.name);
                 self.pending.push(Pending {
                     call: id,
@@ -81,6 +88,7 @@ impl Session {
                     asker,
                     deferred: false,
                     fate: Results::default(),
+                    policy,
                     verb: doing,
                 });
                 None

@@ -1,10 +1,14 @@
 //! The graph of a configuration: names into ids, milliseconds into ticks, texts into templates.
+//!
+//! A link is a way to hand over by decision, or to call; two agents who take strict turns hand over to
+//! each other after each turn of the user.
 
 use super::Unplanned;
 use crate::clock::TickLen;
 use crate::config::{self, Config, When};
-use crate::graph::condition::Words;
+use crate::graph::condition::{TurnsOf, Words};
 use crate::graph::event::EventName;
+use crate::graph::topology::{Link, LinkKind, LinkPattern};
 use crate::graph::{AgentGraph, Carry, Condition, Transition};
 use crate::id::AgentId;
 use crate::talk::template::Template;
@@ -12,15 +16,53 @@ use crate::talk::template::Template;
 /// The graph of a configuration whose agents are known by `agent`.
 pub(super) fn graph(
     config: &Config,
+    links: &[Link],
     agents: usize,
     len: TickLen,
     agent: &impl Fn(&str) -> Result<AgentId, Unplanned>,
 ) -> Result<AgentGraph, Unplanned> {
-    let transitions = config.transitions.iter().zip(0..);
-    let transitions: Vec<Transition> =
-        transitions.map(|(t, id)| transition(id, t, len, agent)).collect::<Result<_, _>>()?;
+    let mut transitions = Vec::new();
+    for (written, id) in config.transitions.iter().zip(0..) {
+        let lowered = transition(id, written, len, agent)?;
+        // Those that leave the conversation are not there.
+        if config.takes_part(&written.from) && config.takes_part(&written.to) {
+            transitions.push(lowered);
+        }
+    }
+    let mut calls = Vec::new();
+    let mut id = config.transitions.len() as u32;
+    for link in links.iter().filter(|l| config.takes_part(&l.from) && config.takes_part(&l.to)) {
+        let (from, to) = (agent(&link.from)?, agent(&link.to)?);
+        let mut lead = |from, to, condition| {
+            transitions.push(Transition::new(id, from, to, condition));
+            id += 1;
+        };
+        match (link.kind, link.pattern) {
+            (LinkKind::Query, LinkPattern::TwoWay | LinkPattern::Symmetric) => {
+                calls.extend([(from, to), (to, from)]);
+            }
+            (LinkKind::Query, _) | (_, LinkPattern::Reflexive) => calls.push((from, to)),
+            (_, pattern) => {
+                lead(from, to, decision(&link.to));
+                if pattern.is_two_way() {
+                    lead(to, from, decision(&link.from));
+                }
+                if pattern == LinkPattern::Alternating {
+                    let turn = || Condition::Turns { of: TurnsOf::Agent, at_least: 1 };
+                    lead(from, to, turn());
+                    lead(to, from, turn());
+                }
+            }
+        }
+    }
     AgentGraph::new(agents, transitions)
+        .map(|graph| graph.with_calls(calls))
         .map_err(|bad| Unplanned(format!("transition {} leads nowhere", bad.transition)))
+}
+
+/// The agent decides to hand over to this one.
+fn decision(to: &str) -> Condition {
+    Condition::Decision { key: "transition_to".to_owned(), value: to.into() }
 }
 
 fn transition(

@@ -6,11 +6,12 @@
 //! **Invariant:** a plan is immutable and can be made again from its configuration.
 
 mod lower;
+mod policies;
 
 use std::collections::BTreeMap;
 
 use crate::clock::{FRAME_MS, Rate, TickLen};
-use crate::config::{self, Config, RecogniserEngine, SynthesiserEngine};
+use crate::config::{self, Config, Links, RecogniserEngine, SynthesiserEngine};
 use crate::graph::AgentGraph;
 use crate::graph::verb::Verb;
 use crate::id::AgentId;
@@ -19,6 +20,8 @@ use crate::talk::floor::FloorRules;
 use crate::talk::template::Template;
 use crate::think::script::Script;
 use crate::tool::{Json, ToolSpec};
+
+pub use policies::{Kept, Policies, pair};
 
 /// What the sessions of one configuration share.
 #[derive(Debug)]
@@ -67,6 +70,8 @@ pub struct Plan {
     pub idle_prompts_max: u32,
     /// The longest turn of the user, in ticks.
     pub turn_max: Option<u64>,
+    /// What limits the agents.
+    pub policies: Policies,
     /// The name of the conversation: that which was picked, or the configuration's.
     pub conversation: String,
     /// What it is for.
@@ -226,7 +231,11 @@ impl Plan {
             at.map(|at| AgentId(at as u16)).ok_or_else(|| Unplanned(format!("no agent `{name}`")))
         };
         let start = agent(config.start_agent())?;
-        let graph = lower::graph(&config, agents.len(), len, &agent)?;
+        let Links { links, policies } = config::links(&config).map_err(|faults| {
+            Unplanned(faults.first().map(ToString::to_string).unwrap_or_default())
+        })?;
+        let graph = lower::graph(&config, &links, agents.len(), len, &agent)?;
+        let policies = Policies::new(&policies, len, &agent)?;
         let limits = Limits::default();
         let speech = &config.speech;
         Ok(Self {
@@ -254,8 +263,12 @@ impl Plan {
             moves_max: config.call.max_moves_per_turn,
             idle_prompts_max: config.call.max_idle_prompts,
             turn_max: unless_zero(config.turn.max_ms, len),
-            conversation: config.name.clone(),
-            description: config.description.clone(),
+            conversation: config.conversation.as_ref().unwrap_or(&config.name).clone(),
+            description: config
+                .picked()
+                .map_or(&config.description, |picked| &picked.description)
+                .clone(),
+            policies,
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
             limits,
             config,
@@ -272,7 +285,8 @@ impl Plan {
     #[must_use]
     pub fn agent_id(&self, name: &str) -> Option<AgentId> {
         let at = self.agents.iter().position(|agent| agent.name == name)?;
-        self.config.agents.contains_key(name).then_some(AgentId(at as u16))
+        let configured = self.config.agents.contains_key(name) && self.config.takes_part(name);
+        configured.then_some(AgentId(at as u16))
     }
 
     /// Samples in a tick, at the session's rate.
