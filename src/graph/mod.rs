@@ -14,6 +14,7 @@ use crate::talk::template::Template;
 use crate::tool::Outcome;
 
 pub mod condition;
+pub mod rules;
 pub mod topology;
 
 pub use condition::at_path;
