@@ -38,6 +38,8 @@ pub(super) enum Document {
     Config,
     /// What a caller does, and when.
     Cues,
+    /// Business rules: their variables, operators and actions, for editors of rules.
+    Rules,
 }
 
 pub(super) fn schema(args: &SchemaArgs) -> Result<ExitCode, Failure> {
@@ -59,6 +61,7 @@ pub(super) fn text(document: Document) -> String {
     let schema = match document {
         Document::Config => config::schema(),
         Document::Cues => config::cues::cues_schema(),
+        Document::Rules => crate::graph::rules::description(),
     };
     format!("{schema:#}")
 }

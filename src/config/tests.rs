@@ -114,9 +114,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("arrival: Yes?", "delay_ms: 1", "f:32:5: agents.billing: key `delay_ms` belongs to kind echo, not scripted; remove it, or write `kind: echo`"),
     ("{ kind: digits }", "{ kind: digits, values: [a] }", "f:15:27: slots.number: key `values` belongs to kind one_of, not digits; remove it, or write `kind: one_of`"),
     ("{ kind: digits }", "{ }", "f:15:11: slots.number: missing key `kind`; add one of `kind: digits`, `kind: one_of`, `kind: any`"),
-    ("{ intent: bill }", "{ intnet: bill }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `custom`, found `intnet`; did you mean `intent`?"),
-    ("{ intent: bill }", "{ }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `custom`, found none"),
-    ("{ intent: bill }", "{ intent: bill, tool_result: { tool: find, value: 1 } }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `custom`, found `intent`, `tool_result`; keep one"),
+    ("{ intent: bill }", "{ intnet: bill }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `rules`, `custom`, found `intnet`; did you mean `intent`?"),
+    ("{ intent: bill }", "{ }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `rules`, `custom`, found none"),
+    ("{ intent: bill }", "{ intent: bill, tool_result: { tool: find, value: 1 } }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `rules`, `custom`, found `intent`, `tool_result`; keep one"),
     ("operator: eq", "operator: is", "f:38:88: transitions[1].when.tool_result.operator: expected one of `eq`, `neq`, `gt`, `lt`, `contains`, `not_contains`, found the text `is`"),
     // names
     ("start: desk\n", "", "f:1:1: there are 3 agents and no `start`; say which agent begins, as in `start: billing`"),

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::event::EventName;
+use super::rules::{Action, AgentKey, RuleSet, Variables};
+use crate::id::AgentId;
 use crate::tool::{Json, Outcome};
 
 /// When a transition fires.
@@ -59,8 +61,75 @@ pub enum Condition {
     },
     /// The user has pressed these keys one after the other.
     Digits(String),
+    /// Business rules, which may lead elsewhere than the transition does.
+    Rules(Rules),
     /// It never fires: the condition of another system that this one does not know.
     Never,
+}
+
+/// Business rules, and the agents that they lead to.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    set: RuleSet,
+    /// Of each rule.
+    targets: Vec<Option<AgentId>>,
+}
+
+/// What rules have come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruled {
+    /// The rule, by its position.
+    pub rule: u32,
+    /// The agent that it leads to.
+    pub to: AgentId,
+    /// The facts that it sets.
+    pub updates: Vec<(String, Value)>,
+}
+
+impl Rules {
+    /// Rules whose agents are found by their name or number.
+    ///
+    /// # Errors
+    /// The agent that is not found.
+    pub fn new(
+        set: RuleSet,
+        agent: &dyn Fn(&AgentKey) -> Option<AgentId>,
+    ) -> Result<Self, AgentKey> {
+        let mut targets = Vec::new();
+        for rule in set.rules() {
+            // Of several the last, as the rules have it.
+            let key = rule.actions.iter().rev().find_map(|action| match action {
+                Action::TransitionToAgent { agent } => Some(agent),
+                Action::SetContextValue { .. } | Action::LogTransition => None,
+            });
+            targets.push(key.map(|key| agent(key).ok_or_else(|| key.clone())).transpose()?);
+        }
+        Ok(Self { set, targets })
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn set(&self) -> &RuleSet {
+        &self.set
+    }
+
+    /// The agents that they lead to.
+    pub fn targets(&self) -> impl Iterator<Item = AgentId> {
+        self.targets.iter().copied().flatten()
+    }
+
+    /// What they come to; nothing without a rule that leads somewhere.
+    ///
+    /// # Errors
+    /// Why they cannot be evaluated.
+    pub fn evaluate(&self, variables: &dyn Variables) -> Result<Option<Ruled>, String> {
+        let triggered = self.set.evaluate(variables).map_err(|error| error.to_string())?;
+        let Some(triggered) = triggered else { return Ok(None) };
+        let Some(to) = self.targets.get(triggered.rule).copied().flatten() else { return Ok(None) };
+        let updates =
+            triggered.updates().map(|(key, value)| (key.to_owned(), value.clone().into()));
+        Ok(Some(Ruled { rule: triggered.rule as u32, to, updates: updates.collect() }))
+    }
 }
 
 /// What the user's words are compared with.
@@ -186,7 +255,7 @@ impl Condition {
     /// Whether it is a set of business rules, which are tried before all others.
     #[must_use]
     pub const fn is_rules(&self) -> bool {
-        false
+        matches!(self, Self::Rules(_))
     }
 
     /// Whether it may be fulfilled without anything happening: by time alone.
