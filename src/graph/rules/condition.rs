@@ -9,9 +9,9 @@ use super::variable::{Variable, Variables};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// All of these hold; at least one.
-    All(Vec<Condition>),
+    All(Vec<Self>),
     /// Any of these holds; at least one.
-    Any(Vec<Condition>),
+    Any(Vec<Self>),
     /// This holds.
     Test(Test),
 }
