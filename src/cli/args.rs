@@ -156,8 +156,9 @@ pub(super) struct ReplayArgs {
 /// Checks configurations.
 ///
 /// Everything that is wrong is told at once, each with line, column and what to do: misspelt keys,
-/// numbers out of range, agents, tools, intents and placeholders that there are not. No engine is
-/// started.
+/// numbers out of range, agents, tools, intents and placeholders that there are not. What is allowed
+/// and hardly meant is a warning: agents that nobody reaches, dead ends, transitions that never fire,
+/// facts that nobody sets. No engine is started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -166,6 +167,9 @@ Examples:
 
 Exit codes: 0 all are right, 2 at least one is not.")]
 pub(super) struct CheckArgs {
+    /// Takes warnings for mistakes.
+    #[arg(long)]
+    pub(super) strict: bool,
     /// The configurations.
     #[arg(required = true)]
     pub(super) config: Vec<PathBuf>,

@@ -18,6 +18,7 @@
 //! every name is declared, every template can be filled, every pattern compiles, every range holds.
 //! Written by serde and parsed again it is the same.
 
+mod advice;
 mod agents;
 mod audio;
 mod check;
@@ -245,6 +246,16 @@ impl Default for Call {
 /// If it cannot be read, or for everything that [`parse`] complains about.
 pub fn read(source: io::Result<impl Read>, file_name: &str) -> Result<Config, Complaints> {
     document::read(source, file_name)
+}
+
+/// What is allowed and yet hardly meant in a configuration: agents that nobody reaches, transitions that
+/// never fire, facts that nobody sets. `file_name` is what the advice calls it.
+///
+/// # Errors
+/// All that is wrong with it, as [`parse`] tells it.
+pub fn advise(text: &[u8], file_name: &str) -> Result<Complaints, Complaints> {
+    let (config, tree) = document::parse_with_tree::<Config>(text, file_name)?;
+    Ok(Complaints::about(file_name, advice::advise(&config, &tree)))
 }
 
 /// Reads a configuration from YAML text; `file_name` is what complaints call it.
