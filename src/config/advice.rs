@@ -31,8 +31,10 @@ pub(super) fn advise(config: &Config, tree: &Node) -> Vec<super::Complaint> {
     ways.unreached(config, &mut report);
     ways.dead_ends(config, &mut report);
     shadowed(config, &mut report);
+    let followed = config.transitions.iter().filter(|way| way.results == super::Results::Follow);
+    let followed: BTreeSet<&str> = followed.map(|way| way.to.as_str()).collect();
     for (index, transition) in config.transitions.iter().enumerate() {
-        awaited_in_vain(&index.to_string(), transition, config, &mut report);
+        awaited_in_vain(&index.to_string(), transition, &followed, config, &mut report);
     }
     facts(config, &mut report);
     report.complaints
@@ -163,15 +165,18 @@ fn shadowed(config: &Config, report: &mut Report<'_>) {
 }
 
 /// A condition that nothing in the configuration can fulfil.
-fn awaited_in_vain(index: &str, transition: &Transition, config: &Config, report: &mut Report<'_>) {
+fn awaited_in_vain(
+    index: &str,
+    transition: &Transition,
+    followed: &BTreeSet<&str>,
+    config: &Config,
+    report: &mut Report<'_>,
+) {
     let Some(Agent::Scripted(from)) = config.agents.get(&transition.from) else { return };
     let calls = || from.intents.iter().filter_map(|intent| intent.call.as_ref());
     match &transition.when {
         When::ToolResult(result) => {
-            let follows = config
-                .transitions
-                .iter()
-                .any(|way| way.to == transition.from && way.results == super::Results::Follow);
+            let follows = followed.contains(transition.from.as_str());
             if !follows && !calls().any(|call| call.tool == result.tool) {
                 let what = format!("`{}` never calls `{}`", transition.from, result.tool);
                 let place = ["transitions", index, "when", "tool_result", "tool"];

@@ -130,7 +130,7 @@ pub struct Config {
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
     pub tools: BTreeMap<String, Tool>,
     /// The agents by name; at least one.
-    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "minProperties" = 1, "maxProperties" = 500))]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "minProperties" = 1, "maxProperties" = 10_000))]
     pub agents: BTreeMap<String, Agent>,
     /// The slots that phrases refer to, by name. Default none.
     #[serde(default)]
@@ -156,7 +156,7 @@ pub struct Config {
     pub policies: Vec<String>,
     /// The ways from agent to agent. Default none.
     #[serde(default)]
-    #[schemars(length(max = 2000))]
+    #[schemars(length(max = 100_000))]
     pub transitions: Vec<Transition>,
 }
 
@@ -192,7 +192,7 @@ pub struct Conversation {
     /// The agent that it begins with: one of `agents`.
     pub start: String,
     /// The agents that take part. Transitions and links between others are not there.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(length(min = 1, max = 10_000))]
     pub agents: Vec<String>,
     /// The rooms in which it is held, by name; `*` stands for any characters. Default none.
     #[serde(default)]
@@ -256,6 +256,12 @@ pub fn read(source: io::Result<impl Read>, file_name: &str) -> Result<Config, Co
 pub fn advise(text: &[u8], file_name: &str) -> Result<Complaints, Complaints> {
     let (config, tree) = document::parse_with_tree::<Config>(text, file_name)?;
     Ok(Complaints::about(file_name, advice::advise(&config, &tree)))
+}
+
+/// The same advice about a configuration that was not read from a file: without lines and columns.
+#[must_use]
+pub fn look_over(config: &Config) -> Complaints {
+    Complaints::about("", advice::advise(config, &yaml::Node::empty()))
 }
 
 /// Reads a configuration from YAML text; `file_name` is what complaints call it.

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a transition that passes can fire, as far as a file can tell.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::check::Report;
@@ -12,10 +14,23 @@ use super::{Agent, Config};
 use crate::graph::event::{EventName, Source};
 use crate::graph::rules::{Action, AgentKey, RuleSet};
 
+/// To whom each agent hands over.
+pub(super) type Reached<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// To whom each agent of a configuration hands over.
+pub(super) fn reached(config: &Config) -> Reached<'_> {
+    let mut reached = Reached::new();
+    for way in &config.transitions {
+        reached.entry(&way.from).or_default().insert(&way.to);
+    }
+    reached
+}
+
 /// Checks a transition.
 pub(super) fn check(
     index: &str,
     transition: &Transition,
+    reached: &Reached<'_>,
     config: &Config,
     report: &mut Report<'_>,
 ) {
@@ -93,7 +108,10 @@ pub(super) fn check(
             let place = ["transitions", index, "when", "user_input", "matches"];
             script::pattern(&place, pattern, report);
         }
-        When::Rules(written) => rules(index, transition, written, config, report),
+        When::Rules(written) => {
+            let reached = reached.get(transition.from.as_str());
+            rules(index, (transition, reached), written, config, report);
+        }
         When::UserInput(UserInput::Contains(_))
         | When::Decision(_)
         | When::AfterMs(_)
@@ -116,7 +134,7 @@ pub(super) fn check(
 /// Business rules are sound, and lead where a transition does.
 fn rules(
     index: &str,
-    transition: &Transition,
+    (transition, reached): (&Transition, Option<&BTreeSet<&str>>),
     written: &[Value],
     config: &Config,
     report: &mut Report<'_>,
@@ -133,8 +151,6 @@ fn rules(
             return;
         }
     };
-    let ways = config.transitions.iter().filter(|way| way.from == transition.from);
-    let reached: Vec<&str> = ways.map(|way| way.to.as_str()).collect();
     for (at, rule) in set.rules().iter().enumerate() {
         let at = at.to_string();
         let place = [&home[..], &[&at, "actions"]].concat();
@@ -148,7 +164,10 @@ fn rules(
                 None => {
                     report.unknown(&place, "agent", &told, config.agents.keys(), &["agents"]);
                 }
-                Some(name) if name != transition.from && !reached.contains(&name) => {
+                Some(name)
+                    if name != transition.from
+                        && !reached.is_some_and(|reached| reached.contains(name)) =>
+                {
                     let what =
                         format!("no transition leads from `{}` to `{name}`", transition.from);
                     report.tell(
