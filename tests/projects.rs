@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use antiphon::config::{self, cues};
+use antiphon::config::{self, scenario};
 use program::{Desk, Ran, ran};
 use serde_json::Value;
 
