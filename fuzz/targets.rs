@@ -3,7 +3,7 @@
 //! The same functions are fuzzed with cargo-fuzz (`make fuzz`) and given the committed corpus by
 //! `tests/corpus.rs`, on every run of the tests and with the stable compiler.
 
-use antiphon::config::cues::{Cues, parse_cues};
+use antiphon::config::scenario::{self, Scenario};
 use antiphon::config::{self, Config};
 use antiphon::journal::{CODEC, Journal, MAGIC};
 use antiphon::pcm::{resample, wav};
@@ -54,12 +54,12 @@ pub(crate) fn config(bytes: &[u8]) {
 
 /// A list of cues is refused with complaints, or is the same when written and read again.
 pub(crate) fn cues(bytes: &[u8]) {
-    match parse_cues(bytes, "fuzz.yaml") {
+    match scenario::parse(bytes, "fuzz.yaml") {
         Ok(cues) => {
             let json = serde_json::to_string(&cues).expect("cues can be written");
-            let again: Cues = serde_json::from_str(&json).expect("what is written can be read");
+            let again: Scenario = serde_json::from_str(&json).expect("what is written can be read");
             assert!(again == cues, "what is read again is the same");
-            parse_cues(json.as_bytes(), "again.json").expect("JSON is YAML");
+            scenario::parse(json.as_bytes(), "again.json").expect("JSON is YAML");
         }
         Err(complaints) => assert!(!complaints.to_string().is_empty()),
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use antiphon::config::{self, cues};
+use antiphon::config::{self, scenario};
 use program::{Desk, Ran, ran};
 use serde_json::Value;
 
@@ -126,7 +126,7 @@ fn a_project_is_what_it_says_and_its_schemas_are_those_of_the_program() {
         assert!(names.len() >= 6, "{names:?}");
         let config = config::parse(&read("config.yaml"), "config.yaml").expect("it is sound");
         assert_eq!(config.name, template);
-        cues::parse_cues(&read("caller.yaml"), "caller.yaml").expect("it is sound");
+        scenario::parse(&read("caller.yaml"), "caller.yaml").expect("it is sound");
         for (document, file) in [("config", "config"), ("cues", "caller")] {
             let printed = desk.run(&format!("schema {document}")).exits(0).stdout;
             assert_eq!(read(&format!("schema/{document}.json")), printed.as_bytes());
@@ -207,7 +207,7 @@ fn the_schema_that_is_printed_accepts_what_the_program_writes_and_refuses_what_i
     };
     assert_eq!(of("schema"), of("schema config"));
     assert_eq!(of("schema"), config::schema());
-    assert_eq!(of("schema cues"), cues::cues_schema());
+    assert_eq!(of("schema cues"), scenario::schema());
     let validator = jsonschema::validator_for(&of("schema")).expect("it is a schema");
     let demo = config::parse(include_bytes!("../configs/demo.yaml"), "demo").expect("it is sound");
     let mut demo = serde_json::to_value(demo).expect("it can be written");

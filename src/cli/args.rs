@@ -12,7 +12,9 @@ use super::init::InitArgs;
 use super::journal::JournalArgs;
 use super::metrics::MetricsArgs;
 use super::report::ReportArgs;
+use super::scenario::ScenarioArgs;
 use super::schema::SchemaArgs;
+use super::test::TestArgs;
 use super::timeline::TimelineArgs;
 
 /// A real-time voice agent gateway.
@@ -45,6 +47,7 @@ pub(super) enum Command {
     Init(InitArgs),
     Check(CheckArgs),
     Schema(SchemaArgs),
+    Test(TestArgs),
     Run(RunArgs),
     #[cfg(feature = "livekit")]
     Connect(super::connect::ConnectArgs),
@@ -53,6 +56,7 @@ pub(super) enum Command {
     Diff(DiffArgs),
     Timeline(TimelineArgs),
     Report(ReportArgs),
+    Scenario(ScenarioArgs),
     Journal(JournalArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
@@ -176,6 +180,6 @@ pub(super) struct CheckArgs {
 }
 
 /// A seed, whose mistakes are told in words that are not the parser's.
-fn seed(text: &str) -> Result<u64, String> {
+pub(super) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("write a whole number from 0 to {}", u64::MAX))
 }

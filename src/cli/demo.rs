@@ -8,7 +8,7 @@ use super::args::DemoArgs;
 use super::call::{Call, With, hold};
 use super::failure::Failure;
 use super::load;
-use crate::config::{self, cues};
+use crate::config::{self, scenario};
 use crate::tool::Registry;
 
 const CONFIG: &[u8] = include_bytes!("../../configs/demo.yaml");
@@ -40,13 +40,15 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
     let refused = |complaints: config::Complaints| Failure::input(complaints.to_string());
     let config = config::parse(CONFIG, "configs/demo.yaml").map_err(refused)?;
     let (plan, tools) = load::plan(config, tools)?;
-    let cues = cues::parse_cues(CUES, "audio/demo.yaml").map_err(refused)?;
+    let cues = scenario::parse(CUES, "audio/demo.yaml").map_err(refused)?;
     let open = |name: &str| {
         let clip = CLIPS.iter().find(|(known, _)| *known == name);
         clip.map(|(_, bytes)| bytes.to_vec())
             .ok_or_else(|| Failure::input(format!("the demo has no clip {name}")))
     };
-    let part = load::part(&cues, "caller", &open, &plan, &mut |text| eprintln!("{text}"))?;
+    let part = load::part(&cues.cases("caller")[0], "caller", &open, &plan, &mut |text| {
+        eprintln!("{text}")
+    })?;
     hold(Call {
         seed: plan.config.seed,
         plan,

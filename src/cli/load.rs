@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::failure::Failure;
-use crate::config::cues::{self, After, Cues};
+use crate::config::scenario::{self, After, Case};
 use crate::config::{self, Config};
 use crate::graph::verb::Verb;
 use crate::model::clips::Clips;
@@ -103,11 +103,18 @@ pub(super) fn caller(
         path.file_stem().map_or_else(|| shown.clone(), |stem| stem.to_string_lossy().into_owned());
     let is_cues = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
     if is_cues {
-        let cues = cues::read_cues(File::open(path), &shown)
+        let scenario = scenario::read(File::open(path), &shown)
             .map_err(|complaints| Failure::input(complaints.to_string()))?;
+        let cases = scenario.cases(&stem);
+        let [case] = cases.as_slice() else {
+            return Err(Failure::input(format!(
+                "{shown}: it holds {} tests, each with a caller; `antiphon test` holds their calls",
+                cases.len()
+            )));
+        };
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let open = |name: &str| bytes(&folder.join(name));
-        return part(&cues, &stem, &open, plan, warn);
+        return part(case, &stem, &open, plan, warn);
     }
     let clip = clip(&shown, &bytes(path)?, plan, warn)?;
     Ok(Part {
@@ -122,7 +129,7 @@ pub(super) fn caller(
 
 /// A caller's part from cues; every clip that cannot be used is complained about at once.
 pub(super) fn part(
-    cues: &Cues,
+    case: &Case<'_>,
     stem: &str,
     open: Open<'_>,
     plan: &Plan,
@@ -144,18 +151,20 @@ pub(super) fn part(
             }
         }
     };
-    let noise = cues.noise.as_ref().map(|name| load(name, cues.noise_gain_db, warn));
+    let file = case.file;
+    let noise = file.noise.as_ref().map(|name| load(name, file.noise_gain_db, warn));
     let mut acts = Vec::new();
-    for cue in &cues.cues {
-        let when = match cue.after {
+    for cue in case.cues {
+        let when = match case.after(cue) {
             After::StartMs(ms) => When::Start(ms),
             After::PreviousMs(ms) => When::Previous(ms),
             After::AgentSpokeMs(ms) => When::AgentSpoke(ms),
             After::AgentSilentMs(ms) => When::AgentSilent(ms),
+            After::AgentDoneMs(ms) => When::AgentDone(ms),
         };
         let act = match &cue.act {
-            cues::Act::Play(name) => Act::Play(load(name, cue.gain_db, warn)),
-            cues::Act::Type(text) => Act::Type(text.clone()),
+            scenario::Act::Play(name) => Act::Play(load(name, cue.gain_db, warn)),
+            scenario::Act::Type(text) => Act::Type(text.clone()),
         };
         acts.push(Cue { when, act });
     }
@@ -164,12 +173,12 @@ pub(super) fn part(
     }
     let plays = acts.iter().any(|cue| matches!(cue.act, Act::Play(_)));
     Ok(Part {
-        name: cues.name.clone().unwrap_or_else(|| stem.to_owned()),
+        name: file.name.clone().unwrap_or_else(|| stem.to_owned()),
         audio: plays || noise.is_some(),
         cues: acts,
         noise: noise.unwrap_or_default(),
-        patience_ms: cues.patience_ms,
-        hang_up_ms: cues.hang_up_ms,
+        patience_ms: case.patience_ms,
+        hang_up_ms: case.hang_up_ms,
     })
 }
 

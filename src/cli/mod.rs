@@ -22,16 +22,20 @@ mod help;
 mod init;
 mod journal;
 mod journalled;
+mod junit;
 mod load;
 mod metrics;
 mod moment;
 mod replay;
 mod report;
 mod run;
+mod scenario;
 mod schema;
 #[cfg(feature = "livekit")]
 mod secret;
 mod summary;
+mod test;
+mod tested;
 mod timeline;
 mod view;
 
@@ -89,6 +93,7 @@ impl App {
             Command::Init(args) => init::init(&args),
             Command::Schema(args) => schema::schema(&args),
             Command::Completions(args) => Ok(completions::completions(&args)),
+            Command::Test(args) => test::test(&args, &self.tools),
             Command::Run(args) => run::run(&args, self.tools),
             #[cfg(feature = "livekit")]
             Command::Connect(args) => connect::connect(&args, self.tools),
@@ -97,6 +102,7 @@ impl App {
             Command::Diff(args) => diff::diff(&args),
             Command::Timeline(args) => timeline::timeline(&args),
             Command::Report(args) => report::report(&args),
+            Command::Scenario(args) => scenario::scenario(&args),
             Command::Journal(args) => journal::journal(&args.command),
             Command::Check(args) => check::check(&args, self.tools),
             Command::Bench(args) => bench::bench(&args),

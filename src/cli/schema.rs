@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::view::line;
 use crate::config;
 
-/// Prints the JSON Schema of a configuration, or of a file of cues.
+/// Prints the JSON Schema of a configuration, or of a file of cues or tests.
 ///
 /// The schema (2020-12) names every key with its description, range and default, and is what `check`
 /// goes by. With it an editor completes keys and marks mistakes: give it to the editor's settings, or
@@ -36,7 +36,8 @@ pub(super) struct SchemaArgs {
 pub(super) enum Document {
     /// A configuration.
     Config,
-    /// What a caller does, and when.
+    /// What a caller does, when, and what is expected then.
+    #[value(alias = "scenario")]
     Cues,
     /// Business rules: their variables, operators and actions, for editors of rules.
     Rules,
@@ -60,7 +61,7 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<ExitCode, Failure> {
 pub(super) fn text(document: Document) -> String {
     let schema = match document {
         Document::Config => config::schema(),
-        Document::Cues => config::cues::cues_schema(),
+        Document::Cues => config::scenario::schema(),
         Document::Rules => crate::graph::rules::description(),
     };
     format!("{schema:#}")

@@ -6,7 +6,7 @@
 //!              Config, or all Complaints ◀─ check, script ─────────────── Config
 //! ```
 //!
-//! Cue files, what a recorded caller does, go the same way: [`cues`]. What is common to both kinds is
+//! Scenarios, what a caller does and what is expected then, go the same way: [`scenario`]. What is common to both kinds is
 //! in `document`.
 //!
 //! The structs are the one description: their doc comments and ranges become the schema, the schema
@@ -27,12 +27,12 @@ mod complaint;
 #[cfg(test)]
 mod complete;
 mod conversation;
-pub mod cues;
 mod document;
 mod epoch;
 mod growth;
 mod journals;
 mod livekit;
+pub mod scenario;
 mod schema;
 mod script;
 mod speech;

@@ -57,7 +57,7 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "configuration",
         opening: "`name:` and `agents:`",
-        others: &[("cues", "list of cues")],
+        others: &[("cues", "scenario"), ("tests", "scenario")],
         reference: "`antiphon schema`",
         lent: Some(("name", "nameless")),
         misformed: epoch,
@@ -251,7 +251,7 @@ pub(super) fn whole(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cues::cues_schema;
+    use super::super::scenario;
     use super::*;
 
     /// Calls `visit` with every schema inside `schema` and the way to it.
@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn both() -> [Value; 2] {
-        [schema(), cues_schema()]
+        [schema(), scenario::schema()]
     }
 
     fn walk_both(visit: &mut dyn FnMut(&str, &Value)) {
@@ -360,7 +360,7 @@ mod tests {
                 let (tree, complaints) = super::super::yaml::read(&text, &SHAPE).unwrap();
                 assert_eq!(complaints, [], "{}", path.display());
                 let value = tree.to_json();
-                let (validator, count) = match value.get("cues") {
+                let (validator, count) = match value.get("cues").or(value.get("tests")) {
                     Some(_) => (&cues, &mut callers),
                     None => (&config, &mut configs),
                 };

@@ -57,6 +57,9 @@ pub(super) fn explain(
             }
         }
         Kind::Type { .. } => {
+            let several = rule["type"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let several: Vec<_> =
+                several.iter().filter_map(Value::as_str).map(type_words).collect();
             let expected = rule["type"].as_str().unwrap_or_default();
             let remedy = match alternatives(rule).first() {
                 _ if expected == "object" && place.is_empty() => {
@@ -65,11 +68,11 @@ pub(super) fn explain(
                 Some(key) => format!("write it as `{key}: …`"),
                 None => type_remedy(expected, found, &place),
             };
-            at.value(
-                place,
-                format!("expected {}, found {}", type_words(expected), words(found)),
-                remedy,
-            );
+            let expected = match several.as_slice() {
+                [] => type_words(expected).to_owned(),
+                several => several.join(" or "),
+            };
+            at.value(place, format!("expected {expected}, found {}", words(found)), remedy);
         }
         Kind::Minimum { .. } | Kind::Maximum { .. } => {
             let what = format!(

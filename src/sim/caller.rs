@@ -10,6 +10,7 @@ use crate::clock::{Rate, Tick, TickLen};
 use crate::id::LaneId;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::Output;
+use crate::sim::errands::Errands;
 use crate::slot::Edge;
 
 use super::network::Network;
@@ -25,6 +26,8 @@ pub enum When {
     AgentSpoke(u32),
     /// Once the agent has spoken since the cue before, and then been silent for so long.
     AgentSilent(u32),
+    /// Once the turn of the cue before is answered and the agent has had nothing more to do for so long.
+    AgentDone(u32),
 }
 
 /// What a caller does at a cue.
@@ -83,11 +86,36 @@ pub struct Caller {
     noise_at: usize,
     seq: u16,
     agent: AgentHeard,
+    errands: Errands,
     previous_over: Tick,
     stay: Stay,
     frame: Vec<i16>,
     /// Callers that are still in the call.
     company: Arc<AtomicUsize>,
+    progress: Arc<Progress>,
+    /// It waits for the agent to be done before it hangs up.
+    polite: bool,
+}
+
+/// How far a caller has come with its cues, for whoever watches a call.
+#[derive(Debug, Default)]
+pub struct Progress {
+    begun: AtomicUsize,
+    over: AtomicUsize,
+}
+
+impl Progress {
+    /// Cues that have begun.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Cues that are over.
+    #[must_use]
+    pub fn over(&self) -> usize {
+        self.over.load(Ordering::Relaxed)
+    }
 }
 
 /// Where a caller is.
@@ -121,10 +149,13 @@ impl Caller {
             noise_at: 0,
             seq: 0,
             agent: AgentHeard::default(),
+            errands: Errands::default(),
             previous_over: Tick(0),
             stay: Stay::Coming,
             frame: Vec::with_capacity(rate.frame()),
             company: Arc::new(AtomicUsize::new(1)),
+            progress: Arc::default(),
+            polite: false,
         }
     }
 
@@ -135,19 +166,36 @@ impl Caller {
         self
     }
 
+    /// One that hangs up only once the agent has nothing more to do, for as long as it has patience.
+    #[must_use]
+    pub const fn polite(mut self) -> Self {
+        self.polite = true;
+        self
+    }
+
+    /// How far it has come, from now on.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
     fn is_due(&self, when: When, now: Tick) -> bool {
         let after = |since: Tick, ms: u32| now.since(since) >= self.len.ticks(ms);
         let agent = self.agent;
         match when {
             When::Start(ms) => now.0 >= self.len.ticks(ms),
             When::Previous(ms) => after(self.previous_over, ms),
-            When::AgentSpoke(_) | When::AgentSilent(_)
+            When::AgentSpoke(_) | When::AgentSilent(_) | When::AgentDone(_)
                 if after(self.previous_over, self.part.patience_ms) =>
             {
                 true
             }
             When::AgentSpoke(ms) => agent.speaks && after(agent.since, ms),
             When::AgentSilent(ms) => agent.ever && !agent.speaks && after(agent.since, ms),
+            When::AgentDone(ms) => {
+                let free = self.errands.free_since();
+                free.is_some_and(|since| after(since.max(self.previous_over), ms))
+            }
         }
     }
 
@@ -157,6 +205,8 @@ impl Caller {
             if !self.is_due(cue.when, now) {
                 return;
             }
+            self.errands.expect_turn();
+            self.progress.begun.fetch_add(1, Ordering::Relaxed);
             match &cue.act {
                 Act::Play(clip) => self.playing = Some((Arc::clone(clip), 0)),
                 Act::Type(text) => {
@@ -171,6 +221,7 @@ impl Caller {
     /// A cue is over: what the next one waits for counts from here.
     fn over(&mut self, now: Tick) {
         self.previous_over = now;
+        self.progress.over.fetch_add(1, Ordering::Relaxed);
         // An agent that is still speaking is heard speaking from here on.
         self.agent.since = now;
         self.agent.ever = self.agent.speaks;
@@ -231,7 +282,10 @@ impl Edge for Caller {
         let done = self.next == self.part.cues.len() && self.playing.is_none();
         let quiet = now.since(self.previous_over.max(self.agent.since))
             >= self.len.ticks(self.part.hang_up_ms);
-        if done && quiet && !self.agent.speaks {
+        let polite =
+            self.polite && now.since(self.previous_over) < self.len.ticks(self.part.patience_ms);
+        let waits = polite && self.errands.free_since().is_none();
+        if done && quiet && !self.agent.speaks && !waits {
             self.stay = Stay::Gone;
             input.inbound.push(Inbound::Left { lane: self.lane });
             if self.company.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -247,5 +301,6 @@ impl Edge for Caller {
             self.agent.since = now;
         }
         self.agent.ever |= out.agent_speech;
+        self.errands.take(now, out);
     }
 }

@@ -9,9 +9,12 @@
 //! A [`trial`] is a random call of a configuration in bad [`weather`], under [`invariants`]: the way to
 //! find out what an agent does when everything around it fails.
 //!
+//! A [`scenario`] is a call and what is expected of it, judged by its events.
+//!
 //! **Invariant:** time waits: nothing here depends on how long anything takes.
 
 pub mod caller;
+pub mod errands;
 pub mod fork;
 pub mod invariants;
 mod memory;
@@ -19,6 +22,7 @@ pub mod network;
 pub mod player;
 pub mod recall;
 pub mod replay;
+pub mod scenario;
 pub mod timeline;
 pub mod tools;
 pub mod trial;

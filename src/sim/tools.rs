@@ -1,7 +1,7 @@
 //! Tools in virtual time: each call runs to its end at once, and its outcome counts from the tick
 //! after the tool's declared latency.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::{Tick, TickLen};
 use crate::id::CallId;
@@ -28,13 +28,33 @@ pub struct VirtualTools {
     session: String,
     now: Tick,
     due: VecDeque<(Tick, CallId, Outcome)>,
+    taking: BTreeMap<String, Vec<Option<u32>>>,
 }
 
 impl VirtualTools {
     /// Tools for a session of this name.
     #[must_use]
     pub const fn new(tools: Registry, latency: Latency, len: TickLen, session: String) -> Self {
-        Self { tools, latency, len, session, now: Tick(0), due: VecDeque::new() }
+        let now = Tick(0);
+        Self { tools, latency, len, session, now, due: VecDeque::new(), taking: BTreeMap::new() }
+    }
+
+    /// How long the calls of some tools take, one by one, in milliseconds; the last counts for all further
+    /// calls, and none is as long as declared. An inline tool takes no time.
+    #[must_use]
+    pub fn taking(mut self, taking: BTreeMap<String, Vec<Option<u32>>>) -> Self {
+        self.taking = taking;
+        self
+    }
+
+    /// How long a call takes, in milliseconds.
+    fn taken(&self, call: &ToolCall) -> u32 {
+        let Some(spec) = self.tools.spec(&call.name).filter(|spec| spec.run == Run::Worker) else {
+            return 0;
+        };
+        let list = self.taking.get(&call.name).map_or(&[][..], Vec::as_slice);
+        let own = list.get(call.occurrence as usize).or(list.last()).copied().flatten();
+        own.unwrap_or(spec.latency_ms)
     }
 }
 
@@ -60,11 +80,9 @@ impl Hands for VirtualTools {
             pause: |_| (),
         };
         let outcome = self.tools.execute(&context, call);
-        let spec = self.tools.spec(&call.name);
-        let late = spec.filter(|spec| spec.run == Run::Worker && spec.latency_ms > 0);
-        match late {
-            Some(spec) if self.latency == Latency::Declared => {
-                let due = self.now.after(self.len.ticks_min_one(spec.latency_ms));
+        match self.taken(call) {
+            ms @ 1.. if self.latency == Latency::Declared => {
+                let due = self.now.after(self.len.ticks_min_one(ms));
                 let at = self.due.partition_point(|(other, ..)| *other <= due);
                 self.due.insert(at, (due, call.id, outcome));
                 Called::Submitted

@@ -1,0 +1,305 @@
+//! A scenario made of a call that was held: what the caller said, and everything that came of it.
+//!
+//! What was said is typed, whether it was typed or spoken then. What tools answered becomes their answers,
+//! call by call. A turn that began while the agent still had something to do keeps its distance from the one
+//! before; every other waits until the agent is done.
+//!
+//! **Invariant:** what is written is a scenario: it is read without a complaint.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::{Tick, TickLen};
+use crate::config::scenario::{
+    Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario,
+};
+use crate::graph::facts::Scope;
+use crate::graph::verb::Verb;
+use crate::id::CallId;
+use crate::session::event::{EndReason, Event, EventKind};
+use crate::session::output::Output;
+use crate::sim::errands::Errands;
+use crate::tool::{FailureKind, Outcome};
+
+/// A scenario in the making.
+#[derive(Debug)]
+pub struct Draft {
+    len: TickLen,
+    name: Option<String>,
+    tools: BTreeMap<String, Vec<Answer>>,
+    /// The calls that have no outcome yet, and where their answers are.
+    open: BTreeMap<CallId, (String, usize)>,
+    opening: Expect,
+    cues: Vec<Cue>,
+    errands: Errands,
+    /// The tick of the last turn.
+    turn: Tick,
+    /// The agent has been asked for nothing for so long that it has spoken unasked.
+    away: bool,
+    /// The last tick in which there was something to do.
+    busy: Tick,
+    left: Option<Tick>,
+}
+
+impl Draft {
+    /// Nothing yet, of a call with ticks of this length.
+    #[must_use]
+    pub fn new(len: TickLen) -> Self {
+        Self {
+            len,
+            name: None,
+            tools: BTreeMap::new(),
+            open: BTreeMap::new(),
+            opening: Expect::default(),
+            cues: Vec::new(),
+            errands: Errands::default(),
+            turn: Tick(0),
+            away: false,
+            busy: Tick(0),
+            left: None,
+        }
+    }
+
+    /// Takes what came of a tick.
+    pub fn tick(&mut self, now: Tick, out: &Output) {
+        for event in &out.events {
+            self.happened(event);
+        }
+        self.errands.take(now, out);
+        if self.errands.free_since().is_none() {
+            self.busy = now;
+        }
+    }
+
+    fn happened(&mut self, event: &Event) {
+        let now = event.tick;
+        match &event.kind {
+            EventKind::UserJoined { name, .. } => {
+                self.name.get_or_insert_with(|| name.clone());
+            }
+            EventKind::UserLeft { .. } => self.left = Some(now),
+            EventKind::UserMessage { text, intent, typed, .. } => {
+                self.turned(now, text, *typed);
+                self.expect().intent.clone_from(intent);
+            }
+            EventKind::UserAway => self.away = true,
+            EventKind::AgentStarted { agent } => self.expect().agent = Some(agent.clone()),
+            EventKind::AgentMessage { text, .. } => {
+                let says = self.expect().says.get_or_insert_with(Vec::new);
+                says.push(Pattern::exactly(text));
+            }
+            EventKind::ToolCalled { call, name, arguments, .. } => {
+                let with = arguments.0.as_object().cloned().unwrap_or_default();
+                let called = Called { tool: name.clone(), with, outcome: None };
+                self.expect().calls.get_or_insert_with(Vec::new).push(called);
+                let answers = self.tools.entry(name.clone()).or_default();
+                // If it never answers: as long as any tool is waited for.
+                let failure = Some("there is no answer".to_owned());
+                answers.push(Answer { value: None, failure, latency_ms: Some(NEVER_MS) });
+                self.open.insert(*call, (name.clone(), answers.len() - 1));
+            }
+            EventKind::ToolResult { call, outcome, after_ticks, .. } => {
+                self.answered(*call, outcome, *after_ticks);
+            }
+            EventKind::TransitionExecuted { from, to, cause, .. } => {
+                let cause = Some(Pattern::exactly(&numberless(&cause.to_string())));
+                let moved = Moved { from: Some(from.clone()), to: to.clone(), cause };
+                self.expect().transitions.get_or_insert_with(Vec::new).push(moved);
+            }
+            EventKind::FactSet { name, scope, value } => {
+                // Facts of an agent or a user end without a word.
+                let lasts = !matches!(scope, Scope::Agent | Scope::User);
+                self.expect().facts.remove(name);
+                if lasts {
+                    self.expect().facts.insert(name.clone(), value.0.clone());
+                }
+            }
+            EventKind::FactExpired { name } => drop(self.expect().facts.remove(name)),
+            EventKind::SessionEnded { reason } => {
+                // What ended the call for the other side may not happen again.
+                let again = !matches!(reason, EndReason::HungUp(_)) || self.left.is_some();
+                self.expect().ends = again.then(|| Pattern::exactly(&reason.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is expected of the present turn.
+    fn expect(&mut self) -> &mut Expect {
+        match self.cues.last_mut() {
+            None => &mut self.opening,
+            Some(cue) => cue.expect.get_or_insert_with(Box::default),
+        }
+    }
+
+    fn turned(&mut self, now: Tick, text: &str, typed: bool) {
+        // Spoken words take their time, so that a distance says nothing of typed ones.
+        let waits = self.errands.free_since().is_some() && !self.away;
+        let gap = self.len.span_ms(now.since(self.turn)).min(600_000) as u32;
+        let after = (typed && !waits).then_some(After::PreviousMs(gap));
+        let agent = self.expect().agent.clone();
+        let act = Act::Type(text.to_owned());
+        let expect = Expect { agent, ..Expect::default() };
+        self.cues.push(Cue { act, after, gain_db: 0.0, expect: Some(Box::new(expect)) });
+        (self.turn, self.away) = (now, false);
+    }
+
+    fn answered(&mut self, call: CallId, outcome: &Outcome, after_ticks: u64) {
+        let Some((name, at)) = self.open.remove(&call) else { return };
+        let ends = if outcome.is_done() { Ends::Done } else { Ends::Failed };
+        // Only where the call was made in this turn, its outcome is of this turn.
+        let calls = self.expect().calls.iter_mut().flatten();
+        let open = calls.filter(|called| called.tool == name && called.outcome.is_none());
+        if let Some(called) = open.last() {
+            called.outcome = Some(ends);
+        }
+        let Some(answer) = self.tools.get_mut(&name).and_then(|answers| answers.get_mut(at)) else {
+            return;
+        };
+        let latency_ms = self.len.span_ms(after_ticks).min(u64::from(NEVER_MS)) as u32;
+        *answer = match outcome {
+            Outcome::Done(value) => {
+                Answer { value: Some(value.0.clone()), failure: None, latency_ms: Some(latency_ms) }
+            }
+            Outcome::Failed(failure) => {
+                let late =
+                    matches!(failure.kind, FailureKind::TimedOut | FailureKind::SessionEnded);
+                let latency_ms = Some(if late { NEVER_MS } else { latency_ms });
+                Answer { value: None, failure: Some(failure.message.clone()), latency_ms }
+            }
+        };
+    }
+
+    /// The scenario, of a call of this configuration and with this seed.
+    #[must_use]
+    pub fn finish(mut self, config: &str, seed: u64) -> Scenario {
+        // The session itself does what most verbs say.
+        let own = |name: &str| Verb::of(name).is_some_and(|verb| verb.room().is_none());
+        self.tools.retain(|name, _| !own(name));
+        let hangs_up = self.left.map(|left| {
+            let since = self.busy.max(self.turn);
+            self.len.span_ms(left.0.saturating_sub(since.0)).min(600_000) as u32
+        });
+        let opening = (self.opening != Expect::default()).then(|| Box::new(self.opening));
+        let (cues, tests) = (self.cues, Vec::new());
+        Scenario {
+            config: Some(config.to_owned()),
+            seed: Some(seed),
+            speech: None,
+            tools: self.tools,
+            name: self.name.filter(|name| (1..=64).contains(&name.chars().count())),
+            noise: None,
+            noise_gain_db: 0.0,
+            patience_ms: 20_000,
+            hang_up_ms: hangs_up.unwrap_or(6_000),
+            opening,
+            cues,
+            tests,
+        }
+    }
+}
+
+/// Longer than any tool is waited for.
+const NEVER_MS: u32 = 600_000;
+
+/// A cause without the numbers of events and calls, which differ from call to call.
+fn numberless(cause: &str) -> String {
+    cause.split(" (number ").next().unwrap_or(cause).to_owned()
+}
+
+/// A scenario as one writes it: a cue a block, its expectations below it.
+#[must_use]
+pub fn yaml(scenario: &Scenario) -> String {
+    let value = serde_json::to_value(scenario).unwrap_or_default();
+    let mut text = String::new();
+    if let Value::Object(map) = value {
+        let keys =
+            ["config", "seed", "name", "patience_ms", "hang_up_ms", "tools", "opening", "cues"];
+        let usual = Map::from_iter([("patience_ms".to_owned(), json!(20_000))]);
+        let shown = keys.iter().filter_map(|key| Some((*key, map.get(*key)?)));
+        for (key, value) in shown.filter(|(key, value)| usual.get(*key) != Some(value)) {
+            entry(&mut text, 0, key, value);
+        }
+    }
+    text
+}
+
+/// Lists and maps that fit a line are on one.
+const LINE_MAX: usize = 100;
+
+fn entry(text: &mut String, depth: usize, key: &str, value: &Value) {
+    let pad = "  ".repeat(depth);
+    let flow = flow(value);
+    let open = matches!(key, "cues" | "expect" | "opening");
+    let fits = pad.len() + key.len() + 2 + flow.len() <= LINE_MAX && !open;
+    match value {
+        Value::Object(map) if !fits && !map.is_empty() => {
+            *text += &format!("{pad}{}:\n", plain(key));
+            for (key, value) in ordered(map) {
+                entry(text, depth + 1, key, value);
+            }
+        }
+        Value::Array(items) if !fits && !items.is_empty() => {
+            *text += &format!("{pad}{}:\n", plain(key));
+            for value in items {
+                item(text, depth + 1, value, open);
+            }
+        }
+        _ => *text += &format!("{pad}{}: {flow}\n", plain(key)),
+    }
+}
+
+fn item(text: &mut String, depth: usize, value: &Value, open: bool) {
+    let pad = "  ".repeat(depth);
+    match value {
+        Value::Object(map) if open => {
+            let mut inner = String::new();
+            for (key, value) in ordered(map) {
+                entry(&mut inner, depth + 1, key, value);
+            }
+            *text += &format!("{pad}- {}", inner.trim_start());
+        }
+        _ => *text += &format!("{pad}- {}\n", flow(value)),
+    }
+}
+
+/// What the caller does comes first, what is expected last.
+fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let rank = |key: &str| match key {
+        "play" | "type" | "tool" | "from" | "agent" => 0,
+        "expect" => 2,
+        _ => 1,
+    };
+    let mut all: Vec<_> = map.iter().collect();
+    all.sort_by_key(|(key, _)| rank(key));
+    all
+}
+
+/// A value on one line. Every text is in quotes, as in JSON, which is YAML as well.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(map) if map.is_empty() => "{}".to_owned(),
+        Value::Object(map) => {
+            let entries = ordered(map).into_iter();
+            let entries = entries.map(|(key, value)| format!("{}: {}", plain(key), flow(value)));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(list) => {
+            format!("[{}]", list.iter().map(flow).collect::<Vec<_>>().join(", "))
+        }
+        plain => plain.to_string(),
+    }
+}
+
+/// A key, in quotes where it has to be.
+fn plain(key: &str) -> String {
+    let begins = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let simple = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    // What YAML takes for a truth value or for nothing.
+    let word = matches!(
+        key.to_ascii_lowercase().as_str(),
+        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
+    );
+    if begins && simple && !word { key.to_owned() } else { Value::from(key).to_string() }
+}
