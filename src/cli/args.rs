@@ -119,6 +119,9 @@ pub(super) struct RunArgs {
     /// The folder that the output goes to.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
+    /// The conversation to hold, of those in the configuration.
+    #[arg(long, value_name = "NAME")]
+    pub(super) conversation: Option<String>,
     /// Holds the call in virtual time, as fast as it goes.
     #[arg(long)]
     pub(super) fast: bool,
