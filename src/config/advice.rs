@@ -144,7 +144,15 @@ fn shadowed(config: &Config, report: &mut Report<'_>) {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (index, way) in ways {
             let place = ["transitions", &index.to_string()];
-            let condition = serde_json::to_string(&way.when).unwrap_or_default();
+            let condition = match &way.when {
+                // By default the decision is for the agent that takes over.
+                When::Decision(Decision { key, value: None }) => {
+                    let value = Some(way.to.as_str().into());
+                    serde_json::to_string(&When::Decision(Decision { key: key.clone(), value }))
+                }
+                when => serde_json::to_string(when),
+            };
+            let condition = condition.unwrap_or_default();
             if let Some(first) = always {
                 let what = format!(
                     "it never fires: transition {first}, which is tried before, always does"
