@@ -434,8 +434,10 @@ fn written(out: &mut String, class: &str, x: f64, y: f64, text: &str) {
 }
 
 fn head(out: &mut String, (x, y): (f64, f64), [(ax, ay), (bx, by)]: [(f64, f64); 2]) {
-    let _ =
-        write!(out, "<path class=\"head\" d=\"M{x:.1} {y:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z\"/>");
+    let _ = write!(
+        out,
+        "<path class=\"arrow\" d=\"M{x:.1} {y:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z\"/>"
+    );
 }
 
 fn escaped(text: &str) -> String {
