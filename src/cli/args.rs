@@ -8,6 +8,7 @@ use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
 use super::diff::DiffArgs;
 use super::fork::ForkArgs;
+use super::graph::GraphArgs;
 use super::init::InitArgs;
 use super::journal::JournalArgs;
 use super::metrics::MetricsArgs;
@@ -46,6 +47,7 @@ pub(super) enum Command {
     Demo(DemoArgs),
     Init(InitArgs),
     Check(CheckArgs),
+    Graph(GraphArgs),
     Schema(SchemaArgs),
     Test(TestArgs),
     Run(RunArgs),

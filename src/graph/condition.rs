@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::event::EventName;
 use super::rules::{Action, AgentKey, RuleSet, Variables};
+use crate::clock::TickLen;
 use crate::id::AgentId;
 use crate::tool::{Json, Outcome};
 
@@ -327,6 +328,43 @@ impl Condition {
         }
     }
 
+    /// When it fires, in a few words that a person understands without the configuration.
+    #[must_use]
+    pub fn words(&self, len: TickLen) -> String {
+        match self {
+            Self::Intent(name) => format!("intent {name}"),
+            Self::ToolResult { tool, key, operator, value } => {
+                let what = if key.is_empty() { "result" } else { key };
+                format!("{what} of {tool} {} {value}", operator.words())
+            }
+            Self::Event { name, data } => {
+                let parts = data.iter().map(|(key, value)| format!(" {key} {value}"));
+                let parts: Vec<String> = parts.collect();
+                let with = if parts.is_empty() { "" } else { " with" };
+                format!("event {name}{with}{}", parts.join(" and"))
+            }
+            Self::UserInput(Words::Contain(part)) => format!("user says “{part}”"),
+            Self::UserInput(Words::Match(pattern)) => format!("user’s words match {pattern}"),
+            Self::Decision { key, value } => match value {
+                Value::String(to) if key == "transition_to" => format!("decides for {to}"),
+                value => format!("decides {key} is {value}"),
+            },
+            Self::Timer(ticks) => format!("{} with the call", lasting(len.span_ms(*ticks))),
+            Self::Silence(ticks) => format!("{} of silence", lasting(len.span_ms(*ticks))),
+            Self::Turns { of, at_least } => {
+                let plural = if *at_least == 1 { "" } else { "s" };
+                let all = if *of == TurnsOf::Call { " of the call" } else { "" };
+                format!("after {at_least} turn{plural}{all}")
+            }
+            Self::Digits(digits) => format!("keys {digits}"),
+            Self::Rules(rules) => match rules.set.rules().len() {
+                1 => "a business rule".to_owned(),
+                count => format!("{count} business rules"),
+            },
+            Self::Never => "never".to_owned(),
+        }
+    }
+
     fn of_result(&self) -> Cause {
         let (tool, condition) = match self {
             Self::ToolResult { tool, key, operator, value } => {
@@ -382,6 +420,28 @@ pub enum Operator {
     Contains,
     /// The contrary of `contains`.
     NotContains,
+}
+
+impl Operator {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Eq => "is",
+            Self::Neq => "is not",
+            Self::Gt => "is above",
+            Self::Lt => "is below",
+            Self::Contains => "contains",
+            Self::NotContains => "lacks",
+        }
+    }
+}
+
+/// A length of time in the largest unit that tells it without a fraction.
+fn lasting(ms: u64) -> String {
+    match ms {
+        ms if ms > 0 && ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
+        ms if ms.is_multiple_of(1_000) => format!("{} s", ms / 1_000),
+        ms => format!("{ms} ms"),
+    }
 }
 
 /// The value at a path of keys (or list positions) joined by dots; the whole for an empty path.
