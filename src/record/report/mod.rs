@@ -338,6 +338,8 @@ impl Story {
             | EventKind::ClipPlayed { .. }
             | EventKind::PolicyWarned { .. }
             | EventKind::PolicyReached { .. }
+            | EventKind::ConfigReloaded { .. }
+            | EventKind::ConfigRefused { .. }
             | EventKind::Custom { .. } => {}
         }
     }
