@@ -59,12 +59,19 @@ fn succeeding(plan: &Plan, json: &str) -> Result<Plan, String> {
     }
     let config: Config =
         serde_json::from_str(json).map_err(|error| format!("it cannot be read: {error}"))?;
-    let mut next = plan.succeeding(config).map_err(|error| error.to_string())?;
-    // Tools of the program that no configuration describes.
-    for (name, spec) in &plan.tools {
-        if !plan.config.tools.contains_key(name) {
-            next.tools.entry(name.clone()).or_insert_with(|| spec.clone());
+    let next = plan.succeeding(config).map_err(|error| error.to_string())?;
+    Ok(next.with_tools_of(plan))
+}
+
+impl Plan {
+    /// The plan with the tools of a former one that are the program's: no configuration describes them.
+    #[must_use]
+    pub fn with_tools_of(mut self, former: &Self) -> Self {
+        for (name, spec) in &former.tools {
+            if !former.config.tools.contains_key(name) {
+                self.tools.entry(name.clone()).or_insert_with(|| spec.clone());
+            }
         }
+        self
     }
-    Ok(next)
 }
