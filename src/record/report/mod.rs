@@ -349,6 +349,8 @@ impl Story {
             | EventKind::ClipPlayed { .. }
             | EventKind::PolicyWarned { .. }
             | EventKind::PolicyReached { .. }
+            | EventKind::ConfigReloaded { .. }
+            | EventKind::ConfigRefused { .. }
             | EventKind::Custom { .. } => {}
         }
     }
