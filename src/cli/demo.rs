@@ -47,7 +47,7 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
             .ok_or_else(|| Failure::input(format!("the demo has no clip {name}")))
     };
     let part = load::part(&cues.cases("caller")[0], "caller", &open, &plan, &mut |text| {
-        eprintln!("{text}")
+        eprintln!("{text}");
     })?;
     hold(Call {
         seed: plan.config.seed,

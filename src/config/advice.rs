@@ -191,13 +191,12 @@ fn awaited_in_vain(
                 report.tell(&place, what, "add an intent with this `call`, or another condition");
             }
         }
-        When::Decision(decision) => {
-            if !calls().any(|call| decides(call, decision, &transition.to)) {
-                let what = format!("`{}` never decides `{}` so", transition.from, decision.key);
-                let remedy =
-                    "add an intent that calls `decide` or `hand_over`, or another condition";
-                report.tell(&["transitions", index, "when", "decision"], what, remedy);
-            }
+        When::Decision(decision)
+            if !calls().any(|call| decides(call, decision, &transition.to)) =>
+        {
+            let what = format!("`{}` never decides `{}` so", transition.from, decision.key);
+            let remedy = "add an intent that calls `decide` or `hand_over`, or another condition";
+            report.tell(&["transitions", index, "when", "decision"], what, remedy);
         }
         When::Custom(_) => {
             let place = ["transitions", index, "when", "custom"];

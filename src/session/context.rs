@@ -106,10 +106,10 @@ impl Memory {
                     member.error = Some(cause.clone());
                 }
             }
-            EventKind::AgentDecided { key, value, .. } => {
-                if self.decisions.len() < DECISIONS_MAX || self.decisions.contains_key(key) {
-                    self.decisions.insert(key.clone(), value.clone());
-                }
+            EventKind::AgentDecided { key, value, .. }
+                if self.decisions.len() < DECISIONS_MAX || self.decisions.contains_key(key) =>
+            {
+                self.decisions.insert(key.clone(), value.clone());
             }
             EventKind::ToolCalled { call, name, arguments, .. } => {
                 self.last_tool = Some(LastTool {
