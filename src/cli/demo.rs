@@ -46,7 +46,9 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
         clip.map(|(_, bytes)| bytes.to_vec())
             .ok_or_else(|| Failure::input(format!("the demo has no clip {name}")))
     };
-    let part = load::part(&cues.cases("caller")[0], "caller", &open, &plan, &mut |text| eprintln!("{text}"))?;
+    let part = load::part(&cues.cases("caller")[0], "caller", &open, &plan, &mut |text| {
+        eprintln!("{text}")
+    })?;
     hold(Call {
         seed: plan.config.seed,
         plan,

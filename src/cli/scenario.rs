@@ -39,7 +39,8 @@ pub(super) struct ScenarioArgs {
 
 pub(super) fn scenario(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
     let shown = args.journal.display();
-    let recount = Recount::open(&args.journal).map_err(|error| Failure::input(error.to_string()))?;
+    let recount =
+        Recount::open(&args.journal).map_err(|error| Failure::input(error.to_string()))?;
     let Some(header) = recount.header.clone() else {
         return Err(Failure::input(format!(
             "{shown}: there is no journal in this folder, and other files do not tell enough"

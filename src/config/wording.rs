@@ -58,7 +58,8 @@ pub(super) fn explain(
         }
         Kind::Type { .. } => {
             let several = rule["type"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let several: Vec<_> = several.iter().filter_map(Value::as_str).map(type_words).collect();
+            let several: Vec<_> =
+                several.iter().filter_map(Value::as_str).map(type_words).collect();
             let expected = rule["type"].as_str().unwrap_or_default();
             let remedy = match alternatives(rule).first() {
                 _ if expected == "object" && place.is_empty() => {

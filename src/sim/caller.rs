@@ -282,7 +282,8 @@ impl Edge for Caller {
         let done = self.next == self.part.cues.len() && self.playing.is_none();
         let quiet = now.since(self.previous_over.max(self.agent.since))
             >= self.len.ticks(self.part.hang_up_ms);
-        let polite = self.polite && now.since(self.previous_over) < self.len.ticks(self.part.patience_ms);
+        let polite =
+            self.polite && now.since(self.previous_over) < self.len.ticks(self.part.patience_ms);
         let waits = polite && self.errands.free_since().is_none();
         if done && quiet && !self.agent.speaks && !waits {
             self.stay = Stay::Gone;

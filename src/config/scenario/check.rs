@@ -43,13 +43,19 @@ pub(super) fn check(scenario: &Scenario, tree: &Node) -> Vec<Complaint> {
             }
         }
     }
+    let mut complaints = report.complaints;
     for (place, expect) in expectations(scenario) {
-        self::expect(&place, expect, &mut report);
+        self::expect(&place, expect, tree, &mut complaints);
     }
-    report.complaints
+    complaints
 }
 
-fn tell(report: &mut Report<'_>, place: &[String], what: impl Into<String>, remedy: impl Into<String>) {
+fn tell(
+    report: &mut Report<'_>,
+    place: &[String],
+    what: impl Into<String>,
+    remedy: impl Into<String>,
+) {
     let place: Vec<&str> = place.iter().map(String::as_str).collect();
     report.tell(&place, what, remedy);
 }
@@ -84,7 +90,12 @@ fn expectations(scenario: &Scenario) -> Vec<(Way, &Expect)> {
     all
 }
 
-fn expect(place: &[String], expect: &Expect, report: &mut Report<'_>) {
+/// What is wrong with a pattern or the name of an event is no consequence of anything else.
+fn expect(place: &[String], expect: &Expect, tree: &Node, complaints: &mut Vec<Complaint>) {
+    let mut tell = |place: &[String], what: String, remedy: String| {
+        let (mark, path) = tree.locate(place);
+        complaints.push(Complaint::at(mark, path, what, remedy));
+    };
     let mut patterns: Vec<(Way, &Pattern)> = Vec::new();
     let lists = [("says", expect.says.as_deref()), ("not_says", Some(&*expect.not_says))];
     for (key, list) in lists {
@@ -103,7 +114,7 @@ fn expect(place: &[String], expect: &Expect, report: &mut Report<'_>) {
                 Pattern::Text(_) => "correct it; without slashes it is the very text",
                 Pattern::Words(_) => "write words, or remove it",
             };
-            tell(report, &place, wrong, remedy);
+            tell(&place, wrong, remedy.to_owned());
         }
     }
     let events = [
@@ -115,8 +126,8 @@ fn expect(place: &[String], expect: &Expect, report: &mut Report<'_>) {
         for (index, event) in list.iter().enumerate() {
             if EventName::read(&event.name).is_none() {
                 let place = way(place, &[key, &index.to_string(), "type"]);
-                let what = format!("no event has the name `{}`", event.name);
-                tell(report, &place, what, EventName::suggestion(&event.name));
+                let what = "this event does not exist".to_owned();
+                tell(&place, what, EventName::suggestion(&event.name));
             }
         }
     }
@@ -145,7 +156,8 @@ pub fn against(
         intents: intents.collect(),
         tools: config.tools.keys().map(String::as_str).chain(tools.iter().copied()).collect(),
     };
-    let mut answers: Vec<(Way, &BTreeMap<String, _>)> = vec![(way(&[], &["tools"]), &scenario.tools)];
+    let mut answers: Vec<(Way, &BTreeMap<String, _>)> =
+        vec![(way(&[], &["tools"]), &scenario.tools)];
     for (index, test) in scenario.tests.iter().enumerate() {
         answers.push((way(&[], &["tests", &index.to_string(), "tools"]), &test.tools));
     }

@@ -227,7 +227,9 @@ impl Scenario {
                 file: self,
                 seed: test.and_then(|test| test.seed).or(self.seed),
                 engines: engines.unwrap_or_else(|| usual(cues)),
-                tools: tools(&self.tools).chain(test.into_iter().flat_map(|t| tools(&t.tools))).collect(),
+                tools: tools(&self.tools)
+                    .chain(test.into_iter().flat_map(|t| tools(&t.tools)))
+                    .collect(),
                 patience_ms: test.and_then(|test| test.patience_ms).unwrap_or(self.patience_ms),
                 hang_up_ms: test.and_then(|test| test.hang_up_ms).unwrap_or(self.hang_up_ms),
                 opening: test.map_or(&self.opening, |test| &test.opening).as_deref(),

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::clock::{Tick, TickLen};
-use crate::config::scenario::{Act, Answer, After, Called, Cue, Ends, Expect, Moved, Pattern, Scenario};
+use crate::config::scenario::{
+    Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario,
+};
 use crate::graph::facts::Scope;
 use crate::graph::verb::Verb;
 use crate::id::CallId;
@@ -161,7 +163,8 @@ impl Draft {
                 Answer { value: Some(value.0.clone()), failure: None, latency_ms: Some(latency_ms) }
             }
             Outcome::Failed(failure) => {
-                let late = matches!(failure.kind, FailureKind::TimedOut | FailureKind::SessionEnded);
+                let late =
+                    matches!(failure.kind, FailureKind::TimedOut | FailureKind::SessionEnded);
                 let latency_ms = Some(if late { NEVER_MS } else { latency_ms });
                 Answer { value: None, failure: Some(failure.message.clone()), latency_ms }
             }
@@ -172,9 +175,7 @@ impl Draft {
     #[must_use]
     pub fn finish(mut self, config: &str, seed: u64) -> Scenario {
         // The session itself does what most verbs say.
-        let own = |name: &str| {
-            Verb::of(name).is_some_and(|verb| verb.room().is_none())
-        };
+        let own = |name: &str| Verb::of(name).is_some_and(|verb| verb.room().is_none());
         self.tools.retain(|name, _| !own(name));
         let hangs_up = self.left.map(|left| {
             let since = self.busy.max(self.turn);
@@ -266,9 +267,10 @@ fn item(text: &mut String, depth: usize, value: &Value, open: bool) {
 /// What the caller does comes first, what is expected last.
 fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let rank = |key: &str| match key {
-        "play" | "type" | "tool" | "from" | "agent" => 0,
-        "expect" => 2,
-        _ => 1,
+        "play" | "type" | "tool" | "from" | "agent" | "value" | "failure" => 0,
+        "to" | "with" | "intent" | "after" => 1,
+        "expect" => 3,
+        _ => 2,
     };
     let mut all: Vec<_> = map.iter().collect();
     all.sort_by_key(|(key, _)| rank(key));

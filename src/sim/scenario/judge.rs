@@ -54,7 +54,10 @@ pub fn judge(case: &Case<'_>, plan: &Plan, turns: &[Turn]) -> Vec<Mismatch> {
     for (index, expect) in case.expected().enumerate() {
         let Some(turn) = turns.get(index) else {
             let ended = turns.iter().flat_map(|turn| &turn.events).find_map(ending);
-            let got = ended.map_or_else(|| Got::of("the call goes on"), |(why, at)| Got::at(format!("the call ends before: {why}"), at));
+            let got = ended.map_or_else(
+                || Got::of("the call goes on"),
+                |(why, at)| Got::at(format!("the call ends before: {why}"), at),
+            );
             let cue = &case.cues[index - 1];
             let expected = format!("the caller {}", cue.act);
             all.push(Mismatch { turn: index, key: "cues", expected, got: vec![got] });
@@ -126,7 +129,11 @@ impl<'t> Judge<'t> {
                 self.differs("intent", wanted, vec![Got::at(format!("{intent}, of “{text}”"), at)]);
             }
             Some((None, text, at)) => {
-                self.differs("intent", wanted, vec![Got::at(format!("“{text}” is not understood"), at)]);
+                self.differs(
+                    "intent",
+                    wanted,
+                    vec![Got::at(format!("“{text}” is not understood"), at)],
+                );
             }
             None => self.differs("intent", wanted, vec![Got::of("no turn of the caller")]),
         }
@@ -185,7 +192,8 @@ impl<'t> Judge<'t> {
     }
 
     fn calls(&mut self, wanted: &[Called]) {
-        let made: Vec<Made> = self.turn.events.iter().filter_map(|event| self.made(event)).collect();
+        let made: Vec<Made> =
+            self.turn.events.iter().filter_map(|event| self.made(event)).collect();
         let all = || made.iter().map(Made::got).collect::<Vec<Got>>();
         if wanted.is_empty() && !made.is_empty() {
             let got = all();

@@ -61,7 +61,8 @@ impl Watch {
         let known = |turn: &mut Turn| {
             turn.agent.clone_from(&plan.agent(session.agent()).name);
             let facts = session.facts().iter();
-            turn.facts = facts.map(|(name, fact)| (name.to_owned(), fact.value.0.clone())).collect();
+            turn.facts =
+                facts.map(|(name, fact)| (name.to_owned(), fact.value.0.clone())).collect();
         };
         while self.turns.len() <= self.progress.begun() {
             // What was known before is what the turn begins with.
