@@ -272,3 +272,85 @@ fn no_way_there_and_back_within_a_tick() {
     let refused: Vec<u64> = scene.all("transition.refused").iter().map(tick_of).collect();
     assert_eq!((ticks.len(), refused.len()), (8, 2), "{ticks:?} {refused:?}");
 }
+
+/// Rules on the way from north to south: if the user says `word`, to `agent`.
+fn ruled(word: &str, agent: &str) -> String {
+    format!(
+        "  - from: north
+    to: south
+    when:
+      rules:
+        - conditions: {{ all: [{{ name: user_input, operator: contains, value: {word} }}] }}
+          actions:
+            - {{ name: transition_to_agent, params: {{ agent_id: {agent} }} }}
+            - {{ name: set_context_value, params: {{ key: topic, value: {word} }} }}
+"
+    )
+}
+
+#[test]
+fn business_rules_hand_over_and_set_facts() {
+    let yaml = desks(&ruled("stone", "south"));
+    let scene = typed(&yaml, &[(200, "a feather"), (600, "a stone")]);
+    assert_eq!(moves(&scene), [("south".to_owned(), json!({ "rule": 0 }))]);
+    assert_eq!(scene.context["facts"], json!({ "topic": "stone" }));
+    let numbered = desks(&ruled("stone", "7")).replace("  south:\n", "  south:\n    id: 7\n");
+    assert_eq!(moves(&typed(&numbered, &[(600, "a stone")])).len(), 1);
+}
+
+#[test]
+fn rules_go_before_other_conditions_whatever_the_priority() {
+    let yaml = desks(&format!(
+        "  - {{ from: north, to: south, when: {{ intent: go }}, priority: 1000 }}\n{}",
+        ruled("go", "south").replace("    when:", "    priority: -1000\n    when:")
+    ));
+    let scene = typed(&yaml, &[(200, "go south")]);
+    assert_eq!(scene.one("transition.executed")["transition"], 1);
+}
+
+#[test]
+fn what_rules_set_without_a_hand_over_is_dropped() {
+    let rules = ruled("stone", "south")
+        .replace("            - { name: transition_to_agent, params: { agent_id: south } }\n", "");
+    let scene = typed(&desks(&rules), &[(200, "a stone")]);
+    assert_eq!((moves(&scene).len(), &scene.context["facts"]), (0, &json!({})));
+}
+
+#[test]
+fn rules_look_at_what_came_since_the_agent_did_and_once_a_second() {
+    // The words that led to south do not lead back.
+    let back =
+        ruled("stone", "north").replace("from: north\n    to: south", "from: south\n    to: north");
+    let scene =
+        typed(&desks(&(ruled("stone", "south") + &back)), &[(200, "a stone"), (2_500, "well")]);
+    assert_eq!(moves(&scene).len(), 1);
+    // A fact from outside is no turn and no result: it is looked at within a second.
+    let rules = ruled("x", "south")
+        .replace("name: user_input, operator: contains", "name: fact.paid, operator: equal_to");
+    let fact = Inbound::Fact {
+        name: "paid".into(),
+        value: Json("x".into()),
+        scope: antiphon::graph::facts::Scope::Session,
+        ttl_ms: None,
+    };
+    let scene = happens(&desks(&rules), &[(60, fact)]);
+    assert_eq!(tick_of(&scene.one("transition.executed")), 100, "at the next second");
+}
+
+#[test]
+fn rules_that_cannot_be_evaluated_are_no_match_and_told_once() {
+    let rules = ruled("x", "south").replace("name: user_input", "name: fact.list");
+    let yaml = desks(&format!("{rules}  - {{ from: north, to: south, when: {{ intent: go }} }}\n"));
+    let fact = Inbound::Fact {
+        name: "list".into(),
+        value: Json(json!(["x"])),
+        scope: antiphon::graph::facts::Scope::Session,
+        ttl_ms: None,
+    };
+    let scene = Stage::new(&yaml)
+        .happens(5, [fact])
+        .caller(typist(), [types(When::Start(200), "a"), types(When::Start(3_000), "go south")])
+        .play();
+    assert_eq!(scene.one("rule.failed")["transition"], 0);
+    assert_eq!(moves(&scene), [("south".to_owned(), json!({ "intent": "go" }))]);
+}

@@ -193,6 +193,30 @@ fn a_stranger_reads_why_everything_happened_and_no_text_is_markup() {
         &cards(&mut browser, "overlaps"),
         &[&["said “mm-hmm” while desk was saying", "It only shows attention"]],
     );
+    // The path through the agents: the picture and the list have the same two steps.
+    let path = browser.value("[...document.querySelectorAll('#path li')].map(l => l.innerText)");
+    let path = path.as_array().expect("a list");
+    assert_eq!(path.len(), 2, "{path:?}");
+    for (step, parts) in
+        path.iter().zip([["desk → orders", "left of stock is 0"], ["orders → desk", "intent back"]])
+    {
+        for part in parts {
+            assert!(step.as_str().unwrap().contains(part), "{part:?} is not in {step:?}");
+        }
+    }
+    let drawn = browser.value(
+        "[...document.querySelectorAll('#picture .edge')].map(e => [e.querySelector('title').textContent, \
+         e.classList.contains('taken'), [...e.querySelectorAll('.step')].map(s => s.textContent)])",
+    );
+    assert_eq!(
+        drawn,
+        json!([
+            ["desk → orders: left of stock is 0", true, ["1"]],
+            ["orders → desk: intent back", true, ["2"]],
+        ])
+    );
+    let visited = browser.value("document.querySelectorAll('#picture .agent.visited').length");
+    assert_eq!(visited, json!(2));
     let transcript = browser.text("#transcript");
     for line in ["Let me see.", "stock {}, deferred", "mail failed", "the mail server is busy"] {
         assert!(transcript.contains(line), "{line:?} is not in:\n{transcript}");
@@ -242,11 +266,28 @@ fn who_takes_a_lane_does_not_rename_who_was_there_before() {
     std::fs::write(&page, html).expect("it can be written");
     let mut browser = Browser::start();
     browser.open(&page, DESKTOP);
+    assert_eq!(browser.value("document.querySelector('#path-part').hidden"), json!(false));
+    assert_eq!(browser.text("#path-note"), "The call stayed with desk.");
     let said = "[...document.querySelectorAll('#events .what')].map(k => k.firstChild.data.trim())";
     assert_eq!(
         browser.value(said),
         json!(["Ann joins.", "Ann leaves.", "Bob joins.", "Bob leaves."])
     );
+}
+
+#[test]
+fn where_there_is_no_way_to_go_no_path_is_shown() {
+    let plan = Stage::new("{ name: alone, agents: { desk: {} } }").plan;
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let page = dir.path().join("report.html");
+    let html = Story::new(plan).finish("ended").html(&Sound::None { why: "nobody spoke".into() });
+    std::fs::write(&page, html).expect("it can be written");
+    let mut browser = Browser::start();
+    browser.open(&page, DESKTOP);
+    let shown =
+        "[document.querySelector('#path-part').hidden, !!document.querySelector('#picture svg')]";
+    assert_eq!(browser.value(shown), json!([true, false]));
+    assert_eq!(browser.complaints(), [&Value::Null; 0]);
 }
 
 #[test]
@@ -281,6 +322,18 @@ fn a_click_plays_from_there_and_keys_move() {
     assert_eq!(browser.value("!!document.querySelector('.line.on')"), json!(true));
     let label = browser.value("document.querySelector('#play').getAttribute('aria-label')");
     assert_eq!(label, "Pause");
+
+    // A step of the path, in the picture and in the list.
+    for step in ["#picture [data-step='2']", "#path li:nth-child(2) button"] {
+        let ms = "document.querySelector('#path li:nth-child(2) button').dataset.ms";
+        let at = browser.value(&format!("document.querySelector(\"{step}\").id = 'step'; {ms}"));
+        let at = at.as_str().unwrap().parse::<f64>().unwrap() / 1_000.0;
+        browser.value(&format!("window.from = {at}; audio.pause(); audio.currentTime = 0; 0"));
+        browser.click("#step");
+        let heard = browser.value(playing).as_f64().unwrap();
+        assert!(heard >= at && heard < at + 2.0, "{heard} s instead of {at}");
+        browser.value("document.querySelector('#step').removeAttribute('id'); 0");
+    }
 
     // The space bar holds it, an arrow moves it by a second.
     browser.value("document.activeElement.blur(); document.querySelector('#scroller').focus(); 0");

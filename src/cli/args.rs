@@ -8,6 +8,7 @@ use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
 use super::diff::DiffArgs;
 use super::fork::ForkArgs;
+use super::graph::GraphArgs;
 use super::init::InitArgs;
 use super::journal::JournalArgs;
 use super::metrics::MetricsArgs;
@@ -46,6 +47,7 @@ pub(super) enum Command {
     Demo(DemoArgs),
     Init(InitArgs),
     Check(CheckArgs),
+    Graph(GraphArgs),
     Schema(SchemaArgs),
     Test(TestArgs),
     Run(RunArgs),
@@ -119,6 +121,9 @@ pub(super) struct RunArgs {
     /// The folder that the output goes to.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
+    /// The conversation to hold, of those in the configuration.
+    #[arg(long, value_name = "NAME")]
+    pub(super) conversation: Option<String>,
     /// Holds the call in virtual time, as fast as it goes.
     #[arg(long)]
     pub(super) fast: bool,
@@ -160,8 +165,9 @@ pub(super) struct ReplayArgs {
 /// Checks configurations.
 ///
 /// Everything that is wrong is told at once, each with line, column and what to do: misspelt keys,
-/// numbers out of range, agents, tools, intents and placeholders that there are not. No engine is
-/// started.
+/// numbers out of range, agents, tools, intents and placeholders that there are not. What is allowed
+/// and hardly meant is a warning: agents that nobody reaches, dead ends, transitions that never fire,
+/// facts that nobody sets. No engine is started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -170,6 +176,9 @@ Examples:
 
 Exit codes: 0 all are right, 2 at least one is not.")]
 pub(super) struct CheckArgs {
+    /// Takes warnings for mistakes.
+    #[arg(long)]
+    pub(super) strict: bool,
     /// The configurations.
     #[arg(required = true)]
     pub(super) config: Vec<PathBuf>,

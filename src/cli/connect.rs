@@ -16,6 +16,7 @@ use super::load;
 use super::metrics::{MetricsArgs, address};
 use super::secret::Secret;
 use super::view::{View, line, plain};
+use crate::config::{Config, UnknownConversation};
 use crate::config::{Livekit, Publish};
 use crate::host::codec::{OpusOutlet, OutletOptions};
 use crate::host::packets;
@@ -57,6 +58,10 @@ pub(super) struct ConnectArgs {
     /// The room's name; a token may name it, too.
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
+    /// The conversation to hold, of those in the configuration, instead of the one that the room or the
+    /// token's metadata picks.
+    #[arg(long, value_name = "NAME")]
+    conversation: Option<String>,
     /// The server: ws:// or wss://, with a port where it is not the usual one.
     #[arg(long, value_name = "URL", env = "LIVEKIT_URL", hide_env_values = true)]
     url: Option<String>,
@@ -140,7 +145,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const CALLS_WAITING: usize = 64;
 
 pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, Failure> {
-    let config = load::config(&args.config)?;
+    let config = args.picked(load::config(&args.config)?)?;
     let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     let Entry { options, key } = args.entry(&plan)?;
     let page = key.map(|key| args.page(&plan, &options, key)).transpose()?.flatten();
@@ -235,6 +240,25 @@ impl ConnectArgs {
             line(format_args!("talk to it: http://{}/", server.address()));
         }
         Ok(Some(server))
+    }
+
+    /// The configuration for the conversation that is to be held: the one that was asked for, or that the
+    /// metadata of the token or the name of the room picks.
+    fn picked(&self, config: Config) -> Result<Config, Failure> {
+        let unknown = |wrong: UnknownConversation| {
+            Failure::input(format!("{}: {wrong}", self.config.display()))
+        };
+        if let Some(name) = &self.conversation {
+            return config.of_conversation(name).map_err(unknown);
+        }
+        // What is wrong with a token is told when it is used.
+        let file = self.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        let token = self.token.as_ref().map(|token| token.reveal().to_owned()).or(file);
+        let pass = token.and_then(|text| Pass::given(&text).ok());
+        let named = pass.as_ref().map(Pass::room).unwrap_or_default();
+        let room = self.room.clone().unwrap_or(named);
+        let metadata = pass.as_ref().map(Pass::metadata).unwrap_or_default();
+        config.for_room(&room, &metadata).map_err(unknown)
     }
 
     fn pass(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<(Pass, Option<Key>)> {

@@ -18,6 +18,7 @@ mod diff;
 mod engines;
 mod failure;
 mod fork;
+mod graph;
 mod help;
 mod init;
 mod journal;
@@ -105,6 +106,7 @@ impl App {
             Command::Scenario(args) => scenario::scenario(&args),
             Command::Journal(args) => journal::journal(&args.command),
             Command::Check(args) => check::check(&args, self.tools),
+            Command::Graph(args) => graph::graph(&args, self.tools),
             Command::Bench(args) => bench::bench(&args),
         }
     }

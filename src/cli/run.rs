@@ -10,7 +10,11 @@ use super::load;
 use crate::tool::Registry;
 
 pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> {
-    let config = load::config(&args.config)?;
+    let mut config = load::config(&args.config)?;
+    if let Some(name) = &args.conversation {
+        let unknown = |wrong| Failure::input(format!("{}: {wrong}", args.config.display()));
+        config = config.of_conversation(name).map_err(unknown)?;
+    }
     let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     spare_inputs(args)?;
     let mut warn = |text: String| eprintln!("{text}");

@@ -39,6 +39,8 @@ pub(super) enum Document {
     /// What a caller does, when, and what is expected then.
     #[value(alias = "scenario")]
     Cues,
+    /// Business rules: their variables, operators and actions, for editors of rules.
+    Rules,
 }
 
 pub(super) fn schema(args: &SchemaArgs) -> Result<ExitCode, Failure> {
@@ -60,6 +62,7 @@ pub(super) fn text(document: Document) -> String {
     let schema = match document {
         Document::Config => config::schema(),
         Document::Cues => config::scenario::schema(),
+        Document::Rules => crate::graph::rules::description(),
     };
     format!("{schema:#}")
 }

@@ -212,6 +212,12 @@ impl View {
                 warn(&format!("{percent} % of the policy {policy} is used"))
             }
             EventKind::PolicyReached { policy } => warn(&format!("policy reached: {policy}")),
+            EventKind::ConfigReloaded { config } => {
+                dim(&format!("configuration {config} from here on"))
+            }
+            EventKind::ConfigRefused { cause } => {
+                warn(&plain(&format!("the other configuration is refused: {cause}")))
+            }
             EventKind::Custom { name, .. } => dim(&plain(&format!("event {name}"))),
             EventKind::SessionCreated { .. }
             | EventKind::AgentStopped { .. }

@@ -63,8 +63,9 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
             Agent::Echo(_) => {}
         }
     }
+    let reached = transitions::reached(config);
     for (index, transition) in config.transitions.iter().enumerate() {
-        transitions::check(&index.to_string(), transition, config, &mut report);
+        transitions::check(&index.to_string(), transition, &reached, config, &mut report);
     }
     topology::check(config, &mut report);
     report.complaints

@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Config, Conversation};
+use super::{Agent, Config, Conversation};
+use crate::graph::rules::AgentKey;
 use crate::talk::near::suggestion;
 
 /// A conversation was asked for that is not configured.
@@ -37,6 +38,19 @@ impl Config {
     #[must_use]
     pub fn takes_part(&self, agent: &str) -> bool {
         self.picked().is_none_or(|picked| picked.agents.iter().any(|known| known == agent))
+    }
+
+    /// The name of the agent that business rules name so.
+    #[must_use]
+    pub fn agent_of<'a>(&'a self, key: &'a AgentKey) -> Option<&'a str> {
+        match key {
+            AgentKey::Name(name) => self.agents.contains_key(name).then_some(name.as_str()),
+            AgentKey::Number(id) => {
+                let mut agents = self.agents.iter();
+                let of = |agent: &Agent| agent.id().is_some_and(|known| u64::from(known) == *id);
+                agents.find(|(_, agent)| of(agent)).map(|(name, _)| name.as_str())
+            }
+        }
     }
 
     /// The same configuration for this conversation.

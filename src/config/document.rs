@@ -65,6 +65,14 @@ pub(super) fn read<T: Document>(
 
 /// Reads a document from YAML text; `file_name` is what complaints call it.
 pub(super) fn parse<T: Document>(text: &[u8], file_name: &str) -> Result<T, Complaints> {
+    parse_with_tree(text, file_name).map(|(document, _)| document)
+}
+
+/// The same, with the positions of what was read.
+pub(super) fn parse_with_tree<T: Document>(
+    text: &[u8],
+    file_name: &str,
+) -> Result<(T, Node), Complaints> {
     let shape = T::shape();
     let refuse = |complaints| Err(Complaints::about(file_name, complaints));
     let (mut tree, mut complaints) = match yaml::read(text, shape) {
@@ -80,7 +88,7 @@ pub(super) fn parse<T: Document>(text: &[u8], file_name: &str) -> Result<T, Comp
     match document {
         Ok(document) => {
             complaints.extend(document.check(&tree));
-            if complaints.is_empty() { Ok(document) } else { refuse(complaints) }
+            if complaints.is_empty() { Ok((document, tree)) } else { refuse(complaints) }
         }
         Err(error) => {
             let remedy = format!("compare with {}", shape.reference);

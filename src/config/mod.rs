@@ -18,6 +18,7 @@
 //! every name is declared, every template can be filled, every pattern compiles, every range holds.
 //! Written by serde and parsed again it is the same.
 
+mod advice;
 mod agents;
 mod audio;
 mod check;
@@ -129,7 +130,7 @@ pub struct Config {
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
     pub tools: BTreeMap<String, Tool>,
     /// The agents by name; at least one.
-    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "minProperties" = 1, "maxProperties" = 500))]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "minProperties" = 1, "maxProperties" = 10_000))]
     pub agents: BTreeMap<String, Agent>,
     /// The slots that phrases refer to, by name. Default none.
     #[serde(default)]
@@ -155,7 +156,7 @@ pub struct Config {
     pub policies: Vec<String>,
     /// The ways from agent to agent. Default none.
     #[serde(default)]
-    #[schemars(length(max = 2000))]
+    #[schemars(length(max = 100_000))]
     pub transitions: Vec<Transition>,
 }
 
@@ -191,7 +192,7 @@ pub struct Conversation {
     /// The agent that it begins with: one of `agents`.
     pub start: String,
     /// The agents that take part. Transitions and links between others are not there.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(length(min = 1, max = 10_000))]
     pub agents: Vec<String>,
     /// The rooms in which it is held, by name; `*` stands for any characters. Default none.
     #[serde(default)]
@@ -245,6 +246,22 @@ impl Default for Call {
 /// If it cannot be read, or for everything that [`parse`] complains about.
 pub fn read(source: io::Result<impl Read>, file_name: &str) -> Result<Config, Complaints> {
     document::read(source, file_name)
+}
+
+/// What is allowed and yet hardly meant in a configuration: agents that nobody reaches, transitions that
+/// never fire, facts that nobody sets. `file_name` is what the advice calls it.
+///
+/// # Errors
+/// All that is wrong with it, as [`parse`] tells it.
+pub fn advise(text: &[u8], file_name: &str) -> Result<Complaints, Complaints> {
+    let (config, tree) = document::parse_with_tree::<Config>(text, file_name)?;
+    Ok(Complaints::about(file_name, advice::advise(&config, &tree)))
+}
+
+/// The same advice about a configuration that was not read from a file: without lines and columns.
+#[must_use]
+pub fn look_over(config: &Config) -> Complaints {
+    Complaints::about("", advice::advise(config, &yaml::Node::empty()))
 }
 
 /// Reads a configuration from YAML text; `file_name` is what complaints call it.

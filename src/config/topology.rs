@@ -31,10 +31,12 @@ pub fn links(config: &Config) -> Result<Links, Vec<Fault>> {
             Err(found) => faults.extend(found.into_iter().map(|fault| placed("topology", fault))),
         }
     }
-    let others = json!({ "nodes": nodes(config), "policies": config.policies });
-    match Topology::read(&others, Lenience::Strict) {
-        Ok((topology, _)) => all.policies.extend_from_slice(topology.policies()),
-        Err(found) => faults.extend(found),
+    if !config.policies.is_empty() {
+        let others = json!({ "nodes": nodes(config), "policies": config.policies });
+        match Topology::read(&others, Lenience::Strict) {
+            Ok((topology, _)) => all.policies.extend_from_slice(topology.policies()),
+            Err(found) => faults.extend(found),
+        }
     }
     for (at, text) in config.policies.iter().enumerate() {
         if let Ok(policy) = text.parse::<Policy>() {
@@ -44,10 +46,9 @@ pub fn links(config: &Config) -> Result<Links, Vec<Fault>> {
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
-/// All agents, as nodes of their names, and those that every topology has.
+/// All agents, as nodes of their names.
 fn nodes(config: &Config) -> Vec<Value> {
-    let reserved = ["User", "start", "end"].map(Value::from);
-    reserved.into_iter().chain(config.agents.keys().map(|name| name.as_str().into())).collect()
+    config.agents.keys().map(|name| name.as_str().into()).collect()
 }
 
 /// A topology whose nodes are the agents, unless it lists its own or is a pattern, which does.

@@ -83,6 +83,8 @@ pub enum When {
     Turns(Turns),
     /// The user has pressed these keys one after the other: 0 to 9, A to D, `*`, `#`.
     Digits(#[schemars(regex(pattern = "^[0-9A-D*#]{1,32}$"))] String),
+    /// Business rules, a list of `conditions` and `actions`; `antiphon schema rules` describes them.
+    Rules(Vec<Value>),
     /// A condition of another system. It never fires.
     Custom(Map<String, Value>),
 }

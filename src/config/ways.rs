@@ -2,17 +2,35 @@
 //!
 //! **Invariant:** a transition that passes can fire, as far as a file can tell.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
 use super::check::Report;
 use super::complaint::excerpt;
 use super::script::{self, Sources};
 use super::transitions::{Carry, Event, Operator, Transition, UserInput, When};
 use super::{Agent, Config};
 use crate::graph::event::{EventName, Source};
+use crate::graph::rules::{Action, AgentKey, RuleSet};
+
+/// To whom each agent hands over.
+pub(super) type Reached<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// To whom each agent of a configuration hands over.
+pub(super) fn reached(config: &Config) -> Reached<'_> {
+    let mut reached = Reached::new();
+    for way in &config.transitions {
+        reached.entry(&way.from).or_default().insert(&way.to);
+    }
+    reached
+}
 
 /// Checks a transition.
 pub(super) fn check(
     index: &str,
     transition: &Transition,
+    reached: &Reached<'_>,
     config: &Config,
     report: &mut Report<'_>,
 ) {
@@ -90,6 +108,10 @@ pub(super) fn check(
             let place = ["transitions", index, "when", "user_input", "matches"];
             script::pattern(&place, pattern, report);
         }
+        When::Rules(written) => {
+            let reached = reached.get(transition.from.as_str());
+            rules(index, (transition, reached), written, config, report);
+        }
         When::UserInput(UserInput::Contains(_))
         | When::Decision(_)
         | When::AfterMs(_)
@@ -106,6 +128,57 @@ pub(super) fn check(
     if let Carry::Summary(text) = &transition.carry {
         let place = ["transitions", index, "carry", "summary"];
         script::template(&place, text, &sources, report);
+    }
+}
+
+/// Business rules are sound, and lead where a transition does.
+fn rules(
+    index: &str,
+    (transition, reached): (&Transition, Option<&BTreeSet<&str>>),
+    written: &[Value],
+    config: &Config,
+    report: &mut Report<'_>,
+) {
+    let home = ["transitions", index, "when", "rules"];
+    let set = match RuleSet::new(&Value::Array(written.to_vec())) {
+        Ok(set) => set,
+        Err(faults) => {
+            for fault in faults {
+                let place = fault.place.iter().map(String::as_str);
+                let place: Vec<&str> = home.into_iter().chain(place).collect();
+                report.tell(&place, fault.what, fault.remedy);
+            }
+            return;
+        }
+    };
+    for (at, rule) in set.rules().iter().enumerate() {
+        let at = at.to_string();
+        let place = [&home[..], &[&at, "actions"]].concat();
+        for action in &rule.actions {
+            let Action::TransitionToAgent { agent: key } = action else { continue };
+            let told = match key {
+                AgentKey::Name(name) => name.clone(),
+                AgentKey::Number(id) => id.to_string(),
+            };
+            match config.agent_of(key) {
+                None => {
+                    report.unknown(&place, "agent", &told, config.agents.keys(), &["agents"]);
+                }
+                Some(name)
+                    if name != transition.from
+                        && !reached.is_some_and(|reached| reached.contains(name)) =>
+                {
+                    let what =
+                        format!("no transition leads from `{}` to `{name}`", transition.from);
+                    report.tell(
+                        &place,
+                        what,
+                        format!("add one, or hand over to `{}`", transition.to),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
     }
 }
 

@@ -17,14 +17,14 @@ use serde_json::Value;
 use super::complaint::{Complaint, Mark};
 use super::document::Shape;
 
-/// The largest file that is read: a hundred times a rich configuration.
-pub const SIZE_MAX: usize = 1 << 20;
+/// The largest file that is read, in bytes: twice what 10,000 agents and 100,000 transitions take.
+pub const SIZE_MAX: usize = 16 << 20;
 /// So deep may maps and lists nest. The deepest key of a configuration lies at 9; the rest is for
 /// JSON in tools.
 pub const DEPTH_MAX: usize = 64;
 /// So many values may a file hold, those that aliases repeat included: as many as fit into
 /// [`SIZE_MAX`] when written in a sensible way.
-pub const NODES_MAX: usize = 100_000;
+pub const NODES_MAX: usize = 1_600_000;
 
 /// A way through the tree: keys, and positions in lists as decimal text. A node's own kind decides
 /// which is meant.
@@ -66,8 +66,21 @@ impl Node {
         }
     }
 
+    /// The tree of no file: what is told about it has a path and no position.
+    pub(super) fn empty() -> Self {
+        Self { mark: Mark::default(), content: Content::Scalar(Value::Null) }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self.content, Content::Scalar(Value::Null)) && self.mark == Mark::default()
+    }
+
     /// Position and readable path of a value, or of the deepest value on the way to it that exists.
     pub(super) fn locate(&self, place: &[impl AsRef<str>]) -> (Mark, String) {
+        if self.is_empty() {
+            let steps: Vec<&str> = place.iter().map(AsRef::as_ref).collect();
+            return (self.mark, steps.join("."));
+        }
         let (mut node, mut path) = (self, String::new());
         for step in place {
             let Some((next, shown)) = node.step(step.as_ref()) else { break };

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::event::EventName;
+use super::rules::{Action, AgentKey, RuleSet, Variables};
+use crate::clock::TickLen;
+use crate::id::AgentId;
 use crate::tool::{Json, Outcome};
 
 /// When a transition fires.
@@ -59,8 +62,75 @@ pub enum Condition {
     },
     /// The user has pressed these keys one after the other.
     Digits(String),
+    /// Business rules, which may lead elsewhere than the transition does.
+    Rules(Rules),
     /// It never fires: the condition of another system that this one does not know.
     Never,
+}
+
+/// Business rules, and the agents that they lead to.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    set: RuleSet,
+    /// Of each rule.
+    targets: Vec<Option<AgentId>>,
+}
+
+/// What rules have come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruled {
+    /// The rule, by its position.
+    pub rule: u32,
+    /// The agent that it leads to.
+    pub to: AgentId,
+    /// The facts that it sets.
+    pub updates: Vec<(String, Value)>,
+}
+
+impl Rules {
+    /// Rules whose agents are found by their name or number.
+    ///
+    /// # Errors
+    /// The agent that is not found.
+    pub fn new(
+        set: RuleSet,
+        agent: &dyn Fn(&AgentKey) -> Option<AgentId>,
+    ) -> Result<Self, AgentKey> {
+        let mut targets = Vec::new();
+        for rule in set.rules() {
+            // Of several the last, as the rules have it.
+            let key = rule.actions.iter().rev().find_map(|action| match action {
+                Action::TransitionToAgent { agent } => Some(agent),
+                Action::SetContextValue { .. } | Action::LogTransition => None,
+            });
+            targets.push(key.map(|key| agent(key).ok_or_else(|| key.clone())).transpose()?);
+        }
+        Ok(Self { set, targets })
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn set(&self) -> &RuleSet {
+        &self.set
+    }
+
+    /// The agents that they lead to.
+    pub fn targets(&self) -> impl Iterator<Item = AgentId> {
+        self.targets.iter().copied().flatten()
+    }
+
+    /// What they come to; nothing without a rule that leads somewhere.
+    ///
+    /// # Errors
+    /// Why they cannot be evaluated.
+    pub fn evaluate(&self, variables: &dyn Variables) -> Result<Option<Ruled>, String> {
+        let triggered = self.set.evaluate(variables).map_err(|error| error.to_string())?;
+        let Some(triggered) = triggered else { return Ok(None) };
+        let Some(to) = self.targets.get(triggered.rule).copied().flatten() else { return Ok(None) };
+        let updates =
+            triggered.updates().map(|(key, value)| (key.to_owned(), value.clone().into()));
+        Ok(Some(Ruled { rule: triggered.rule as u32, to, updates: updates.collect() }))
+    }
 }
 
 /// What the user's words are compared with.
@@ -186,7 +256,7 @@ impl Condition {
     /// Whether it is a set of business rules, which are tried before all others.
     #[must_use]
     pub const fn is_rules(&self) -> bool {
-        false
+        matches!(self, Self::Rules(_))
     }
 
     /// Whether it may be fulfilled without anything happening: by time alone.
@@ -258,6 +328,43 @@ impl Condition {
         }
     }
 
+    /// When it fires, in a few words that a person understands without the configuration.
+    #[must_use]
+    pub fn words(&self, len: TickLen) -> String {
+        match self {
+            Self::Intent(name) => format!("intent {name}"),
+            Self::ToolResult { tool, key, operator, value } => {
+                let what = if key.is_empty() { "result" } else { key };
+                format!("{what} of {tool} {} {value}", operator.words())
+            }
+            Self::Event { name, data } => {
+                let parts = data.iter().map(|(key, value)| format!(" {key} {value}"));
+                let parts: Vec<String> = parts.collect();
+                let with = if parts.is_empty() { "" } else { " with" };
+                format!("event {name}{with}{}", parts.join(" and"))
+            }
+            Self::UserInput(Words::Contain(part)) => format!("user says “{part}”"),
+            Self::UserInput(Words::Match(pattern)) => format!("user’s words match {pattern}"),
+            Self::Decision { key, value } => match value {
+                Value::String(to) if key == "transition_to" => format!("decides for {to}"),
+                value => format!("decides {key} is {value}"),
+            },
+            Self::Timer(ticks) => format!("{} with the call", lasting(len.span_ms(*ticks))),
+            Self::Silence(ticks) => format!("{} of silence", lasting(len.span_ms(*ticks))),
+            Self::Turns { of, at_least } => {
+                let plural = if *at_least == 1 { "" } else { "s" };
+                let all = if *of == TurnsOf::Call { " of the call" } else { "" };
+                format!("after {at_least} turn{plural}{all}")
+            }
+            Self::Digits(digits) => format!("keys {digits}"),
+            Self::Rules(rules) => match rules.set.rules().len() {
+                1 => "a business rule".to_owned(),
+                count => format!("{count} business rules"),
+            },
+            Self::Never => "never".to_owned(),
+        }
+    }
+
     fn of_result(&self) -> Cause {
         let (tool, condition) = match self {
             Self::ToolResult { tool, key, operator, value } => {
@@ -313,6 +420,28 @@ pub enum Operator {
     Contains,
     /// The contrary of `contains`.
     NotContains,
+}
+
+impl Operator {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Eq => "is",
+            Self::Neq => "is not",
+            Self::Gt => "is above",
+            Self::Lt => "is below",
+            Self::Contains => "contains",
+            Self::NotContains => "lacks",
+        }
+    }
+}
+
+/// A length of time in the largest unit that tells it without a fraction.
+fn lasting(ms: u64) -> String {
+    match ms {
+        ms if ms > 0 && ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
+        ms if ms.is_multiple_of(1_000) => format!("{} s", ms / 1_000),
+        ms => format!("{ms} ms"),
+    }
 }
 
 /// The value at a path of keys (or list positions) joined by dots; the whole for an empty path.

@@ -10,6 +10,7 @@
 //! | [`condition`] | when a transition fires |
 //! | [`facts`] | what is known, by whom, and what goes along |
 //! | [`route`](mod@route) | the choice of at most one move |
+//! | [`rules`] | business rules |
 //! | [`topology`] | links between agents, as people write them, and policies |
 //! | [`verb`] | the built-in tools: end, transfer, hold, hand over … |
 //!
@@ -19,12 +20,13 @@ pub mod condition;
 pub mod event;
 pub mod facts;
 pub mod route;
+pub mod rules;
 pub mod topology;
 pub mod verb;
 
 use std::collections::BTreeSet;
 
-pub use condition::{Cause, Condition, Occasion, at_path};
+pub use condition::{Cause, Condition, Occasion, Rules, at_path};
 pub use facts::Carry;
 pub use route::{Move, Situation, route};
 
@@ -179,11 +181,42 @@ impl AgentGraph {
     }
 
     /// Whether a transition of an agent may be fulfilled now: something has happened, or one waits for
-    /// time to pass.
+    /// time to pass, or there are rules, which are looked at once a second in any case.
     #[must_use]
-    pub fn is_asked(&self, at: AgentId, happened: bool) -> bool {
-        let leaving = self.leaving(at);
-        !leaving.is_empty() && (happened || leaving.iter().any(|t| t.condition.is_timed()))
+    pub fn is_asked(&self, at: AgentId, happened: bool, second: bool) -> bool {
+        let due = |c: &Condition| happened || c.is_timed() || (second && c.is_rules());
+        self.leaving(at).iter().any(|transition| due(&transition.condition))
+    }
+
+    /// Gives a transition these rules instead of its condition; those that it had are replaced.
+    ///
+    /// # Errors
+    /// There is no such transition.
+    pub fn attach_rules(&mut self, transition: u32, rules: Rules) -> Result<(), Dangling> {
+        let known = self.transitions.iter_mut().find(|known| known.id == transition);
+        let known = known.ok_or(Dangling { transition })?;
+        known.condition = Condition::Rules(rules);
+        // Within the agent's own transitions: rules go first.
+        self.transitions.sort_by_key(Transition::order);
+        Ok(())
+    }
+
+    /// The rules of a transition.
+    #[must_use]
+    pub fn rules(&self, transition: u32) -> Option<&Rules> {
+        match &self.transition(transition)?.condition {
+            Condition::Rules(rules) => Some(rules),
+            _ => None,
+        }
+    }
+
+    /// Takes the rules of a transition away, which never fires from then on; false if it had none.
+    pub fn detach_rules(&mut self, transition: u32) -> bool {
+        let known = self.transitions.iter_mut().find(|known| known.id == transition);
+        let Some(known) = known.filter(|known| known.condition.is_rules()) else { return false };
+        known.condition = Condition::Never;
+        self.transitions.sort_by_key(Transition::order);
+        true
     }
 
     /// Whether `from` may call `to`, and is returned to.
@@ -205,6 +238,7 @@ mod tests {
     use super::*;
     use crate::clock::Tick;
     use crate::graph::condition::Operator;
+    use crate::graph::rules::RuleSet;
     use crate::tool::{Json, Outcome};
 
     fn edge(id: u32, to: u16, condition: Condition, priority: i32) -> Transition {
@@ -263,6 +297,30 @@ mod tests {
         check("a.n", Operator::NotContains, json!("q"), false);
         check("missing", Operator::Neq, json!(1), false);
         check("b", Operator::Eq, Value::Null, true);
+    }
+
+    #[test]
+    fn rules_are_attached_read_replaced_and_taken_away() {
+        let rules = |word: &str| {
+            let set = json!([{
+                "conditions": { "all": [{ "name": "current_agent_name", "operator": "equal_to", "value": word }] },
+                "actions": [{ "name": "transition_to_agent", "params": { "agent_id": "b" } }],
+            }]);
+            Rules::new(RuleSet::new(&set).unwrap(), &|_| Some(AgentId(1))).unwrap()
+        };
+        let edges = vec![edge(0, 1, intent("a"), 0), edge(7, 1, Condition::Never, 0)];
+        let mut graph = AgentGraph::new(2, edges).unwrap();
+        let happened = [Occasion::Change];
+        assert!(graph.attach_rules(3, rules("")).is_err());
+        assert!(graph.rules(7).is_none() && !graph.detach_rules(7));
+        graph.attach_rules(7, rules("never")).unwrap();
+        assert_eq!(taken(&graph, 0, &happened), None);
+        graph.attach_rules(7, rules("")).unwrap();
+        assert_eq!(graph.rules(7).unwrap().set().rules().len(), 1, "replaced");
+        assert_eq!(taken(&graph, 0, &happened), Some(7), "before all others");
+        assert!(graph.detach_rules(7));
+        assert_eq!(taken(&graph, 0, &happened), None);
+        assert_eq!(taken(&graph, 0, &[Occasion::Intent("a".into())]), Some(0));
     }
 
     #[test]

@@ -5,14 +5,15 @@
 //!
 //! **Invariant:** there is no move without an edge, and equal situations give equal moves.
 
-use super::condition::{Cause, Condition, Occasion, TurnsOf};
+use super::condition::{Cause, Condition, Occasion, Ruled, Rules, TurnsOf};
+use super::rules::Variables;
 use super::{AgentGraph, Transition};
 use crate::clock::Tick;
 use crate::id::AgentId;
 use serde_json::Value;
 
 /// What conditions look at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Situation<'a> {
     /// The tick.
     pub now: Tick,
@@ -30,6 +31,43 @@ pub struct Situation<'a> {
     pub digits: &'a str,
     /// Transitions that were refused within this turn: they are not tried again.
     pub refused: &'a [u32],
+    /// What business rules look at.
+    pub variables: &'a dyn Variables,
+    /// Whether rules are looked at although nothing has happened.
+    pub second: bool,
+}
+
+/// Nothing is known.
+struct Unknown;
+
+impl Variables for Unknown {
+    fn user_input(&self) -> &str {
+        ""
+    }
+
+    fn current_agent_name(&self) -> &str {
+        ""
+    }
+
+    fn current_agent_type(&self) -> &str {
+        ""
+    }
+
+    fn conversation_turn_count(&self) -> u64 {
+        0
+    }
+
+    fn last_tool_name(&self) -> &str {
+        ""
+    }
+
+    fn last_tool_result(&self) -> &str {
+        ""
+    }
+
+    fn fact(&self, _: &str) -> Option<&Value> {
+        None
+    }
 }
 
 impl Situation<'_> {
@@ -45,6 +83,8 @@ impl Situation<'_> {
             call_turns: 0,
             digits: "",
             refused: &[],
+            variables: &Unknown,
+            second: false,
         }
     }
 
@@ -70,7 +110,7 @@ impl Situation<'_> {
                 let asked = !self.occasions.is_empty();
                 (asked && pressed).then(|| Cause::Digits(digits.clone()))
             }
-            Condition::Never => None,
+            Condition::Never | Condition::Rules(_) => None,
             Condition::Intent(_)
             | Condition::ToolResult { .. }
             | Condition::Event { .. }
@@ -102,11 +142,45 @@ pub fn route<'g>(
     graph: &'g AgentGraph,
     at: AgentId,
     situation: &Situation<'_>,
-    _failures: &mut Vec<(u32, String)>,
+    failures: &mut Vec<(u32, String)>,
 ) -> Option<Move<'g>> {
     let open = graph.leaving(at).iter().filter(|t| !situation.refused.contains(&t.id));
     open.into_iter().find_map(|transition| {
+        if let Condition::Rules(rules) = &transition.condition {
+            return ruled(graph, at, transition, rules, situation, failures);
+        }
         let cause = situation.fulfils(&transition.condition)?;
         Some(Move { transition, to: transition.to, cause, updates: Vec::new() })
     })
+}
+
+/// The move that rules lead to. An agent to which no transition leads is a failure of theirs.
+fn ruled<'g>(
+    graph: &AgentGraph,
+    at: AgentId,
+    transition: &'g Transition,
+    rules: &Rules,
+    situation: &Situation<'_>,
+    failures: &mut Vec<(u32, String)>,
+) -> Option<Move<'g>> {
+    if situation.occasions.is_empty() && !situation.second {
+        return None;
+    }
+    match rules.evaluate(situation.variables) {
+        Ok(None) => None,
+        Ok(Some(Ruled { rule, to, updates })) => {
+            if to == at || graph.leaving(at).iter().any(|way| way.to == to) {
+                return Some(Move { transition, to, cause: Cause::Rule(rule), updates });
+            }
+            failures.push((
+                transition.id,
+                format!("rule {rule} leads to {to}, to which no transition leads"),
+            ));
+            None
+        }
+        Err(why) => {
+            failures.push((transition.id, why));
+            None
+        }
+    }
 }

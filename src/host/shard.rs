@@ -7,18 +7,22 @@
 //!
 //! The thread's timers have no slack, and in the real-time class it has a [watchdog].
 //!
-//! **Invariant:** a session that panics ends alone.
+//! **Invariant:** a session that panics ends alone; one whose shard stops ends as any other does, and says
+//! so.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::laps::LapTimes;
 use super::pace::{Class, Clock, Moment, sharpen};
 use super::watchdog::{self, Enlisted, Standing};
+use crate::session::input::Inbound;
 use crate::slot::{Slot, Status, message};
 
 /// Ticks that a late session makes up for back to back. More would push the others late.
@@ -26,6 +30,13 @@ pub const CATCH_UP_TICKS: u64 = 3;
 
 /// Sessions on their way to a shard at most.
 const ADMISSIONS_WAITING: usize = 64;
+
+/// How long the sessions of a shard that stops have to end, in nanoseconds. A session ends in the tick
+/// that it is told so; one that takes longer has an edge that is in nobody's hands.
+const STOPPING_NS: u64 = 5_000_000_000;
+
+/// Why sessions end whose shard stops.
+pub const STOPPED: &str = "stopped";
 
 /// The name of a shard's thread.
 pub const SHARD: &str = "shard";
@@ -107,7 +118,9 @@ enum Order {
 /// A thread that steps sessions.
 pub struct Shard {
     orders: Sender<Order>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Nothing comes from here; it closes when the thread ends.
+    running: Receiver<()>,
     /// Let go when the thread has ended.
     enlisted: Option<Enlisted>,
 }
@@ -120,6 +133,7 @@ impl Shard {
     pub fn start(wanted: Class) -> std::io::Result<Self> {
         let (orders, incoming) = bounded(ADMISSIONS_WAITING);
         let (tell, told) = bounded(1);
+        let (run, running) = bounded::<()>(0);
         let thread = std::thread::Builder::new().name(SHARD.to_owned()).spawn(move || {
             sharpen();
             let enlisted = match wanted {
@@ -129,9 +143,10 @@ impl Shard {
             // The one who started the shard waits for this.
             drop(tell.try_send(enlisted));
             Loop::new(incoming).run();
+            drop(run);
         })?;
         let enlisted = told.recv().ok().flatten();
-        Ok(Self { orders, thread: Some(thread), enlisted })
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), running, enlisted })
     }
 
     /// The class that the thread is in, and whether that is because the [watchdog] put it there.
@@ -151,23 +166,40 @@ impl Shard {
         self.orders.send(Order::Admit(Box::new(Member { slot, watch }))).is_ok()
     }
 
-    /// Ends all sessions and the thread.
-    pub fn stop(mut self) {
-        self.halt();
+    /// Ends all sessions and the thread. Each session is told to end, [`STOPPED`], and goes on to its end.
+    pub fn stop(self) {
+        drop(self);
     }
 
-    fn halt(&mut self) {
-        drop(self.orders.send(Order::Stop));
-        if let Some(thread) = self.thread.take() {
+    /// The same, and waits no longer than this. False if the thread goes on by then, since somebody's
+    /// code does not come back; it is left to itself.
+    pub fn stop_within(&self, patience: Duration) -> bool {
+        let ordered = self.orders.send_timeout(Order::Stop, patience);
+        drop(ordered);
+        let ended = self.running.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        if let Some(thread) = self.thread()
+            && ended
+        {
             drop(thread.join());
         }
+        ended
+    }
+
+    fn thread(&self) -> Option<JoinHandle<()>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Drop for Shard {
     fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.halt();
+        if let Some(thread) = self.thread() {
+            drop(self.orders.send(Order::Stop));
+            drop(thread.join());
+        } else if self.running.try_recv() == Err(TryRecvError::Empty)
+            && let Some(enlisted) = self.enlisted.take()
+        {
+            // Left to itself, and all the more to be watched.
+            Box::leak(Box::new(enlisted));
         }
     }
 }
@@ -201,8 +233,26 @@ impl Loop {
             let woke = self.clock.sleep_until(due);
             self.step(due, woke, at);
         }
+        self.wind_up();
         for member in self.members.drain(..).flatten() {
             member.end(Status::Ended);
+        }
+    }
+
+    /// Lets sessions come to their end, those on their way to the shard included.
+    fn wind_up(&mut self) {
+        while let Ok(Order::Admit(member)) = self.orders.try_recv() {
+            self.admit(member);
+        }
+        for member in self.members.iter_mut().flatten() {
+            member.slot.announce(Inbound::HangUp { reason: STOPPED.to_owned() });
+        }
+        let latest = self.clock.now().after_ns(STOPPING_NS);
+        while let Some(Reverse((due, at))) = self.due.pop()
+            && self.clock.now() < latest
+        {
+            let woke = self.clock.sleep_until(due);
+            self.step(due, woke, at);
         }
     }
 

@@ -109,7 +109,8 @@ impl Edge for Wire {
                 | Inbound::Request { .. }
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
-                | Inbound::Fact { .. } => input.inbound.push(value),
+                | Inbound::Fact { .. }
+                | Inbound::Reload { .. } => input.inbound.push(value),
             }
         }
         self.given.inbound = values;

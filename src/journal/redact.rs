@@ -62,6 +62,7 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::RpcCalled { method: text, .. }
         | EventKind::AgentError { cause: text, .. }
         | EventKind::RuleFailed { cause: text, .. }
+        | EventKind::ConfigRefused { cause: text }
         | EventKind::CallTransferred { to: text, .. }
         | EventKind::DigitsSent { digits: text }
         | EventKind::SessionEnded {
@@ -137,6 +138,7 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::UserSpeaking { .. }
         | EventKind::ConnectionQuality { .. }
         | EventKind::ConnectionRestored
+        | EventKind::ConfigReloaded { .. }
         | EventKind::LimitReached { .. } => {}
     }
     kind

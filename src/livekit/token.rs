@@ -158,6 +158,12 @@ impl Pass {
         self.claims().map(|claims| claims.video.room).unwrap_or_default()
     }
 
+    /// The metadata that it gives: what the one who made it wanted to tell the agent.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        self.claims().map(|claims| claims.metadata).unwrap_or_default()
+    }
+
     /// The identity that it gives.
     #[must_use]
     pub fn identity(&self) -> String {

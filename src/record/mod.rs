@@ -33,6 +33,7 @@
 //! gives the same bytes.
 
 pub mod compare;
+pub mod drawing;
 mod folder;
 pub mod meters;
 pub mod metrics;

@@ -185,6 +185,8 @@ impl Observer {
             | EventKind::ClipPlayed { .. }
             | EventKind::PolicyWarned { .. }
             | EventKind::PolicyReached { .. }
+            | EventKind::ConfigReloaded { .. }
+            | EventKind::ConfigRefused { .. }
             | EventKind::Custom { .. } => {}
         }
     }

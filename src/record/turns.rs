@@ -268,6 +268,8 @@ impl Turns {
             | EventKind::ClipPlayed { .. }
             | EventKind::PolicyWarned { .. }
             | EventKind::PolicyReached { .. }
+            | EventKind::ConfigReloaded { .. }
+            | EventKind::ConfigRefused { .. }
             | EventKind::Custom { .. } => {}
         }
     }

@@ -142,6 +142,15 @@ impl Session {
                 };
                 self.event(now, kind, out);
             }
+            Inbound::Reload { .. } => {
+                let kind = match self.reloaded() {
+                    EventKind::ConfigRefused { cause } => {
+                        EventKind::ConfigRefused { cause: clipped(cause) }
+                    }
+                    kind => kind,
+                };
+                self.event(now, kind, out);
+            }
         }
     }
 

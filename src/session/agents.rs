@@ -3,6 +3,8 @@
 //! **Invariant:** one agent is current; it changes at the beginning of a tick, and an agent knows
 //! nothing of what happened before it came but what it was given.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -62,6 +64,10 @@ pub(super) struct Tenure {
     pub(super) input: Option<(String, bool)>,
     /// The latest outcome that it was told.
     pub(super) result: Option<(String, Json)>,
+    /// The same as text.
+    pub(super) result_text: String,
+    /// Transitions whose rules could not be evaluated.
+    pub(super) failed: BTreeSet<u32>,
     /// What happened since the graph was asked last.
     pub(super) occurred: Vec<Occasion>,
 }

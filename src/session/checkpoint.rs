@@ -4,7 +4,7 @@
 //! inner numbers. It says so itself, and another build refuses it.
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::Session;
 use super::plan::Plan;
@@ -13,13 +13,13 @@ use crate::clock::Tick;
 /// What a build must share with another for sessions to go on alike: version, target, and the number
 /// of the session's behaviour, raised whenever equal inputs give other outputs.
 pub const BUILD: &str =
-    concat!("antiphon ", env!("CARGO_PKG_VERSION"), " behaviour 3 ", env!("ANTIPHON_TARGET"));
+    concat!("antiphon ", env!("CARGO_PKG_VERSION"), " behaviour 4 ", env!("ANTIPHON_TARGET"));
 
 /// A session at a tick boundary.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Checkpoint {
     build: String,
-    /// A hash of the configuration that the session ran on.
+    /// A hash of the configuration that the session ran on last, and of how its agents are numbered.
     config: u64,
     /// The next tick.
     pub tick: Tick,
@@ -95,7 +95,8 @@ impl Checkpoint {
     /// The session, to go on with.
     ///
     /// # Errors
-    /// The plan is of another configuration.
+    /// The plan is of another configuration. After a reload it has to be the one that
+    /// [succeeded](Plan::succeeding), in which agents have the ids that they had.
     pub fn restore(self, plan: &Plan) -> Result<Session, NotRestored> {
         if self.config != config_hash(plan) {
             return Err(NotRestored::OtherConfig);
@@ -104,6 +105,14 @@ impl Checkpoint {
     }
 }
 
+/// Of the configuration, and of the agents in the order in which they are numbered: a session that has
+/// gone on with another configuration keeps the ids of the first.
 fn config_hash(plan: &Plan) -> u64 {
-    serde_json::to_vec(&plan.config).map_or(0, |json| xxh3_64(&json))
+    let mut hash = Xxh3::new();
+    hash.update(plan.config.to_json().as_bytes());
+    for agent in &plan.agents {
+        hash.update(&[0]);
+        hash.update(agent.name.as_bytes());
+    }
+    hash.digest()
 }

@@ -295,6 +295,12 @@ pub enum EventKind {
     /// An event of somebody's own, from outside.
     #[serde(rename = "custom")]
     Custom { name: String, lane: Option<LaneId>, data: Json },
+    /// From this tick on the session runs on another configuration: its hash, in hexadecimal.
+    #[serde(rename = "config.reloaded")]
+    ConfigReloaded { config: String },
+    /// Another configuration came that cannot be used; the session goes on as it was.
+    #[serde(rename = "config.refused")]
+    ConfigRefused { cause: String },
 }
 
 impl EventKind {
@@ -363,6 +369,8 @@ impl EventKind {
             Self::PolicyWarned { .. } => EventName::PolicyWarned,
             Self::PolicyReached { .. } => EventName::PolicyReached,
             Self::Custom { .. } => EventName::Custom,
+            Self::ConfigReloaded { .. } => EventName::ConfigReloaded,
+            Self::ConfigRefused { .. } => EventName::ConfigRefused,
         }
     }
 

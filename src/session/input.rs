@@ -263,6 +263,13 @@ pub enum Inbound {
         /// After so long it is forgotten, in milliseconds.
         ttl_ms: Option<u32>,
     },
+    /// Go on with another configuration. Whoever steps the session prepares it
+    /// [before the tick](super::Session::reload); the event says whether it could be used.
+    Reload {
+        /// All of it, as JSON: [`Config::to_json`](crate::config::Config::to_json). It is not checked as
+        /// a file is, only for what would keep a session from going on.
+        config: String,
+    },
 }
 
 /// What has become of a participant's audio track.
@@ -342,7 +349,8 @@ impl Inbound {
             | Self::JournalLost { .. }
             | Self::HangUp { .. }
             | Self::Fact { .. }
-            | Self::Line { .. } => None,
+            | Self::Line { .. }
+            | Self::Reload { .. } => None,
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod laps;
 pub mod output;
 pub mod plan;
 mod policy;
+pub mod reload;
 mod request;
 mod route;
 mod seal;
@@ -43,7 +44,7 @@ mod work;
 
 pub(crate) use seal::digest_pcm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,9 @@ pub struct Session {
     cut_off: Vec<(ItemId, Said)>,
     /// Turns that ended in this tick; empty between ticks.
     turns: Vec<Ended>,
+    /// What came of the configurations of this tick; empty between ticks.
+    #[serde(skip)]
+    reloads: VecDeque<EventKind>,
 }
 
 /// The life of a session.
@@ -274,6 +278,7 @@ impl Session {
             alone_since: None,
             cut_off: Vec::new(),
             turns: Vec::new(),
+            reloads: VecDeque::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::think::Occasions;
 use crate::clock::Tick;
 use crate::graph::event::EventName;
+use crate::graph::rules::Variables;
 use crate::graph::{Carry, Cause, Move, Occasion, Situation, Transition, route};
 use crate::id::AgentId;
 use crate::think::script::render;
@@ -32,9 +33,11 @@ impl Session {
         let mut all = std::mem::take(&mut self.tenure.occurred);
         all.append(&mut occasions.all);
         // A call or a return goes first: it was asked for by a tool.
-        if self.next.is_some() || !plan.graph.is_asked(self.agent, !all.is_empty()) {
+        let second = now.0.is_multiple_of(plan.len.ticks_min_one(1_000));
+        if self.next.is_some() || !plan.graph.is_asked(self.agent, !all.is_empty(), second) {
             return;
         }
+        let variables = Known { session: self, plan };
         let situation = Situation {
             now,
             occasions: &all,
@@ -44,11 +47,16 @@ impl Session {
             call_turns: self.turn_count,
             digits: &self.tenure.digits,
             refused: &self.refused,
+            variables: &variables,
+            second,
         };
         let mut failures = Vec::new();
         let taken = route(&plan.graph, self.agent, &situation, &mut failures);
         for (transition, cause) in failures {
-            self.event(now, EventKind::RuleFailed { transition, cause }, out);
+            // Once: what is wrong now is wrong a second later as well.
+            if self.tenure.failed.insert(transition) {
+                self.event(now, EventKind::RuleFailed { transition, cause }, out);
+            }
         }
         let Some(Move { transition, to, cause, updates }) = taken else { return };
         // To itself is no move.
@@ -145,5 +153,42 @@ impl Session {
                 self.tenure.occurred.push(Occasion::Event { name, seq: event.seq, data });
             }
         }
+    }
+}
+
+/// What business rules know of a session. What the user said and a tool answered before the current agent
+/// took over is not known.
+struct Known<'a> {
+    session: &'a Session,
+    plan: &'a Plan,
+}
+
+impl Variables for Known<'_> {
+    fn user_input(&self) -> &str {
+        self.session.tenure.input.as_ref().map_or("", |(text, _)| text)
+    }
+
+    fn current_agent_name(&self) -> &str {
+        &self.plan.agent(self.session.agent).name
+    }
+
+    fn current_agent_type(&self) -> &str {
+        &self.plan.agent(self.session.agent).agent_type
+    }
+
+    fn conversation_turn_count(&self) -> u64 {
+        u64::from(self.session.turn_count)
+    }
+
+    fn last_tool_name(&self) -> &str {
+        self.session.tenure.result.as_ref().map_or("", |(name, _)| name)
+    }
+
+    fn last_tool_result(&self) -> &str {
+        &self.session.tenure.result_text
+    }
+
+    fn fact(&self, name: &str) -> Option<&serde_json::Value> {
+        self.session.facts.get(name).map(|fact| &fact.value.0)
     }
 }

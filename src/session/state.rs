@@ -28,7 +28,9 @@ impl Session {
         if is_played || self.playout.is_speaking() || echoes {
             return AgentState::Speaking;
         }
-        let awaited = self.pending.iter().map(|pending| (&pending.asker, &*pending.name));
+        // An agent that was called talks in the meantime.
+        let awaited = self.pending.iter().filter(|pending| pending.timeout < u64::MAX);
+        let awaited = awaited.map(|pending| (&pending.asker, &*pending.name));
         // What stays for an agent that is not there is told later, if at all.
         let told = |answered: &&super::Answered| answered.fate != Results::Stay;
         let known = self.answered.iter().filter(told);

@@ -86,6 +86,7 @@ impl Session {
         // Only what the current agent asked can move it on, unless the hand-over says otherwise.
         if asked.agent == self.agent || fate == Results::Follow {
             if let Outcome::Done(value) = &outcome {
+                self.tenure.result_text = value.0.to_string();
                 self.tenure.result = Some((name.clone(), value.clone()));
             }
             occasions.all.push(Occasion::ToolResult { tool: name, outcome });

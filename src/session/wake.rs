@@ -78,7 +78,8 @@ impl Session {
 
     /// Whether something is to be said, or an outcome awaited.
     fn is_thinking(&self) -> bool {
-        !self.playout.is_idle() || !self.pending.is_empty()
+        let awaits = self.pending.iter().any(|pending| pending.timeout < u64::MAX);
+        !self.playout.is_idle() || awaits
     }
 
     fn wake_recogniser(&mut self, plan: &Plan, now: Tick, out: &mut Output) {

@@ -80,9 +80,11 @@ impl Fork {
                 plan.len.start_ms(last),
             )));
         }
-        let next = change.config.map(|config| plan.succeeding(config)).transpose();
-        let next = next.map_err(|error| NotReplayable(error.to_string()))?.map(Arc::new);
         let (memory, holders) = Memory::of(&journal, learn, change.at)?;
+        // The recorded call may have gone on with other configurations before.
+        let present = holders.as_ref().map_or(&plan, |holders| &holders.plan);
+        let next = change.config.map(|config| present.succeeding(config)).transpose();
+        let next = next.map_err(|error| NotReplayable(error.to_string()))?.map(Arc::new);
         if let (Some(next), Some(holders)) = (&next, holders) {
             can_take_over(holders, change.at, next)?;
         }
@@ -108,6 +110,7 @@ impl Fork {
             && let Some(next) = self.next.take()
         {
             self.slot.replan(next);
+            self.way.reconfigured.store(true, Ordering::Relaxed);
         }
         self.slot.tick(entry.input.skipped);
         self.entry += 1;
@@ -149,7 +152,7 @@ impl Fork {
 
 /// Whoever has the call, or is about to, must be there on the other configuration as well.
 fn can_take_over(
-    Holders { agent, next }: Holders,
+    Holders { agent, next, .. }: Holders,
     at: Tick,
     plan: &Plan,
 ) -> Result<(), NotReplayable> {

@@ -12,6 +12,7 @@
 //! **Invariant:** an answer is given at most as often as it was recorded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::clock::Tick;
 use crate::id::{AgentId, CallId, ItemId, LaneId, UtteranceId};
@@ -20,6 +21,7 @@ use crate::pcm::Clip;
 use crate::session::event::EventKind;
 use crate::session::input::Inbound;
 use crate::session::output::{Effect, Output};
+use crate::session::plan::Plan;
 use crate::tool::{Called, Outcome, ToolCall};
 
 use super::player::{NotReplayable, Player};
@@ -41,8 +43,10 @@ impl Spoken {
 }
 
 /// Who has the call at a tick, and who is about to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Holders {
+    /// The plan on which it runs there.
+    pub(super) plan: Arc<Plan>,
     pub(super) agent: AgentId,
     pub(super) next: Option<AgentId>,
 }
@@ -131,7 +135,8 @@ impl Memory {
         loop {
             let session = player.session();
             if holders.is_none() && session.tick() >= at && at > Tick(0) {
-                holders = Some(Holders { agent: session.agent(), next: session.next_agent() });
+                let (agent, next) = (session.agent(), session.next_agent());
+                holders = Some(Holders { plan: Arc::clone(player.plan()), agent, next });
             }
             let entry = match player.tick() {
                 Ok(Some(entry)) => entry,
@@ -218,7 +223,8 @@ impl Learning {
                 | Inbound::Request { .. }
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
-                | Inbound::Fact { .. } => {}
+                | Inbound::Fact { .. }
+                | Inbound::Reload { .. } => {}
             }
         }
     }

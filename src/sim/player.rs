@@ -111,7 +111,10 @@ impl<'j> Player<'j> {
         let Self { plan, session, input, output, .. } = self;
         let mut hands = Remembering { called: entry.outcomes.called.iter().cloned().collect() };
         self.heard = heard(input);
-        let step = || session.step(plan, input, &mut hands, output);
+        let step = || {
+            session.reload(plan, input);
+            session.step(plan, input, &mut hands, output);
+        };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
             self.panicked = true;
             let (why, tick) = (message(&*panic), entry.input.tick);

@@ -52,6 +52,8 @@ pub struct Unknown {
 pub(super) struct Way {
     /// The fork has gone another way than the recording.
     pub(super) parted: AtomicBool,
+    /// The fork runs on a configuration of its own, which those of the recording do not replace.
+    pub(super) reconfigured: AtomicBool,
     calls: AtomicU64,
     texts: AtomicU64,
     utterances: AtomicU64,
@@ -276,9 +278,11 @@ impl Edge for Recall {
         input.pcm.append(&mut recorded.pcm);
         input.coded.append(&mut recorded.coded);
         input.packets.append(&mut recorded.packets);
-        input
-            .inbound
-            .extend(recorded.inbound.into_iter().filter(|value| !parted || is_participants(value)));
+        let reconfigured = self.way.reconfigured.load(Ordering::Relaxed);
+        input.inbound.extend(recorded.inbound.into_iter().filter(|value| match value {
+            Inbound::Reload { .. } => !reconfigured,
+            _ => !parted || is_participants(value),
+        }));
         let later = self.due.split_off(&(now.after(1), 0, 0));
         let due = std::mem::replace(&mut self.due, later);
         if parted {
@@ -346,7 +350,7 @@ impl Hands for Recall {
     }
 }
 
-/// Whether a value comes from a participant or the room, which go on as recorded.
+/// Whether a value comes from a participant, the room or the operator, who go on as recorded.
 const fn is_participants(value: &Inbound) -> bool {
     match value {
         Inbound::Joined { .. }
@@ -364,7 +368,8 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::Request { .. }
         | Inbound::Line { .. }
         | Inbound::Custom { .. }
-        | Inbound::Fact { .. } => true,
+        | Inbound::Fact { .. }
+        | Inbound::Reload { .. } => true,
         Inbound::Transcript { .. }
         | Inbound::RecogniserFailed { .. }
         | Inbound::Speech { .. }

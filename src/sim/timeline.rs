@@ -346,6 +346,8 @@ impl Timeline {
                 (none(), format!("{policy}: {percent} % is used"))
             }
             EventKind::PolicyReached { policy } => (none(), policy.clone()),
+            EventKind::ConfigReloaded { config } => (none(), config.clone()),
+            EventKind::ConfigRefused { cause } => (none(), cut(cause)),
             EventKind::Custom { name, data, .. } => {
                 (none(), format!("{}: {}", cut(name), cut(&data.0.to_string())))
             }

@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** both drivers run exactly this code; only the edges differ.
 
+pub mod subscribers;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -142,6 +144,7 @@ impl Slot {
         }
         laps.lap(Phase::Journal);
         self.called.clear();
+        self.session.reload(&mut self.plan, &self.input);
         let Self { plan, session, tools, input, output, called, .. } = self;
         let mut hands = Noting { hands: tools.as_mut(), called };
         session.step_marked(plan, input, &mut hands, output, laps);
@@ -170,7 +173,9 @@ impl Slot {
         self.announced.push(value);
     }
 
-    /// Goes on with a plan that [succeeds](Plan::succeeding) the present one, from the next tick on.
+    /// Goes on with a plan that [succeeds](Plan::succeeding) the present one, from the next tick on: a
+    /// driver's own doing, which the journal notes as such. What comes from outside is
+    /// [`Inbound::Reload`].
     pub fn replan(&mut self, plan: Arc<Plan>) {
         self.session.replan(&plan);
         if let Some(scribe) = &mut self.scribe {

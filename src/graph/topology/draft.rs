@@ -216,8 +216,12 @@ fn unknown_node(
 fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
     for (key, value) in from {
         match into.get_mut(&key) {
-            Some(known) if known.to_string() > value.to_string() => *known = value,
-            Some(_) => {}
+            Some(known) => {
+                let (kept, other) = (known.to_string(), value.to_string());
+                if other < kept {
+                    *known = value;
+                }
+            }
             None => {
                 into.insert(key, value);
             }

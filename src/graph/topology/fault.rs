@@ -85,7 +85,7 @@ pub(super) fn column_of(text: &str, at: usize) -> usize {
 /// A place in a value, made of borrowed keys: a path is written only when there is a fault.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::graph) struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
+    parent: Option<&'a Self>,
     key: Key<'a>,
 }
 

@@ -140,7 +140,6 @@ impl NodeKind {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn is_agent(&self) -> bool {
         *self == Self::Agent
     }
@@ -283,7 +282,6 @@ impl LinkPattern {
         matches!(self, Self::TwoWay | Self::Alternating | Self::Symmetric)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn is_none(&self) -> bool {
         *self == Self::None
     }

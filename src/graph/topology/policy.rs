@@ -104,6 +104,9 @@ const NAMES: [&str; 7] = [
     "agent_timeout",
 ];
 
+/// What stands for all other agents in `agent_timeout`.
+const DEFAULT: &str = "default";
+
 const REMEDY_SECONDS: &str = "write seconds, such as 300 or 0.5";
 
 /// An argument of a policy: its text, and the byte where that begins.
@@ -181,6 +184,10 @@ impl Policy {
             Self::AgentTimeout { agents, default } => {
                 let mut named = BTreeMap::new();
                 for (agent, seconds) in agents {
+                    if agent.trim() == DEFAULT {
+                        let what = "`default` stands for all other agents";
+                        return Err(Slip::new(0, what, "give the agent another name"));
+                    }
                     named.insert(read(&agent)?, seconds);
                 }
                 if named.is_empty() && default.is_none() {
@@ -291,7 +298,7 @@ fn agent_timeout(times: &[Argument<'_>]) -> Result<Policy, Slip> {
         let after = at + agent.len() + 1 + seconds.len() - seconds.trim_start().len();
         let seconds = seconds_of((seconds.trim(), after))?;
         let before = match agent.trim() {
-            "default" => default.replace(seconds),
+            DEFAULT => default.replace(seconds),
             _ => agents.insert(name_of((agent, at))?, seconds),
         };
         if before.is_some_and(|before| before != seconds) {

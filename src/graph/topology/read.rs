@@ -313,7 +313,6 @@ fn required<'v>(
 }
 
 /// The text under a key: none inside if it is missing, none at all if it is no text.
-#[expect(clippy::option_option, reason = "missing and wrong are different")]
 fn text<'v>(
     map: &'v Entries,
     keys: &[&'static str],
@@ -331,7 +330,6 @@ fn text<'v>(
     }
 }
 
-#[expect(clippy::option_option, reason = "missing and wrong are different")]
 fn flag(
     map: &Entries,
     keys: &[&'static str],

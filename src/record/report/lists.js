@@ -115,6 +115,31 @@ cards("moves", "move", data.hand_overs, "The call stayed with one agent.");
 cards("cuts", "cut", data.interruptions, "The agent was never cut.");
 cards("overlaps", "overlap", data.overlaps, "Nothing was heard over the agent that did not interrupt it.");
 
+// ---- The path through the agents ------------------------------------------------------------------
+
+if (data.path) {
+  const { steps, start, void: why } = data.path;
+  $("path-part").hidden = false;
+  $("picture").hidden = Boolean(why);
+  const went = steps.length ? `The call began with ${start} and went on in ${many(steps.length, "step")}; their numbers stand beside the ways, and a click plays from there.` : `The call stayed with ${start}.`;
+  $("path-note").textContent = why ? `${went} There is no picture: ${why}.` : went;
+  for (const step of steps) {
+    $("path").append(el("li", "", playsFrom(step.at_ms, "t go", "▶ "), el("b", "", `${step.from} → ${step.to}`), el("span", "badge", step.cause)));
+  }
+  for (const node of document.querySelectorAll("#picture [data-step]")) {
+    const step = steps[node.dataset.step - 1];
+    node.setAttribute("role", "button");
+    node.setAttribute("tabindex", "0");
+    node.setAttribute("aria-label", `Step ${node.dataset.step}: ${step.from} → ${step.to}, play from ${time(step.at_ms)}`);
+    node.addEventListener("click", () => playFrom(step.at_ms));
+    node.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      playFrom(step.at_ms);
+    });
+  }
+}
+
 // ---- Answers --------------------------------------------------------------------------------------
 
 const PARTS = [
@@ -219,7 +244,7 @@ addEventListener("keydown", (event) => {
   const at = event.target;
   const types = at.closest && at.closest("input:not([type=range]):not([type=checkbox]), select, textarea");
   if (types) return;
-  const presses = at.closest && at.closest("button, a, input");
+  const presses = at.closest && at.closest("button, a, input, [role=button]");
   const jump = event.shiftKey ? 5000 : 1000;
   const acts = { ArrowLeft: () => seek(now() - jump), ArrowRight: () => seek(now() + jump), " ": toggle };
   if (at === scroller) Object.assign(acts, { Home: () => seek(0), End: () => seek(total), "+": () => zoom(scale * 2), "-": () => zoom(scale / 2) });

@@ -10,7 +10,8 @@
 //! left out. The transcript alone grows with the talk, as that of the folder does.
 //!
 //! Texts of callers, tools and configurations are data in the page, never markup: the script shows them
-//! with `textContent` alone, and the page's policy lets no other script run.
+//! with `textContent` alone, the picture of the agents has them escaped, and the page's policy lets no other
+//! script run.
 //!
 //! **Invariant:** equal outputs and recordings give equal pages; what was measured stands in it only
 //! where the lateness of ticks was.
@@ -28,6 +29,7 @@ mod lateness;
 mod moves;
 mod overlaps;
 mod page;
+mod path;
 mod peaks;
 mod prose;
 #[cfg(test)]
@@ -55,6 +57,7 @@ use kept::Kept;
 use lateness::Lateness;
 use moves::{Moves, Way};
 use overlaps::Overlaps;
+use path::{How, Path};
 use peaks::Peaks;
 use prose::{QUOTE_MAX, beginning};
 use stage::{Said, Stage, Words};
@@ -84,6 +87,7 @@ pub struct Story {
     answers: Answers,
     calls: Calls,
     moves: Moves,
+    path: Path,
     cuts: Cuts,
     overlaps: Overlaps,
     /// Who had the call from when on.
@@ -116,6 +120,7 @@ impl Story {
             answers: Answers::new(),
             calls: Calls::new(),
             moves: Moves::new(),
+            path: Path::new(),
             cuts: Cuts::new(),
             overlaps: Overlaps::new(),
             agents: Kept::new(SPANS_MAX),
@@ -185,7 +190,7 @@ impl Story {
 
     fn note(&mut self, now: Tick, kind: &EventKind) {
         let confidence_min = self.plan.confidence;
-        let Self { stage, answers, calls, moves, cuts, overlaps, .. } = self;
+        let Self { stage, answers, calls, moves, path, cuts, overlaps, .. } = self;
         match kind {
             EventKind::UserJoined { lane, name } => {
                 stage.join(*lane, name);
@@ -239,6 +244,7 @@ impl Story {
             EventKind::AgentStarted { agent } => {
                 stage.agent.clone_from(agent);
                 moves.arrived(now, agent);
+                path.arrived(agent);
                 self.agents.push((now, agent.clone()));
             }
             EventKind::AgentMessage { item, agent, text } => {
@@ -290,11 +296,18 @@ impl Story {
                 calls.result(now, *call, name, outcome, *after_ticks, &self.plan);
             }
             EventKind::TransitionExecuted { from, to, transition, cause } => {
+                path.step(now, (from, to), How::HandedOver(*transition, cause.clone()));
                 let way = Way { from, to, cause };
                 moves.executed(now, way, *transition, &self.plan, stage, calls);
             }
             EventKind::TransitionRefused { from, to, cause, reason } => {
                 moves.refused(now, Way { from, to, cause }, reason, &self.plan, stage, calls);
+            }
+            EventKind::AgentCalled { agent, by, .. } => {
+                path.step(now, (by, agent), How::Called);
+            }
+            EventKind::AgentReturned { agent, to, .. } => {
+                path.step(now, (agent, to), How::Returned);
             }
             EventKind::SessionCreated { .. }
             | EventKind::SessionEnded { .. }
@@ -325,8 +338,6 @@ impl Story {
             | EventKind::AgentStopped { .. }
             | EventKind::AgentError { .. }
             | EventKind::AgentDecided { .. }
-            | EventKind::AgentCalled { .. }
-            | EventKind::AgentReturned { .. }
             | EventKind::ToolOrphaned { .. }
             | EventKind::RuleFailed { .. }
             | EventKind::FactSet { .. }
@@ -338,6 +349,8 @@ impl Story {
             | EventKind::ClipPlayed { .. }
             | EventKind::PolicyWarned { .. }
             | EventKind::PolicyReached { .. }
+            | EventKind::ConfigReloaded { .. }
+            | EventKind::ConfigRefused { .. }
             | EventKind::Custom { .. } => {}
         }
     }

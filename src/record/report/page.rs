@@ -15,9 +15,11 @@ use super::cuts::Cut;
 use super::lateness::Bin;
 use super::moves::{Fate, Move};
 use super::overlaps::Overlap;
+use super::path::Shown;
 use super::prose::Prose;
 use super::{Report, Sound, Story};
 use crate::clock::{Tick, TickLen};
+use crate::record::drawing;
 use crate::record::metrics::{Durations, Latency};
 use crate::record::stamp::rfc3339;
 use crate::record::turns::Turn;
@@ -55,6 +57,7 @@ struct Data<'a> {
     calls: Vec<Bar<'a>>,
     turns: &'a [Turn],
     hand_overs: Vec<Card>,
+    path: &'a Option<Shown>,
     interruptions: Vec<Card>,
     overlaps: Vec<Card>,
     answers: Vec<Parts<'a>>,
@@ -166,7 +169,8 @@ enum Heard<'a> {
 
 /// The page of a call.
 pub(super) fn html(report: &Report, sound: &Sound) -> Vec<u8> {
-    let mut json = serde_json::to_vec(&data(report, sound)).unwrap_or_default();
+    let path = report.story.path.shown(&report.story.plan);
+    let mut json = serde_json::to_vec(&data(report, sound, &path)).unwrap_or_default();
     debug_assert!(!json.is_empty(), "the data has a JSON form, and memory takes it");
     // The events are JSON already.
     json.pop();
@@ -176,6 +180,7 @@ pub(super) fn html(report: &Report, sound: &Sound) -> Vec<u8> {
     let number = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&json));
     let [before_title, after] = cut(HTML, "{{title}}");
     let [before_css, after] = cut(after, "{{css}}");
+    let [before_picture, after] = cut(after, "{{picture}}");
     let [before_data, after] = cut(after, "{{data}}");
     let [before_js, after] = cut(after, "{{js}}");
     let mut page =
@@ -193,6 +198,9 @@ pub(super) fn html(report: &Report, sound: &Sound) -> Vec<u8> {
     page.extend_from_slice(escaped(&report.story.plan.config.name).as_bytes());
     put(&mut page, before_css);
     page.extend_from_slice(CSS.as_bytes());
+    page.extend_from_slice(drawing::CSS.as_bytes());
+    put(&mut page, before_picture);
+    page.extend_from_slice(path.as_ref().map_or("", |path| &path.svg).as_bytes());
     put(&mut page, before_data);
     for &byte in &json {
         match byte {
@@ -216,7 +224,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn data<'a>(report: &'a Report, sound: &'a Sound) -> Data<'a> {
+fn data<'a>(report: &'a Report, sound: &'a Sound, path: &'a Option<Shown>) -> Data<'a> {
     let Report { story, metrics, transcript } = report;
     let (plan, len) = (&*story.plan, story.plan.len);
     let config = &plan.config;
@@ -262,6 +270,7 @@ fn data<'a>(report: &'a Report, sound: &'a Sound) -> Data<'a> {
         calls: story.calls.list.iter().map(|call| bar(call, len)).collect(),
         turns: &transcript[..transcript.len().min(TURNS_MAX)],
         hand_overs: story.moves.list.iter().map(|made| hand_over(made, story)).collect(),
+        path,
         interruptions: story.cuts.list.iter().map(|cut| interruption(cut, story)).collect(),
         overlaps: story.overlaps.list.iter().map(|overlap| overlapped(overlap, story)).collect(),
         answers: story.answers.list.iter().map(|answer| parts(answer, len)).collect(),
@@ -387,6 +396,7 @@ fn left_out(report: &Report) -> Vec<String> {
         (story.events.lost, "events are in events.jsonl alone"),
         (turns, "turns are in transcript.json alone"),
         (story.moves.list.lost(), "hand-overs are not explained here"),
+        (story.path.lost(), "steps of the path are not shown here"),
         (story.cuts.list.lost(), "interruptions are not explained here"),
         (story.overlaps.list.lost(), "overlaps are not explained here"),
         (story.calls.list.lost(), "tool calls are not shown here"),

@@ -3,13 +3,16 @@
 //! A link is a way to hand over by decision, or to call; two agents who take strict turns hand over to
 //! each other after each turn of the user.
 
+use serde_json::Value;
+
 use super::Unplanned;
 use crate::clock::TickLen;
 use crate::config::{self, Config, When};
 use crate::graph::condition::{TurnsOf, Words};
 use crate::graph::event::EventName;
+use crate::graph::rules::{AgentKey, RuleSet};
 use crate::graph::topology::{Link, LinkKind, LinkPattern};
-use crate::graph::{AgentGraph, Carry, Condition, Transition};
+use crate::graph::{AgentGraph, Carry, Condition, Rules, Transition};
 use crate::id::AgentId;
 use crate::talk::template::Template;
 
@@ -23,7 +26,7 @@ pub(super) fn graph(
 ) -> Result<AgentGraph, Unplanned> {
     let mut transitions = Vec::new();
     for (written, id) in config.transitions.iter().zip(0..) {
-        let lowered = transition(id, written, len, agent)?;
+        let lowered = transition(config, id, written, len, agent)?;
         // Those that leave the conversation are not there.
         if config.takes_part(&written.from) && config.takes_part(&written.to) {
             transitions.push(lowered);
@@ -66,6 +69,7 @@ fn decision(to: &str) -> Condition {
 }
 
 fn transition(
+    config: &Config,
     id: u32,
     transition: &config::Transition,
     len: TickLen,
@@ -75,8 +79,8 @@ fn transition(
         Template::parse(text).map_err(|error| Unplanned(format!("transition {id}: {error}")))
     };
     let (from, to) = (agent(&transition.from)?, agent(&transition.to)?);
-    let condition =
-        condition(transition, len).map_err(|why| Unplanned(format!("transition {id}: {why}")))?;
+    let condition = condition(config, transition, len, agent)
+        .map_err(|why| Unplanned(format!("transition {id}: {why}")))?;
     Ok(Transition {
         priority: transition.priority,
         say: transition.say.as_deref().map(template).transpose()?,
@@ -92,7 +96,12 @@ fn transition(
     })
 }
 
-fn condition(transition: &config::Transition, len: TickLen) -> Result<Condition, String> {
+fn condition(
+    config: &Config,
+    transition: &config::Transition,
+    len: TickLen,
+    agent: &impl Fn(&str) -> Result<AgentId, Unplanned>,
+) -> Result<Condition, String> {
     Ok(match &transition.when {
         When::Intent(name) => Condition::Intent(name.clone()),
         When::ToolResult(result) => Condition::ToolResult {
@@ -121,6 +130,13 @@ fn condition(transition: &config::Transition, len: TickLen) -> Result<Condition,
         When::SilenceMs(ms) => Condition::Silence(len.ticks_min_one(*ms)),
         When::Turns(turns) => Condition::Turns { of: turns.of, at_least: turns.at_least },
         When::Digits(digits) => Condition::Digits(digits.clone()),
+        When::Rules(written) => {
+            let set = RuleSet::new(&Value::Array(written.clone()))
+                .map_err(|faults| faults.first().map_or_else(String::new, ToString::to_string))?;
+            let find = |key: &AgentKey| agent(config.agent_of(key)?).ok();
+            let rules = Rules::new(set, &find).map_err(|key| format!("no agent {key:?}"))?;
+            Condition::Rules(rules)
+        }
         When::Custom(_) => Condition::Never,
     })
 }

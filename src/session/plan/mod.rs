@@ -52,6 +52,8 @@ pub struct Plan {
     pub backchannels: Vec<String>,
     /// The agents; an [`AgentId`] is a position here.
     pub agents: Vec<AgentPlan>,
+    /// The ids of those that are configured, by name.
+    ids: BTreeMap<String, AgentId>,
     /// The agent that the call begins with.
     pub start: AgentId,
     /// Who hands over to whom.
@@ -218,17 +220,21 @@ impl Plan {
             return Err(wrong("delay_ms"));
         }
         let mut agents = former;
+        let numbered = agents.iter().zip(0..).map(|(agent, at)| (agent.name.clone(), AgentId(at)));
+        let mut ids: BTreeMap<String, AgentId> = numbered.collect();
         for (name, agent) in &config.agents {
             let planned = agent_plan(name, agent, &config, rate)?;
-            match agents.iter_mut().find(|known| known.name == *name) {
-                Some(known) => *known = planned,
-                None => agents.push(planned),
+            match ids.get(name) {
+                Some(id) => agents[usize::from(id.0)] = planned,
+                None => {
+                    ids.insert(name.clone(), AgentId(agents.len() as u16));
+                    agents.push(planned);
+                }
             }
         }
+        ids.retain(|name, _| config.agents.contains_key(name));
         let agent = |name: &str| {
-            let configured = config.agents.contains_key(name);
-            let at = agents.iter().position(|known| configured && known.name == name);
-            at.map(|at| AgentId(at as u16)).ok_or_else(|| Unplanned(format!("no agent `{name}`")))
+            ids.get(name).copied().ok_or_else(|| Unplanned(format!("no agent `{name}`")))
         };
         let start = agent(config.start_agent())?;
         let Links { links, policies } = config::links(&config).map_err(|faults| {
@@ -254,6 +260,7 @@ impl Plan {
                 .map_err(|error| Unplanned(format!("speech.apology: {error}")))?,
             backchannels: config.turn.backchannels.clone(),
             agents,
+            ids,
             start,
             graph,
             tools: tools(&config),
@@ -284,9 +291,7 @@ impl Plan {
     /// The agent of this name that is configured, and not only kept from an earlier configuration.
     #[must_use]
     pub fn agent_id(&self, name: &str) -> Option<AgentId> {
-        let at = self.agents.iter().position(|agent| agent.name == name)?;
-        let configured = self.config.agents.contains_key(name) && self.config.takes_part(name);
-        configured.then_some(AgentId(at as u16))
+        self.ids.get(name).copied().filter(|_| self.config.takes_part(name))
     }
 
     /// Samples in a tick, at the session's rate.

@@ -128,7 +128,8 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::Request { .. }
         | Inbound::Line { .. }
         | Inbound::Custom { .. }
-        | Inbound::Fact { .. } => None,
+        | Inbound::Fact { .. }
+        | Inbound::Reload { .. } => None,
     }
 }
 
@@ -166,7 +167,8 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::Request { .. }
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
-                | Inbound::Fact { .. } => input.inbound.push(value),
+                | Inbound::Fact { .. }
+                | Inbound::Reload { .. } => input.inbound.push(value),
                 result => self.expose(now, result, input),
             }
         }
