@@ -43,10 +43,11 @@ pub(super) fn check(scenario: &Scenario, tree: &Node) -> Vec<Complaint> {
             }
         }
     }
+    let mut complaints = report.complaints;
     for (place, expect) in expectations(scenario) {
-        self::expect(&place, expect, &mut report);
+        self::expect(&place, expect, tree, &mut complaints);
     }
-    report.complaints
+    complaints
 }
 
 fn tell(
@@ -89,7 +90,12 @@ fn expectations(scenario: &Scenario) -> Vec<(Way, &Expect)> {
     all
 }
 
-fn expect(place: &[String], expect: &Expect, report: &mut Report<'_>) {
+/// What is wrong with a pattern or the name of an event is no consequence of anything else.
+fn expect(place: &[String], expect: &Expect, tree: &Node, complaints: &mut Vec<Complaint>) {
+    let mut tell = |place: &[String], what: String, remedy: String| {
+        let (mark, path) = tree.locate(place);
+        complaints.push(Complaint::at(mark, path, what, remedy));
+    };
     let mut patterns: Vec<(Way, &Pattern)> = Vec::new();
     let lists = [("says", expect.says.as_deref()), ("not_says", Some(&*expect.not_says))];
     for (key, list) in lists {
@@ -108,7 +114,7 @@ fn expect(place: &[String], expect: &Expect, report: &mut Report<'_>) {
                 Pattern::Text(_) => "correct it; without slashes it is the very text",
                 Pattern::Words(_) => "write words, or remove it",
             };
-            tell(report, &place, wrong, remedy);
+            tell(&place, wrong, remedy.to_owned());
         }
     }
     let events = [
@@ -120,8 +126,8 @@ fn expect(place: &[String], expect: &Expect, report: &mut Report<'_>) {
         for (index, event) in list.iter().enumerate() {
             if EventName::read(&event.name).is_none() {
                 let place = way(place, &[key, &index.to_string(), "type"]);
-                let what = format!("no event has the name `{}`", event.name);
-                tell(report, &place, what, EventName::suggestion(&event.name));
+                let what = "this event does not exist".to_owned();
+                tell(&place, what, EventName::suggestion(&event.name));
             }
         }
     }

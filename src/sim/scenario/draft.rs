@@ -267,9 +267,10 @@ fn item(text: &mut String, depth: usize, value: &Value, open: bool) {
 /// What the caller does comes first, what is expected last.
 fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let rank = |key: &str| match key {
-        "play" | "type" | "tool" | "from" | "agent" => 0,
-        "expect" => 2,
-        _ => 1,
+        "play" | "type" | "tool" | "from" | "agent" | "value" | "failure" => 0,
+        "to" | "with" | "intent" | "after" => 1,
+        "expect" => 3,
+        _ => 2,
     };
     let mut all: Vec<_> = map.iter().collect();
     all.sort_by_key(|(key, _)| rank(key));
