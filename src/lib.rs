@@ -59,8 +59,8 @@
 //! | [`pcm`] | frames: order, concealment, resampling, voice, mixing, playout, WAV |
 //! | [`talk`] | transcript, floor, words |
 //! | [`tool`] | tools, their registry, the one way to run them |
-//! | [`config`] | strict YAML, with every complaint at once |
 //! | [`graph`] | agents, and who hands over to whom |
+//! | [`config`] | strict YAML, with every complaint at once |
 //! | [`think`] | how agents decide |
 //! | [`session`] | one conversation: [`session::Session::step`] |
 //! | [`journal`] | everything that came from outside, with a digest a tick |
