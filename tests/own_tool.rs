@@ -68,6 +68,10 @@ fn every_configuration_that_comes_along_is_sound() {
     for entry in fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("it can be listed").path();
         let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        // Tests of configurations are no configurations.
+        if name.ends_with(".test.yaml") {
+            continue;
+        }
         desk.put(&name, fs::read(&path).expect("it can be read"));
         words += &format!(" {name}");
     }

@@ -26,9 +26,10 @@ fn clicks_come_back_to_every_client_and_every_stage_has_a_time() {
     {
         let figure = &figures[client];
         assert!(figure["clicks"].as_u64() >= Some(1), "{client}: {figures}");
-        // An echo takes longer than a frame, and an answer that takes two seconds is another click's.
+        // An echo takes a frame, a little less where the click lies at the frame's end, and an answer that
+        // takes two seconds is another click's.
         let median = figure["p50"]["median"].as_f64().unwrap_or_default();
-        assert!((20.0..2_000.0).contains(&median), "{client}: {figures}");
+        assert!((15.0..2_000.0).contains(&median), "{client}: {figures}");
     }
     let stages = figures["stages_us"].as_array().expect("a list");
     assert_eq!(stages.len(), 6);
