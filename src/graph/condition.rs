@@ -423,14 +423,16 @@ pub enum Operator {
 }
 
 impl Operator {
-    const fn words(self) -> &'static str {
+    /// How it is said between what is compared.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Eq => "is",
             Self::Neq => "is not",
-            Self::Gt => "is above",
-            Self::Lt => "is below",
+            Self::Gt => "is greater than",
+            Self::Lt => "is less than",
             Self::Contains => "contains",
-            Self::NotContains => "lacks",
+            Self::NotContains => "does not contain",
         }
     }
 }

@@ -18,6 +18,8 @@
 //! recording that plays, and whole lines. The others are there at the end, the configuration from the
 //! start.
 //!
+//! The agents of a plan are drawn by [`drawing`], alone or with the path that a call took.
+//!
 //! A call is read again by a [`Recount`](recount::Recount), told as text by a
 //! [`Timeline`](crate::sim::timeline::Timeline), and put beside another by [`compare`](compare::compare).
 //!

@@ -278,7 +278,7 @@ impl Stage {
         while (scene.ticks.len() as u64) < ticks_max && scene.status == Status::Running {
             let due = slot.session().tick();
             if checkpoints_at.contains(&due.0) {
-                scene.checkpoints.push(Checkpoint::take(slot.session(), &plan).to_bytes());
+                scene.checkpoints.push(Checkpoint::take(slot.session(), slot.plan()).to_bytes());
             }
             let skipped = skips.get(&due.0).copied().unwrap_or(0);
             scene.status = slot.tick(skipped).clone();

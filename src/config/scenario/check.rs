@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Act, Cue, Expect, Pattern, SHAPE, Scenario};
 use crate::config::check::Report;
-use crate::config::complaint::{Complaint, Complaints, suggestion};
+use crate::config::complaint::{COMPLAINTS_MAX, Complaint, Complaints, suggestion};
 use crate::config::yaml::{self, Node};
 use crate::config::{Agent, Config};
 use crate::graph::event::EventName;
 use crate::graph::verb::Verb;
+
+/// So many regular expressions may a file have. Compiling one may take some milliseconds, and a file is
+/// checked in seconds.
+const EXPRESSIONS_MAX: usize = 2_000;
 
 /// A way through the document.
 type Way = Vec<String>;
@@ -43,8 +47,21 @@ pub(super) fn check(scenario: &Scenario, tree: &Node) -> Vec<Complaint> {
             }
         }
     }
+    let expressions: usize =
+        expectations(scenario).iter().map(|(_, expect)| expressions(expect)).sum();
+    if expressions > EXPRESSIONS_MAX {
+        let what = format!(
+            "there are {expressions} regular expressions, more than the {EXPRESSIONS_MAX} that are compiled"
+        );
+        report.tell(&[], what, "write words or the very texts, or another file");
+        return report.complaints;
+    }
     let mut complaints = report.complaints;
     for (place, expect) in expectations(scenario) {
+        // One more than are shown, so that the last line can say that there are more.
+        if complaints.len() > COMPLAINTS_MAX {
+            break;
+        }
         self::expect(&place, expect, tree, &mut complaints);
     }
     complaints
@@ -88,6 +105,13 @@ fn expectations(scenario: &Scenario) -> Vec<(Way, &Expect)> {
         }
     }
     all
+}
+
+/// How many regular expressions there are.
+fn expressions(expect: &Expect) -> usize {
+    let moved = expect.transitions.iter().flatten().filter_map(|moved| moved.cause.as_ref());
+    let says = expect.says.iter().flatten().chain(&expect.not_says);
+    says.chain(moved).chain(&expect.ends).filter(|pattern| pattern.is_expression()).count()
 }
 
 /// What is wrong with a pattern or the name of an event is no consequence of anything else.

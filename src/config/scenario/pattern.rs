@@ -79,6 +79,11 @@ impl Pattern {
         wanted.iter().filter(|word| !is_in(word)).map(String::as_str).collect()
     }
 
+    /// Whether it has to be compiled.
+    pub(super) fn is_expression(&self) -> bool {
+        matches!(self, Self::Text(text) if expression(text).is_some())
+    }
+
     /// Why it cannot be compared with anything.
     pub(super) fn wrong(&self) -> Option<String> {
         match self {

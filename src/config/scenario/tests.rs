@@ -145,6 +145,23 @@ tests:
 }
 
 #[test]
+fn expressions_are_bounded_and_every_wrong_one_is_told() {
+    let list = |count: usize, pattern: &str| {
+        let says = vec![pattern; 100].join(", ");
+        let cue = format!("{{ type: a, expect: {{ says: [{says}] }} }}");
+        format!("cues: [{}]", vec![cue; count].join(", "))
+    };
+    let many = complaints(&list(21, "/a/"));
+    assert!(many.starts_with("f:1:1: there are 2100 regular expressions"), "{many}");
+    assert_eq!(complaints(&list(21, "a")), "");
+    let wrong = complaints(&list(20, "/(/"));
+    assert!(wrong.ends_with("there is more to mend; mend these first"), "{wrong}");
+    // A mistake beside it does not hide it.
+    let beside = "cues: [{ type: a, expect: { sayz: [a], says: ['/(/'] } }]";
+    assert_eq!(complaints(beside).lines().count(), 2, "{}", complaints(beside));
+}
+
+#[test]
 fn texts_are_compared_as_they_are_written() {
     let pattern = |yaml: &str| -> Pattern {
         let text = format!("cues: [{{ type: a, expect: {{ ends: {yaml} }} }}]");

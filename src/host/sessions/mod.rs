@@ -11,8 +11,8 @@
 //! use std::sync::Arc;
 //! use antiphon::{config, host::{pace::Class, sessions::Sessions}, session::{Session, plan::Plan}};
 //! # use antiphon::{host::shard::Watch, slot::Slot};
-//! # fn slot(plan: &Arc<Plan>, session: Session) -> Slot { unimplemented!() }
-//! # fn watch() -> Box<dyn Watch> { unimplemented!() }
+//! # fn slot(_: &Arc<Plan>, _: Session) -> Slot { panic!("not run") }
+//! # fn watch() -> Box<dyn Watch> { panic!("not run") }
 //!
 //! let sessions = Sessions::start(2, Class::RealTime)?;
 //! let config = config::read(std::fs::File::open("shop.yaml"), "shop.yaml")?;

@@ -16,6 +16,7 @@ mod order;
 mod place;
 mod svg;
 mod text;
+mod words;
 
 use std::fmt;
 

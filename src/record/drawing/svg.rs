@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 
 use super::layout::{Extent, Laid, Point, Wanted, laid};
+use super::words::{Label, NAME_LINE, NAME_SIZE, Words, escaped, written};
 use super::{Agent, Edge, EdgeKind, Picture, Trail, text};
 
 /// The style of the element; its classes are all within `.graph`.
@@ -19,20 +20,6 @@ const PAGE: f64 = 1_240.0;
 
 const MARGIN: f64 = 20.0;
 
-const NAME_SIZE: f64 = 14.0;
-const NAME_LINE: f64 = 18.0;
-const NAME_WIDTH: f64 = 190.0;
-const NAME_LINES: usize = 6;
-const CAPTION_SIZE: f64 = 11.0;
-const CAPTION_LINE: f64 = 16.0;
-const LABEL_SIZE: f64 = 12.0;
-const LABEL_LINE: f64 = 16.0;
-const LABEL_WIDTH: f64 = 210.0;
-const LABEL_LINES: usize = 3;
-/// The height of a step's number.
-const STEP_HEIGHT: f64 = 17.0;
-/// The numbers of steps that a way shows; of more it says how many.
-const STEPS_MAX: usize = 6;
 /// The length and half the width of an arrow's head.
 const HEAD: (f64, f64) = (9.0, 4.5);
 /// How far a way to itself goes away from its agent.
@@ -45,22 +32,6 @@ const LOOP_HALF: f64 = 11.0;
 enum Toward {
     Right,
     Down,
-}
-
-/// Words and numbers beside a way.
-struct Label {
-    lines: Vec<String>,
-    steps: Vec<usize>,
-    width: f64,
-    height: f64,
-}
-
-/// The words in a box.
-struct Words {
-    name: Vec<String>,
-    caption: &'static str,
-    width: f64,
-    height: f64,
 }
 
 /// A picture, laid out.
@@ -117,7 +88,7 @@ impl<'a> Drawing<'a> {
 
     fn wanted(&self, toward: Toward) -> Wanted {
         let agents = self.words.iter().enumerate().map(|(at, words)| {
-            let slots: f64 = self.loops(at).map(|edge| self.labels[edge].slot(toward)).sum();
+            let slots: f64 = self.loops(at).map(|edge| slot(&self.labels[edge], toward)).sum();
             let Words { width, height, .. } = *words;
             let (along, across) = toward.turned(width, height);
             Extent { along: along.max(slots), before: across / 2.0, after: across / 2.0 }
@@ -264,12 +235,12 @@ impl<'a> Drawing<'a> {
     fn way_to_itself(&self, out: &mut String, edge: usize) {
         let agent = self.picture.edges[edge].from;
         let slots: Vec<(usize, f64)> =
-            self.loops(agent).map(|edge| (edge, self.labels[edge].slot(self.toward))).collect();
+            self.loops(agent).map(|edge| (edge, slot(&self.labels[edge], self.toward))).collect();
         let before: f64 = slots.iter().take_while(|slot| slot.0 != edge).map(|slot| slot.1).sum();
         let all: f64 = slots.iter().map(|slot| slot.1).sum();
         let label = &self.labels[edge];
         let place = self.laid.agents[agent];
-        let middle = place.along - all / 2.0 + before + label.slot(self.toward) / 2.0;
+        let middle = place.along - all / 2.0 + before + slot(label, self.toward) / 2.0;
         let side = place.across - self.laid.boxes[agent].before;
         let at = |along: f64, across: f64| {
             self.at(Point { along: middle + along, across: side - across })
@@ -344,93 +315,10 @@ impl Toward {
     }
 }
 
-impl Words {
-    fn new(agent: &Agent) -> Self {
-        // Bold is wider by a tenth.
-        let size = NAME_SIZE * 1.1;
-        let name = text::lines(&text::plain(&agent.name), size, NAME_WIDTH, NAME_LINES);
-        let caption = Picture::caption(agent);
-        let names = name.iter().map(|line| text::width(line, size));
-        let width = names.fold(text::width(caption, CAPTION_SIZE), f64::max);
-        let mut words = Self { name, caption, width: (width + 28.0).max(88.0), height: 0.0 };
-        words.height = words.written_height() + 20.0;
-        words
-    }
-
-    fn written_height(&self) -> f64 {
-        let caption = if self.caption.is_empty() { 0.0 } else { CAPTION_LINE };
-        self.name.len() as f64 * NAME_LINE + caption
-    }
-}
-
-impl Label {
-    fn new(edge: &Edge, steps: Vec<usize>) -> Self {
-        let labels = Picture::labels(edge);
-        let lines = labels
-            .iter()
-            .flat_map(|label| text::lines(label, LABEL_SIZE, LABEL_WIDTH, LABEL_LINES));
-        let lines: Vec<String> = lines.collect();
-        let mut label = Self { lines, steps, width: 0.0, height: 0.0 };
-        let widths = label.lines.iter().map(|line| text::width(line, LABEL_SIZE));
-        label.width = widths.fold(label.numbers().1, f64::max);
-        let numbers = if label.steps.is_empty() { 0.0 } else { STEP_HEIGHT + 4.0 };
-        label.height = label.lines.len() as f64 * LABEL_LINE + numbers;
-        label
-    }
-
-    /// The numbers shown, with their widths, and the width of them all.
-    fn numbers(&self) -> (Vec<(Option<usize>, String, f64)>, f64) {
-        let shown = self.steps.iter().take(STEPS_MAX);
-        let mut numbers: Vec<(Option<usize>, String)> =
-            shown.map(|step| (Some(*step), step.to_string())).collect();
-        if self.steps.len() > STEPS_MAX {
-            numbers.push((None, format!("+{}", self.steps.len() - STEPS_MAX)));
-        }
-        let numbers = numbers.into_iter().map(|(step, number)| {
-            let width = (text::width(&number, 12.5) + 9.0).max(STEP_HEIGHT);
-            (step, number, width)
-        });
-        let numbers: Vec<_> = numbers.collect();
-        let all: f64 = numbers.iter().map(|(.., width)| width + 4.0).sum();
-        (numbers, (all - 4.0).max(0.0))
-    }
-
-    /// The room along of a way to itself.
-    fn slot(&self, toward: Toward) -> f64 {
-        toward.turned(self.width, self.height).0.max(2.0 * LOOP_HALF + 2.0 * HEAD.1) + 10.0
-    }
-
-    /// Writes it from a height downward, around, beside or before an x, as the class says.
-    fn write(&self, out: &mut String, class: &str, x: f64, mut top: f64) {
-        let (numbers, all) = self.numbers();
-        if !numbers.is_empty() {
-            let mut left = match class {
-                "label beside" => x,
-                "label aside-label" => x - all,
-                _ => x - all / 2.0,
-            };
-            for (step, number, width) in numbers {
-                let data = step.map_or_else(String::new, |step| format!(" data-step=\"{step}\""));
-                let _ = write!(
-                    out,
-                    "<g class=\"step\"{data}><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" \
-                     height=\"{STEP_HEIGHT}\" rx=\"8.5\"/>"
-                );
-                written(out, "number", left + width / 2.0, top + 12.5, &number);
-                out.push_str("</g>");
-                left += width + 4.0;
-            }
-            top += STEP_HEIGHT + 4.0;
-        }
-        for (n, line) in self.lines.iter().enumerate() {
-            written(out, class, x, top + n as f64 * LABEL_LINE + 12.0, line);
-        }
-    }
-}
-
-fn written(out: &mut String, class: &str, x: f64, y: f64, text: &str) {
-    let text = escaped(text);
-    let _ = write!(out, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
+/// The room along of a way to itself.
+fn slot(label: &Label, toward: Toward) -> f64 {
+    let (along, _) = toward.turned(label.width, label.height);
+    along.max(2.0 * LOOP_HALF + 2.0 * HEAD.1) + 10.0
 }
 
 fn head(out: &mut String, (x, y): (f64, f64), [(ax, ay), (bx, by)]: [(f64, f64); 2]) {
@@ -438,8 +326,4 @@ fn head(out: &mut String, (x, y): (f64, f64), [(ax, ay), (bx, by)]: [(f64, f64);
         out,
         "<path class=\"arrow\" d=\"M{x:.1} {y:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z\"/>"
     );
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -5,7 +5,6 @@ use super::kept::Kept;
 use super::prose::Prose;
 use super::stage::{Said, Stage};
 use crate::clock::{Tick, TickLen};
-use crate::config::Operator;
 use crate::graph::{Cause, Condition, Transition};
 use crate::session::plan::Plan;
 
@@ -247,7 +246,7 @@ impl Move {
                     "" => prose.text("the result"),
                     key => prose.code(key).text(" in the result"),
                 };
-                let prose = prose.text(" of ").name(tool).text(format!(" {} ", words(*operator)));
+                let prose = prose.text(" of ").name(tool).text(format!(" {} ", operator.words()));
                 let prose = prose.code(value);
                 match self.answered.as_ref().and_then(Answered::found) {
                     Some(found) => prose.text(", and it was ").code(found).text("."),
@@ -282,15 +281,4 @@ fn happened(prose: Prose, agent: &str, cause: &Cause) -> Prose {
         Cause::Intent(_) | Cause::ToolResult { .. } => prose,
     };
     prose.text(".")
-}
-
-const fn words(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Eq => "is",
-        Operator::Neq => "is not",
-        Operator::Gt => "is greater than",
-        Operator::Lt => "is less than",
-        Operator::Contains => "contains",
-        Operator::NotContains => "does not contain",
-    }
 }
