@@ -1,6 +1,6 @@
 //! The agent graph: who may hand over to whom, and why.
 //!
-//! Agents are nodes; a [`Transition`] is an edge with a [`Condition`]. [`route`] is asked once a tick,
+//! Agents are nodes; a [`Transition`] is an edge with a [`Condition`]. [`route()`] is asked once a tick,
 //! with what has happened since it was asked last, and answers with at most one move; the session makes
 //! it effective at the next tick. Two transitions between the same pair both live.
 //!
