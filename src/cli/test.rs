@@ -13,7 +13,7 @@ use super::tested::{Ran, Suite, Verdict};
 use super::view::line;
 use crate::tool::Registry;
 
-/// Holds calls in virtual time, and says which did not go as expected.
+/// Holds calls in virtual time and says which did not go as expected.
 ///
 /// A test file names a configuration and says what a caller does, when, and what is expected then: what the
 /// agents say, which tools they call, who takes over, what is known (`antiphon schema cues` describes it).
