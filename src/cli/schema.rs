@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::view::line;
 use crate::config;
 
-/// Prints the JSON Schema of a configuration, or of a file of cues or tests.
+/// Prints the JSON Schema of a configuration, of cues or of tests.
 ///
 /// The schema (2020-12) names every key with its description, range and default, and is what `check`
 /// goes by. With it an editor completes keys and marks mistakes: give it to the editor's settings, or
