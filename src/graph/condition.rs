@@ -226,10 +226,6 @@ pub enum Cause {
     Digits(String),
     /// The business rule at this position, from 0, was triggered.
     Rule(u32),
-    /// The agent called the other one, by this tool call.
-    Called(String),
-    /// The other one returned to it.
-    Returned(String),
 }
 
 impl std::fmt::Display for Cause {
@@ -246,8 +242,6 @@ impl std::fmt::Display for Cause {
             Self::Turns(count) => write!(f, "{count} turns"),
             Self::Digits(digits) => write!(f, "keys {digits}"),
             Self::Rule(at) => write!(f, "rule {at}"),
-            Self::Called(call) => write!(f, "called by {call}"),
-            Self::Returned(call) => write!(f, "returned from {call}"),
         }
     }
 }

@@ -39,6 +39,14 @@ pub(super) struct Next {
     pub(super) by_call: bool,
 }
 
+impl Next {
+    /// An agent that is called, or returned to: it knows what was said, and outcomes wait for who asked.
+    fn by_call(to: AgentId, along: Option<Vec<String>>, arrival: Arrival) -> Self {
+        let (summary, history, results) = (None, true, Results::Stay);
+        Self { to, along, summary, history, results, arrival, by_call: true }
+    }
+}
+
 /// What is said when an agent takes over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Arrival {
@@ -60,8 +68,8 @@ pub(super) struct Tenure {
     pub(super) history: Tick,
     pub(super) turns: u32,
     pub(super) digits: String,
-    /// What the user said last, and whether it was typed.
-    pub(super) input: Option<(String, bool)>,
+    /// What the user said last.
+    pub(super) input: Option<String>,
     /// The latest outcome that it was told.
     pub(super) result: Option<(String, Json)>,
     /// The same as text.
@@ -168,15 +176,7 @@ impl Session {
             return Err(format!("agents call each other {CALLERS_MAX} deep at most"));
         }
         self.callers.push(Caller { agent: self.agent, call });
-        self.next = Some(Next {
-            to: callee,
-            along: facts,
-            summary: None,
-            history: true,
-            results: Results::Stay,
-            arrival: Arrival::Own,
-            by_call: true,
-        });
+        self.next = Some(Next::by_call(callee, facts, Arrival::Own));
         self.event(now, EventKind::AgentCalled { agent: to.to_owned(), by, call }, out);
         Ok(())
     }
@@ -197,15 +197,7 @@ impl Session {
         };
         let name = |id| plan.agent(id).name.clone();
         let (from, to) = (name(self.agent), name(agent));
-        self.next = Some(Next {
-            to: agent,
-            along: None,
-            summary: None,
-            history: true,
-            results: Results::Stay,
-            arrival: Arrival::Return,
-            by_call: true,
-        });
+        self.next = Some(Next::by_call(agent, None, Arrival::Return));
         let kind = EventKind::AgentReturned { agent: from, to: to.clone(), call };
         self.event(now, kind, out);
         // Told at the next tick, when the agent that asked is current again.

@@ -204,7 +204,7 @@ impl Session {
             "current_agent_name": agent.name,
             "current_agent_type": agent.agent_type,
             "turn_count": self.turn_count,
-            "user_input": self.tenure.input.as_ref().map(|(text, _)| text),
+            "user_input": self.tenure.input,
             "last_tool_name": last_tool.as_ref().map(|last| &last.name),
             "last_tool_input": last_tool.as_ref().map(|last| &last.input.0),
             "last_tool_status": last_tool.as_ref().map(|last| &last.status),

@@ -35,10 +35,10 @@ impl Session {
     }
 
     /// Takes the user off hold; false if it was not on hold.
-    pub(super) fn take_off_hold(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> bool {
+    pub(super) fn take_off_hold(&mut self, now: Tick, out: &mut Output) -> bool {
         let Some(OnHold { since, playing, .. }) = self.hold.take() else { return false };
         if let Some(item) = playing {
-            self.stop_clip(plan, item, out);
+            self.stop_clip(item, out);
         }
         self.floor.noticed(now);
         self.event(now, EventKind::CallResumed { after_ticks: now.since(since) }, out);
@@ -49,7 +49,7 @@ impl Session {
     pub(super) fn wake_hold(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(hold) = &self.hold else { return };
         if now >= hold.until {
-            self.take_off_hold(plan, now, out);
+            self.take_off_hold(now, out);
             return;
         }
         let over = hold.playing.is_none_or(|item| !self.speaking.contains_key(&item));

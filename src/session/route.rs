@@ -165,7 +165,7 @@ struct Known<'a> {
 
 impl Variables for Known<'_> {
     fn user_input(&self) -> &str {
-        self.session.tenure.input.as_ref().map_or("", |(text, _)| text)
+        self.session.tenure.input.as_deref().unwrap_or_default()
     }
 
     fn current_agent_name(&self) -> &str {

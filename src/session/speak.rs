@@ -22,8 +22,20 @@ impl Session {
         if text.trim().is_empty() {
             return;
         }
-        self.take_off_hold(plan, now, out);
+        self.take_off_hold(now, out);
         self.announce(plan, now, text, false, out);
+    }
+
+    /// The item of what is to be played next; none where too much is announced already.
+    fn next_item(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Option<ItemId> {
+        // What a cut keeps may yet be played.
+        if self.playout.held() >= plan.limits.items {
+            self.limit(now, "items", out);
+            return None;
+        }
+        let item = ItemId(self.items);
+        self.items += 1;
+        Some(item)
     }
 
     /// Announces a clip and asks for its audio; none where too much is announced already.
@@ -34,12 +46,7 @@ impl Session {
         clip: String,
         out: &mut Output,
     ) -> Option<ItemId> {
-        if self.playout.held() >= plan.limits.items {
-            self.limit(now, "items", out);
-            return None;
-        }
-        let item = ItemId(self.items);
-        self.items += 1;
+        let item = self.next_item(plan, now, out)?;
         self.event(now, EventKind::ClipPlayed { item, clip: clip.clone() }, out);
         self.playout.queue(item, self.agent, String::new(), now, 0);
         out.effects.push(Effect::Play { item, clip });
@@ -48,7 +55,7 @@ impl Session {
     }
 
     /// Ends a clip, wherever it is.
-    pub(super) fn stop_clip(&mut self, _plan: &Plan, item: ItemId, out: &mut Output) {
+    pub(super) fn stop_clip(&mut self, item: ItemId, out: &mut Output) {
         if self.playout.remove(item).is_some() {
             self.speaking.remove(&item);
             out.effects.push(Effect::SpeakDrop { item });
@@ -75,13 +82,7 @@ impl Session {
         apology: bool,
         out: &mut Output,
     ) -> Option<ItemId> {
-        // What a cut keeps may yet be played.
-        if self.playout.held() >= plan.limits.items {
-            self.limit(now, "items", out);
-            return None;
-        }
-        let item = ItemId(self.items);
-        self.items += 1;
+        let item = self.next_item(plan, now, out)?;
         let agent = plan.agent(self.agent);
         let message =
             EventKind::AgentMessage { item, agent: agent.name.clone(), text: text.clone() };

@@ -130,7 +130,7 @@ impl Session {
                 last_voiced: turn.last_voiced,
             };
             self.event(now, kind, out);
-            self.tenure.input = Some((text.clone(), ended.typed));
+            self.tenure.input = Some(text.clone());
             // Who has said goodbye does not begin anew, and who is on hold is not answered.
             if !self.answers() {
                 continue;

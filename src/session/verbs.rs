@@ -73,7 +73,7 @@ impl Session {
                 }
                 if on {
                     self.hold(now, plan.len.ticks_min_one(max_ms.max(1)), clip, out);
-                } else if !self.take_off_hold(plan, now, out) {
+                } else if !self.take_off_hold(now, out) {
                     return Err(failed("nobody is on hold".to_owned()));
                 }
                 done

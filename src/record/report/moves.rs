@@ -160,8 +160,6 @@ impl Move {
             (Fate::Executed { .. }, Cause::Turns(_)) => "turns".into(),
             (Fate::Executed { .. }, Cause::Digits(digits)) => format!("keys {digits}"),
             (Fate::Executed { .. }, Cause::Rule(_)) => "business rule".into(),
-            (Fate::Executed { .. }, Cause::Called(_)) => "call".into(),
-            (Fate::Executed { .. }, Cause::Returned(_)) => "return".into(),
         }
     }
 
@@ -276,8 +274,6 @@ fn happened(prose: Prose, agent: &str, cause: &Cause) -> Prose {
         Cause::Turns(count) => prose.text(format!("the user had had {count} turns")),
         Cause::Digits(digits) => prose.text("the user had pressed ").code(digits),
         Cause::Rule(at) => prose.text(format!("the business rule {at} was triggered")),
-        Cause::Called(call) => prose.name(agent).text(" called, by ").code(call),
-        Cause::Returned(call) => prose.name(agent).text(" returned from ").code(call),
         Cause::Intent(_) | Cause::ToolResult { .. } => prose,
     };
     prose.text(".")
