@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use serde_json::{Map, Value};
 
 use super::fault::{Findings, Place};
-use super::{LINKS_MAX, Link, LinkPattern, NODES_MAX, Node, POLICIES_MAX, Policy, Topology, name};
+use super::{LINKS_MAX, Link, LinkKind, LinkPattern, NODES_MAX, Node, POLICIES_MAX, Policy, Topology, name};
 use crate::talk::near::{excerpt, nearest};
 
 /// What was written, in the order in which it was.
@@ -57,6 +57,13 @@ struct Way {
     backward: bool,
     link: Link,
     spot: Spot,
+}
+
+impl Way {
+    /// What it is one with. A call that returns is no hand-over, and stands beside one of the same two.
+    const fn group(&self) -> ((usize, usize), LinkKind, bool) {
+        (self.pair, self.link.kind, self.link.pattern.is_call())
+    }
 }
 
 /// So many names are compared for a suggestion; more would cost more than they help.
@@ -242,18 +249,17 @@ fn distinct_links(
         arcs.push(Way { pair: (from.min(to), from.max(to)), backward, link, spot });
     }
     // Stable: of what contradicts itself, the lenient keep what was written first.
-    arcs.sort_by_key(|arc| (arc.pair, arc.link.kind));
+    arcs.sort_by_key(Way::group);
     let mut distinct: Vec<(usize, usize, Link)> = Vec::with_capacity(arcs.len());
     let mut group: Vec<Way> = Vec::new();
     for arc in arcs {
-        let is_other = |first: &Way| (first.pair, first.link.kind) != (arc.pair, arc.link.kind);
-        if group.first().is_some_and(is_other) {
+        if group.first().is_some_and(|first| first.group() != arc.group()) {
             distinct.extend(one_of(std::mem::take(&mut group), topology, findings));
         }
         group.push(arc);
     }
     distinct.extend(one_of(group, topology, findings));
-    distinct.sort_by_key(|(from, to, link)| (*from, *to, link.kind));
+    distinct.sort_by_key(|(from, to, link)| (*from, *to, link.kind, link.pattern.is_call()));
     distinct.into_iter().map(|(_, _, link)| link).collect()
 }
 

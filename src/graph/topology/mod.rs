@@ -277,6 +277,12 @@ impl LinkPattern {
         !matches!(self, Self::None)
     }
 
+    /// Whether control returns by itself, which is no hand-over.
+    #[must_use]
+    pub const fn is_call(self) -> bool {
+        matches!(self, Self::Reflexive)
+    }
+
     /// Whether the two ends may be exchanged.
     const fn has_equal_ends(self) -> bool {
         matches!(self, Self::TwoWay | Self::Alternating | Self::Symmetric)
@@ -294,8 +300,8 @@ impl Topology {
         &self.nodes
     }
 
-    /// The links, by the order of their nodes, then by kind: at most one of a kind between two nodes
-    /// in one direction, and one that leads both ways stands for both.
+    /// The links, by the order of their nodes, then by kind: at most one hand-over and one call that
+    /// returns of a kind between two nodes in one direction, and one that leads both ways stands for both.
     #[must_use]
     pub fn links(&self) -> &[Link] {
         &self.links

@@ -206,6 +206,21 @@ fn a_value_of_another_shape_is_refused_by_its_type() {
 }
 
 #[test]
+fn a_call_that_returns_leaves_the_hand_overs_of_the_two_alone() {
+    for (edges, kept) in [
+        (json!(["B -> A", "A <=> B"]), &["A <=> B", "B -> A"][..]),
+        (json!(["A <=> B", "A -> B"]), &["A -> B", "A <=> B"]),
+        (json!(["A <=> B", "A <-> B"]), &["A <-> B", "A <=> B"]),
+        (json!(["A <=> B", "A -> B", "B -> A"]), &["A <-> B", "A <=> B"]),
+    ] {
+        let value = json!({ "nodes": ["A", "B"], "edges": edges });
+        let (topology, _) = Topology::read(&value, Lenience::Strict).unwrap();
+        let links: Vec<String> = topology.links().iter().map(ToString::to_string).collect();
+        assert_eq!(links, kept, "{edges}");
+    }
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     for (value, what) in [
         (json!({ "nodes": ["A", "B"], "edges": ["A <=> B", "B <=> A"] }), "edges.1: `B <=> A`"),
