@@ -27,6 +27,7 @@ use crate::livekit::network::Network;
 use crate::livekit::paths::Allowed;
 use crate::livekit::room::{Line, News, Options, Room, Tally};
 use crate::livekit::stay::End;
+use crate::livekit::telephone::Telephones;
 use crate::livekit::tls;
 use crate::livekit::token::{Key, Pass};
 use crate::session::plan::Plan;
@@ -196,7 +197,8 @@ impl ConnectArgs {
         if !wrong.is_empty() {
             return Err(Failure::input(wrong.join("\n")));
         }
-        let Livekit { listen_to, publish, .. } = &plan.config.livekit;
+        let Livekit { listen_to, publish, sip_trunk, .. } = &plan.config.livekit;
+        let telephones = Telephones { key: key.clone(), trunk: sip_trunk.clone() };
         let options = Options {
             address,
             pass,
@@ -208,6 +210,7 @@ impl ConnectArgs {
             dtx: publish.dtx,
             rate: plan.rate,
             reorder: plan.reorder,
+            telephones,
         };
         Ok(Entry { options, key })
     }

@@ -22,6 +22,12 @@ pub struct Livekit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub listen_to: Option<String>,
+    /// The LiveKit server's outbound SIP trunk (`ST_…`), from which `transfer_call` calls a number and
+    /// brings it into the room. Without it, calls are passed on warmly only to participants and SIP
+    /// addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub sip_trunk: Option<String>,
     /// The methods that participants may call, from name to the tool that runs them. The payload is the
     /// tool's arguments, a JSON object or nothing; the answer is its result as JSON. Nothing of it is
     /// said. Default none.

@@ -65,7 +65,8 @@ impl fmt::Display for Address {
 
 impl Address {
     /// The host and the port, as a header names them.
-    fn authority(&self) -> String {
+    #[must_use]
+    pub fn authority(&self) -> String {
         let usual = if self.tls { 443 } else { 80 };
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

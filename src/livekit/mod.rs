@@ -42,5 +42,6 @@ pub mod splice;
 pub mod stay;
 pub mod stream;
 pub mod streams;
+pub mod telephone;
 pub mod tls;
 pub mod token;

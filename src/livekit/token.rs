@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use livekit_token::{AccessToken, Claims, VideoGrants};
+use livekit_token::{AccessToken, Claims, SIPGrants, VideoGrants};
 
 /// How long a token of ours lets in: long enough for a slow start. Who is in the room stays, and gets
 /// fresh tokens from the server.
@@ -79,6 +79,21 @@ impl Key {
             ..VideoGrants::default()
         };
         self.mint(grants, identity, name, "standard")
+    }
+
+    /// A token for the server's API: telephones may be called for this room.
+    ///
+    /// # Errors
+    /// The token cannot be made; in words.
+    pub fn telephony(&self, room: &str) -> Result<Pass, String> {
+        let grants =
+            VideoGrants { room_admin: true, room: room.to_owned(), ..VideoGrants::default() };
+        let sip = SIPGrants { call: true, ..SIPGrants::default() };
+        let token = AccessToken::with_api_key(&self.key, &self.secret)
+            .with_ttl(TOKEN_TTL)
+            .with_grants(grants)
+            .with_sip_grants(sip);
+        token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
     }
 
     fn mint(

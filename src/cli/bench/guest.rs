@@ -19,6 +19,7 @@ use crate::livekit::edge::RoomEdge;
 use crate::livekit::network::Network;
 use crate::livekit::paths::Allowed;
 use crate::livekit::room::{Line, News, Options, Room, Stamp};
+use crate::livekit::telephone::Telephones;
 use crate::livekit::tls;
 use crate::session::Session;
 use crate::session::input::{Inbound, Input};
@@ -102,6 +103,7 @@ impl House {
             allowed: Allowed::default(),
             rate: plan.rate,
             reorder: plan.reorder,
+            telephones: Telephones { key: None, trunk: None },
         };
         let outlet = OpusOutlet::new(plan.rate, OutletOptions::default())
             .map_err(|why| broken("no codec", why))?;

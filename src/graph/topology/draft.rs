@@ -6,7 +6,9 @@ use std::collections::btree_map::Entry;
 use serde_json::{Map, Value};
 
 use super::fault::{Findings, Place};
-use super::{LINKS_MAX, Link, LinkKind, LinkPattern, NODES_MAX, Node, POLICIES_MAX, Policy, Topology, name};
+use super::{
+    LINKS_MAX, Link, LinkKind, LinkPattern, NODES_MAX, Node, POLICIES_MAX, Policy, Topology, name,
+};
 use crate::talk::near::{excerpt, nearest};
 
 /// What was written, in the order in which it was.

@@ -36,6 +36,7 @@ use super::network::Network;
 use super::paths::{Allowed, Way};
 use super::signal::SignalError;
 use super::stay::{End, StayCounts};
+use super::telephone::Telephones;
 use super::token::{Lack, Pass};
 use crate::clock::Rate;
 use crate::host::pace::Moment;
@@ -74,6 +75,8 @@ pub struct Options {
     pub rate: Rate,
     /// How many packets a missing one is waited for.
     pub reorder: u16,
+    /// The server's API, by which calls are passed on to telephones.
+    pub telephones: Telephones,
 }
 
 /// What the owner of a room is told.

@@ -26,6 +26,7 @@ use super::names;
 use super::roster::{Change, Roster};
 use super::rpc::{Calls, Requests};
 use super::streams::Streams;
+use super::telephone::Transfer;
 use super::token::Lack;
 use crate::host::pace::Moment;
 use crate::host::tools::RoomCall;
@@ -118,6 +119,8 @@ pub struct Out {
     pub media: VecDeque<ForMedia>,
     /// What the one who runs the agent should know, in words.
     pub warnings: VecDeque<String>,
+    /// Calls to be passed on to telephones, and who waits for that.
+    pub transfers: VecDeque<(Transfer, RoomCall)>,
     /// The stay is over.
     pub end: Option<End>,
     /// A new token for the next connection.

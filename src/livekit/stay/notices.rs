@@ -1,5 +1,7 @@
 //! What the session says to the room: its state, both sides' transcripts, answers, calls and data.
 
+use std::time::Duration;
+
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::{DataPacket, SipDtmf, UserPacket};
 
@@ -11,6 +13,8 @@ use crate::livekit::edge::Notice;
 use crate::livekit::herald::Source;
 use crate::livekit::names;
 use crate::livekit::rpc::{nobody, response};
+use crate::livekit::telephone::{Dialled, Transfer};
+use crate::session::output::RpcError;
 
 impl Stay {
     /// A notice of the session's.
@@ -80,13 +84,19 @@ impl Stay {
                 }
                 call.finish(Ok("null".to_owned()));
             }
-            RoomAct::Transfer { to, .. } => {
-                if self.others.contains(&to) {
-                    call.finish(Ok("null".to_owned()));
-                } else {
-                    call.finish(Err(nobody()));
+            RoomAct::Transfer { to, warm, timeout_ms } => match Dialled::read(&to) {
+                Some(Ok(to)) => {
+                    let room = self.room.as_ref().map(|room| room.name.clone()).unwrap_or_default();
+                    let caller = self.identity(call.lane);
+                    let patience = Duration::from_millis(timeout_ms.into());
+                    self.out
+                        .transfers
+                        .push_back((Transfer { room, caller, to, warm, patience }, call));
                 }
-            }
+                Some(Err(why)) => call.finish(Err(RpcError::new(RpcError::APPLICATION, why))),
+                None if self.others.contains(&to) => call.finish(Ok("null".to_owned())),
+                None => call.finish(Err(nobody())),
+            },
             RoomAct::Data { topic, reliable, to, payload } => {
                 let destination_identities: Vec<String> = to.into_iter().collect();
                 let user = UserPacket {
