@@ -366,6 +366,13 @@ fn the_program_draws_and_complains() {
     let silent = desk.run("graph good.yaml --format svg -o good.svg").exits(0);
     assert_eq!(silent.stdout, "");
     xml(&std::fs::read_to_string(desk.dir.path().join("good.svg")).expect("it is written"));
+    let two = "{ name: two, start: a, agents: { a: {}, b: {} }, conversations: { one: { start: b, agents: [b] } } }";
+    desk.put("two.yaml", two);
+    assert_eq!(mermaid(&desk.run("graph two.yaml").exits(0).stdout).nodes.len(), 2);
+    let one = desk.run("graph two.yaml --conversation one").exits(0).stdout;
+    assert_eq!(mermaid(&one).nodes.len(), 1);
+    let none = desk.run("graph two.yaml --conversation on").exits(2).stderr;
+    assert!(none.contains("did you mean `one`"), "{none}");
     let bad = desk.run("graph bad.yaml").exits(2);
     assert_eq!(bad.stderr, desk.run("check bad.yaml").exits(2).stderr, "the usual complaints");
     let nowhere = desk.run("graph good.yaml -o no/such/folder/x").exits(2).stderr;

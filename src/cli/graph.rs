@@ -26,6 +26,9 @@ Exit codes: 0 it was written, 2 the configuration is wrong, too large for an SVG
 pub(super) struct GraphArgs {
     /// The configuration, a YAML file.
     config: PathBuf,
+    /// The conversation whose agents are drawn, of `conversations`; without it, the configuration's own.
+    #[arg(long, value_name = "NAME")]
+    conversation: Option<String>,
     /// What is written.
     #[arg(long, value_enum, default_value = "mermaid")]
     format: Form,
@@ -46,7 +49,7 @@ enum Form {
 }
 
 pub(super) fn graph(args: &GraphArgs, tools: Registry) -> Result<ExitCode, Failure> {
-    let config = load::config(&args.config)?;
+    let config = load::conversation(&args.config, args.conversation.as_deref())?;
     let (plan, _) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     let picture = Picture::of(&plan);
     let text = match args.format {

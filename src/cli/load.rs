@@ -32,6 +32,14 @@ pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// Reads a configuration file, for a conversation of it if one is named.
+pub(super) fn conversation(path: &Path, name: Option<&str>) -> Result<Config, Failure> {
+    let config = config(path)?;
+    let Some(name) = name else { return Ok(config) };
+    let unknown = |wrong| Failure::input(format!("{}: {wrong}", path.display()));
+    config.of_conversation(name).map_err(unknown)
+}
+
 /// The clips of a configuration, at the session's rate.
 pub(super) fn clips(plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Clips, Failure> {
     let mut wrong = Vec::new();

@@ -10,11 +10,7 @@ use super::load;
 use crate::tool::Registry;
 
 pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> {
-    let mut config = load::config(&args.config)?;
-    if let Some(name) = &args.conversation {
-        let unknown = |wrong| Failure::input(format!("{}: {wrong}", args.config.display()));
-        config = config.of_conversation(name).map_err(unknown)?;
-    }
+    let config = load::conversation(&args.config, args.conversation.as_deref())?;
     let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     spare_inputs(args)?;
     let mut warn = |text: String| eprintln!("{text}");
