@@ -117,7 +117,7 @@ fn an_agents_own_tool_hands_over_where_an_edge_leads() {
     let cause = json!({ "decision": { "key": "transition_to", "value": "\"south\"" } });
     assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
     let outcome = &scene.one("tool.result")["outcome"];
-    assert_eq!(outcome["Done"], json!({ "agent": "south", "outcome": "success" }));
+    assert_eq!(outcome["Done"], json!({ "agent": "south", "outcome": "decided" }));
 
     let yaml = desks("  - { from: north, to: south, when: { intent: go } }\n");
     let scene = typed(&yaml, &[(200, "pass me on")]);

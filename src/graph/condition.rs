@@ -455,7 +455,7 @@ fn compare(found: &Value, operator: Operator, wanted: &Value) -> bool {
     let numbers = || Some((found.as_f64()?, wanted.as_f64()?));
     let contains = || match (found, wanted) {
         (Value::String(text), Value::String(part)) => Some(text.contains(part.as_str())),
-        (Value::Array(list), item) => Some(list.contains(item)),
+        (Value::Array(list), item) => Some(list.iter().any(|one| equal(one, item))),
         _ => None,
     };
     match operator {
@@ -468,10 +468,25 @@ fn compare(found: &Value, operator: Operator, wanted: &Value) -> bool {
     }
 }
 
-/// Equal as JSON, with numbers compared by value: 1 equals 1.0.
+/// Equal as JSON, with numbers compared by value: 1 equals 1.0, and the numbers of two orders that differ
+/// by one are different, however long they are.
 fn equal(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => (a - b).abs() <= f64::EPSILON * a.abs().max(b.abs()),
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            // Whole numbers are what they are.
+            if a == b || !(a.is_f64() || b.is_f64()) {
+                return a == b;
+            }
+            let near = |a: f64, b: f64| (a - b).abs() <= f64::EPSILON * a.abs().max(b.abs());
+            a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| near(a, b))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(key, a): (&String, &Value)| b.get(key).is_some_and(|b| equal(a, b));
+            a.len() == b.len() && a.iter().all(same)
+        }
         _ => a == b,
     }
 }

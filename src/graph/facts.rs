@@ -174,10 +174,15 @@ impl Facts {
         self.all.contains_key(name)
     }
 
-    /// Sets a fact; the current agent sees it.
+    /// Sets a fact; the current agent sees it. Who knew it as it was before, and is not current, does not
+    /// know it as it is now.
     pub fn set(&mut self, name: &str, fact: Fact) {
-        if let Some(view) = self.views.get_mut(&self.current) {
-            view.insert(name.to_owned());
+        for (agent, view) in &mut self.views {
+            if *agent == self.current {
+                view.insert(name.to_owned());
+            } else {
+                view.remove(name);
+            }
         }
         if let Some(end) = fact.until {
             self.next_end = Some(self.next_end.map_or(end, |known| known.min(end)));
@@ -209,9 +214,16 @@ impl Facts {
         let names: Vec<String> =
             self.all.iter().filter(|(_, fact)| gone(fact)).map(|(name, _)| name.clone()).collect();
         for name in &names {
-            self.all.remove(name);
+            self.remove(name);
         }
         names
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.all.remove(name);
+        for view in self.views.values_mut() {
+            view.remove(name);
+        }
     }
 
     /// The current agent, without a hand-over: a call begins.
@@ -229,7 +241,7 @@ impl Facts {
             .map(|(name, _)| name.to_owned())
             .collect();
         for name in &own {
-            self.all.remove(name);
+            self.remove(name);
         }
         let given: Option<BTreeSet<String>> = match along {
             None => self.views.get(&self.current).cloned(),

@@ -169,7 +169,11 @@ fn ruled<'g>(
     match rules.evaluate(situation.variables) {
         Ok(None) => None,
         Ok(Some(Ruled { rule, to, updates })) => {
-            if to == at || graph.leaving(at).iter().any(|way| way.to == to) {
+            // To itself is no move, and no reason for none.
+            if to == at {
+                return None;
+            }
+            if graph.leaving(at).iter().any(|way| way.to == to) {
                 return Some(Move { transition, to, cause: Cause::Rule(rule), updates });
             }
             failures.push((

@@ -131,7 +131,10 @@ impl Session {
             Inbound::Fact { name, value, scope, ttl_ms } => {
                 let until = ttl_ms.map(|ms| now.after(plan.len.ticks_min_one(ms)));
                 let fact = Fact { scope, until, ..Fact::new(value.0, now) };
-                if let Err(why) = self.set_fact(plan, now, &name, fact, out) {
+                let told = out.events.len();
+                if let Err(why) = self.set_fact(plan, now, &name, fact, out)
+                    && out.events.len() == told
+                {
                     self.limit(now, &why, out);
                 }
             }

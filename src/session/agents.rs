@@ -11,9 +11,8 @@ use serde_json::json;
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
-use super::{Asker, Session};
+use super::{Asker, Life, Session};
 use crate::clock::Tick;
-use crate::graph::facts::Fact;
 use crate::graph::{Occasion, Results};
 use crate::id::{AgentId, CallId};
 use crate::think::echo::Echo;
@@ -99,7 +98,7 @@ impl Session {
         }
         self.facts.hand_over(to, along.as_deref());
         if let Some(summary) = summary {
-            self.facts.set("summary", Fact::new(summary.into(), now));
+            self.remember(plan, now, "summary", summary.into(), out);
         }
         let fates = self.pending.iter_mut().map(|pending| (&pending.asker, &mut pending.fate));
         let known = self.answered.iter_mut().map(|answered| (&answered.asker, &mut answered.fate));
@@ -114,6 +113,8 @@ impl Session {
         self.refused.clear();
         self.tenure = Tenure { since: now, first: self.events, history, ..Tenure::default() };
         match arrival {
+            // Who comes when the call is ending has nothing to say any more.
+            _ if self.life != Life::Running => self.enter(plan, now, None, out),
             Arrival::Own => self.enter(plan, now, Some(Moment::Arrival), out),
             Arrival::Return => self.enter(plan, now, None, out),
             Arrival::Words(text) => {

@@ -327,8 +327,7 @@ impl Session {
         laps.lap(Phase::Think);
         self.work(plan, now, hands, &mut occasions, out);
         laps.lap(Phase::Work);
-        self.route(plan, now, &mut occasions, out);
-        let noted = out.events.len();
+        let noted = self.route(plan, now, &mut occasions, out);
         laps.lap(Phase::Route);
         self.speak(plan, now, out);
         self.show(plan, out);
@@ -371,6 +370,9 @@ impl Session {
         if self.life == Life::Ready {
             self.agent = plan.start;
         }
+        // Of transitions that may be others now.
+        self.refused.clear();
+        self.tenure.failed.clear();
         self.echo = match (&plan.agent(self.agent).kind, self.echo.take()) {
             (AgentKind::Echo { delay }, None) => Some(Echo::new(*delay, plan.samples())),
             (AgentKind::Echo { .. }, echo) => echo,

@@ -57,8 +57,13 @@ fn succeeding(plan: &Plan, json: &str) -> Result<Plan, String> {
     if json.len() > SIZE_MAX {
         return Err(format!("it is longer than {SIZE_MAX} bytes"));
     }
-    let config: Config =
+    let mut config: Config =
         serde_json::from_str(json).map_err(|error| format!("it cannot be read: {error}"))?;
+    // A call goes on with its conversation, as long as there is one of that name.
+    let held = plan.config.conversation.as_ref();
+    if let Some(held) = held.filter(|held| config.conversations.contains_key(*held)) {
+        config.conversation.get_or_insert_with(|| held.clone());
+    }
     let next = plan.succeeding(config).map_err(|error| error.to_string())?;
     Ok(next.with_tools_of(plan))
 }

@@ -3,12 +3,12 @@
 //! **Invariant:** what happened before the current agent took over moves nobody, and what has moved
 //! somebody is forgotten with the move.
 
-use super::Session;
 use super::agents::{Arrival, Next};
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::Plan;
 use super::think::Occasions;
+use super::{Life, Session};
 use crate::clock::Tick;
 use crate::graph::event::EventName;
 use crate::graph::rules::Variables;
@@ -21,28 +21,45 @@ use crate::tool::{Json, Outcome};
 const DIGITS_MAX: usize = 32;
 
 impl Session {
-    /// Consults the graph.
+    /// Consults the graph; how many of the tick's events it has looked at.
     pub(super) fn route(
         &mut self,
         plan: &Plan,
         now: Tick,
         occasions: &mut Occasions,
         out: &mut Output,
-    ) {
+    ) -> usize {
         self.note(plan, 0, out);
+        let noted = out.events.len();
         let mut all = std::mem::take(&mut self.tenure.occurred);
         all.append(&mut occasions.all);
-        // A call or a return goes first: it was asked for by a tool.
+        // A call or a return goes first: it was asked for by a tool. Who says goodbye stays.
         let second = now.0.is_multiple_of(plan.len.ticks_min_one(1_000));
-        if self.next.is_some() || !plan.graph.is_asked(self.agent, !all.is_empty(), second) {
-            return;
+        let stays = self.next.is_some() || self.life != Life::Running;
+        if stays || !plan.graph.is_asked(self.agent, !all.is_empty(), second) {
+            return noted;
         }
+        // One that is refused leaves the others open.
+        while self.try_move(plan, now, (occasions, &all), second, out) {}
+        noted
+    }
+
+    /// Tries the first move that the situation leads to; whether it was refused.
+    fn try_move(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        (occasions, all): (&Occasions, &[Occasion]),
+        second: bool,
+        out: &mut Output,
+    ) -> bool {
         let variables = Known { session: self, plan };
         let situation = Situation {
             now,
-            occasions: &all,
+            occasions: all,
             current_for: now.since(self.tenure.since),
-            silent_for: self.floor.silence(now),
+            // Who is on hold waits, and nobody has fallen silent.
+            silent_for: if self.hold.is_some() { 0 } else { self.floor.silence(now) },
             agent_turns: self.tenure.turns,
             call_turns: self.turn_count,
             digits: &self.tenure.digits,
@@ -58,11 +75,7 @@ impl Session {
                 self.event(now, EventKind::RuleFailed { transition, cause }, out);
             }
         }
-        let Some(Move { transition, to, cause, updates }) = taken else { return };
-        // To itself is no move.
-        if to == self.agent {
-            return;
-        }
+        let Some(Move { transition, to, cause, updates }) = taken else { return false };
         let cause = match cause {
             Cause::Timer(ticks) => Cause::Timer(plan.len.span_ms(ticks)),
             Cause::Silence(ticks) => Cause::Silence(plan.len.span_ms(ticks)),
@@ -72,16 +85,18 @@ impl Session {
             let name = |id| plan.agent(id).name.clone();
             let (from, to) = (name(self.agent), name(to));
             self.refused.push(transition.id);
-            return self.event(now, EventKind::TransitionRefused { from, to, cause, reason }, out);
+            self.event(now, EventKind::TransitionRefused { from, to, cause, reason }, out);
+            return true;
         }
         for (name, value) in updates {
             self.remember(plan, now, &name, value, out);
         }
-        self.go(plan, now, (transition, to, cause), (occasions, &all), out);
+        self.go(plan, now, (transition, to, cause), (occasions, all), out);
+        false
     }
 
     /// Why there is no move to this agent now, though a transition leads there.
-    fn refuses(&self, plan: &Plan, to: AgentId) -> Option<String> {
+    pub(super) fn refuses(&self, plan: &Plan, to: AgentId) -> Option<String> {
         if let Some(policy) = self.forbids(plan, to) {
             return Some(policy);
         }

@@ -33,12 +33,24 @@ fn script_of(plan: &Plan, agent: AgentId) -> Option<&Script> {
     }
 }
 
+/// What the session has done itself is done: of that, nothing is owed to who has handed over.
+fn is_own(answered: &Answered) -> bool {
+    Verb::of(&answered.name).is_some_and(|verb| verb != Verb::CallAgent)
+}
+
 impl Session {
     /// Answers what is new: outcomes first, since they were asked for earlier, then turns.
     pub(super) fn think(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Occasions {
         let wanted = std::mem::take(&mut self.requested);
         let mut occasions = Occasions { wanted, ..Occasions::default() };
-        for answered in std::mem::take(&mut self.answered) {
+        // In place, since some may wait for long.
+        let mut at = 0;
+        while at < self.answered.len() {
+            if self.stays(&self.answered[at]) {
+                at += 1;
+                continue;
+            }
+            let answered = self.answered.remove(at);
             if let Some(answered) = self.due(now, answered, out) {
                 self.answer(plan, now, answered, &mut occasions, out);
             }
@@ -49,20 +61,24 @@ impl Session {
         occasions
     }
 
-    /// The outcome, unless the hand-over since says that it is not to be told, or not yet.
+    /// Whether the agent that asked has handed over.
+    fn is_elsewhere(&self, answered: &Answered) -> bool {
+        matches!(&answered.asker, Asker::Agent(asked) if asked.agent != self.agent)
+    }
+
+    /// Whether the outcome waits for the agent that asked to come back.
+    fn stays(&self, answered: &Answered) -> bool {
+        answered.fate == Results::Stay && self.is_elsewhere(answered) && !is_own(answered)
+    }
+
+    /// The outcome, unless the hand-over since says that it is not to be told.
     fn due(&mut self, now: Tick, answered: Answered, out: &mut Output) -> Option<Answered> {
-        let elsewhere = matches!(&answered.asker, Asker::Agent(asked) if asked.agent != self.agent);
-        // What the session has done itself is done: of that, nothing is owed to who has handed over.
-        let own = Verb::of(&answered.name).is_some_and(|verb| verb != Verb::CallAgent);
+        let elsewhere = self.is_elsewhere(&answered);
         match answered.fate {
-            Results::Drop | Results::Stay if elsewhere && own => None,
+            Results::Drop | Results::Stay if elsewhere && is_own(&answered) => None,
             Results::Drop if elsewhere => {
                 let Answered { call, name, .. } = answered;
                 self.event(now, EventKind::ToolOrphaned { call, name }, out);
-                None
-            }
-            Results::Stay if elsewhere => {
-                self.answered.push(answered);
                 None
             }
             _ => Some(answered),
@@ -130,11 +146,11 @@ impl Session {
                 last_voiced: turn.last_voiced,
             };
             self.event(now, kind, out);
-            self.tenure.input = Some(text.clone());
             // Who has said goodbye does not begin anew, and who is on hold is not answered.
             if !self.answers() {
                 continue;
             }
+            self.tenure.input = Some(text.clone());
             occasions.all.push(Occasion::Words(text));
             let Some(script) = script else { continue };
             let thoughts = script.reply(self.agent, understood.as_ref(), &self.facts);
@@ -161,7 +177,8 @@ impl Session {
                 Thought::Say(text) => self.say(plan, now, text, out),
                 Thought::Apologise => self.apologise(plan, now, out),
                 Thought::Call { tool, arguments, asked } => {
-                    if self.pending.len() + occasions.wanted.len() >= plan.limits.calls {
+                    let known = self.answered.len();
+                    if self.pending.len() + known + occasions.wanted.len() >= plan.limits.calls {
                         self.limit(now, "calls", out);
                         continue;
                     }

@@ -192,8 +192,15 @@ impl Session {
             let from = &plan.agent(self.agent).name;
             return Err(format!("no transition by decision leads from `{from}` to `{to}`"));
         }
+        if self.next.is_some() {
+            return Err("a hand-over is under way".to_owned());
+        }
+        if let Some(why) = self.refuses(plan, target) {
+            return Err(format!("there is no hand-over to `{to}` now: {why}"));
+        }
         self.decide(plan, now, TRANSITION_TO.to_owned(), to.into(), occasions, out);
-        Ok(json!({ "agent": to, "outcome": "success" }))
+        // Another way out may go first, in this tick.
+        Ok(json!({ "agent": to, "outcome": "decided" }))
     }
 
     fn date_and_time(&self, plan: &Plan, now: Tick, offset_minutes: i32) -> Value {

@@ -227,7 +227,9 @@ impl Plan {
             match ids.get(name) {
                 Some(id) => agents[usize::from(id.0)] = planned,
                 None => {
-                    ids.insert(name.clone(), AgentId(agents.len() as u16));
+                    let id = u16::try_from(agents.len())
+                        .map_err(|_| wrong("there are more agents than a call can have"))?;
+                    ids.insert(name.clone(), AgentId(id));
                     agents.push(planned);
                 }
             }
