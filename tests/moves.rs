@@ -218,8 +218,9 @@ fn a_hand_over_by_tool_is_decided_and_not_done_yet() {
     assert_eq!(reached(&scene), ["c"], "another way had precedence");
     let bounded = yaml.replace("start: a", "start: a\ncall: { max_moves_per_turn: 0 }");
     let scene = typed(&bounded, &[(200, "help me")]);
-    let told = scene.messages().concat();
-    assert!(told.contains("no hand-over to `b` now"), "{told}");
+    assert_eq!(scene.all("transition.refused")[0]["to"], "c");
+    assert_eq!(scene.all("transition.refused")[1]["to"], "b", "each way out is refused once");
+    assert!(way(&scene).is_empty());
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Session {
     }
 
     /// Why there is no move to this agent now, though a transition leads there.
-    pub(super) fn refuses(&self, plan: &Plan, to: AgentId) -> Option<String> {
+    fn refuses(&self, plan: &Plan, to: AgentId) -> Option<String> {
         if let Some(policy) = self.forbids(plan, to) {
             return Some(policy);
         }
