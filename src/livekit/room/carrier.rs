@@ -12,15 +12,14 @@ use livekit_protocol::{
     leave_request, signal_request, signal_response,
 };
 use prost::Message as _;
-use tokio::task::JoinSet;
 use tokio::time::Instant as Timer;
 
 use super::backlog::Backlog;
 use super::link::{Heard, Link, sync_state};
+use super::transfers::Transfers;
 use super::{Line, News, Options, Stamp, Tally, request, tell, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
-use crate::host::tools::RoomCall;
 use crate::id::LaneId;
 use crate::livekit::bell::Ear;
 use crate::livekit::edge::Notice;
@@ -31,10 +30,8 @@ use crate::livekit::roster::Change;
 use crate::livekit::signal::{CONNECT_TIME, Signal, SignalError};
 use crate::livekit::splice::Splice;
 use crate::livekit::stay::{Agent, End, ForMedia, Stay};
-use crate::livekit::telephone::{TRANSFERS_MAX, Transfer};
 use crate::livekit::token::{Lack, Pass};
 use crate::session::input::{Inbound, LineState};
-use crate::session::output::RpcError;
 
 /// How long somebody may be there without hearing the agent before the session begins all the same.
 const UNHEARD: Duration = Duration::from_secs(2);
@@ -65,8 +62,7 @@ pub(super) struct Carrier {
     timers: Timers,
     began: bool,
     was_connected: bool,
-    /// Calls that are being passed on; they end with the stay.
-    transfers: JoinSet<()>,
+    transfers: Transfers,
 }
 
 /// When something is due.
@@ -149,7 +145,7 @@ impl Carrier {
             timers,
             began: false,
             was_connected: false,
-            transfers: JoinSet::new(),
+            transfers: Transfers::default(),
         };
         carrier.first().await?;
         Ok(carrier)
@@ -316,21 +312,8 @@ impl Carrier {
             self.stay.call(self.clock.now(), call);
         }
         while let Some((transfer, call)) = self.stay.out().transfers.pop_front() {
-            self.transfer(transfer, call);
+            self.transfers.begin(&self.options, transfer, call);
         }
-    }
-
-    /// Has the server pass a call on, beside everything else.
-    fn transfer(&mut self, transfer: Transfer, call: RoomCall) {
-        while self.transfers.try_join_next().is_some() {}
-        if self.transfers.len() == TRANSFERS_MAX {
-            let busy = RpcError::new(RpcError::APPLICATION, "too many calls are being passed on");
-            return call.finish(Err(busy));
-        }
-        let Options { address, tls, telephones, .. } = self.options.clone();
-        self.transfers.spawn_local(async move {
-            call.finish(telephones.transfer(&address, &tls, transfer).await);
-        });
     }
 
     /// What is due by time.

@@ -14,6 +14,7 @@
 mod backlog;
 mod carrier;
 mod link;
+mod transfers;
 mod ways;
 
 use std::rc::Rc;
