@@ -1,14 +1,17 @@
 //! How agents decide what to say and do.
 //!
 //! An agent's thinking is a function of its script, what the user said or a tool answered, and the
-//! facts known: it returns [`Thought`]s, and the session carries them out. So far there are agents
-//! that need no model: [`script`]ed ones, and the [`echo`].
+//! facts known: it returns [`Thought`]s, and the session carries them out. There are agents that need
+//! no model, [`script`]ed ones and the [`echo`]; and there is the loop of a model and its tools
+//! ([`tool_loop`]), in the words of [`chat`].
 //!
 //! **Invariant:** nothing here performs anything; thoughts are values.
 
+pub mod chat;
 pub mod echo;
 pub mod phrase;
 pub mod script;
+pub mod tool_loop;
 
 use crate::tool::Json;
 
