@@ -178,9 +178,31 @@ fn a_fact_from_outside_is_a_fact() {
         scope: antiphon::graph::facts::Scope::User,
         ttl_ms: None,
     };
-    let scene = stage(&yaml, &[(400, "say something")]).happens(5, [fact]).play();
+    let scene = stage(&yaml, &[(400, "say something")]).happens(5, [fact.clone()]).play();
     assert_eq!(scene.messages(), ["Hello ann."]);
     assert_eq!(scene.one("fact.set")["scope"], "user");
+    assert!(scene.all("fact.expired").is_empty());
+    let Inbound::Fact { name, value, scope, .. } = fact else { panic!("a fact") };
+    let brief = Inbound::Fact { name, value, scope, ttl_ms: Some(200) };
+    let scene = stage(&yaml, &[(400, "say something")]).happens(5, [brief]).play();
+    assert_eq!(tick_of(&scene.one("fact.expired")), 5 + 200 / 20);
+    assert_eq!(scene.messages(), ["Hello ."]);
+}
+
+#[test]
+fn a_fact_of_a_user_is_forgotten_when_that_participant_leaves() {
+    let yaml = desk("{ tool: set_fact, with: { name: code, value: 7, scope: user } }")
+        .replace("say: Something.", "say: 'It is {fact.code}.'")
+        .replace(", then: 'Done: {result}.'", "");
+    let bob = LaneId(4);
+    let text = |text: &str| Inbound::UserText { lane: bob, text: text.into() };
+    let scene = stage(&yaml, &[(2_000, "say something")])
+        .happens(5, [Inbound::Joined { lane: bob, name: "bob".into() }, text("do it")])
+        .happens(40, [text("say something")])
+        .happens(70, [Inbound::Left { lane: bob }])
+        .play();
+    assert_eq!(scene.one("fact.set")["scope"], "user");
+    assert_eq!(scene.messages(), ["It is 7.", "It is ."]);
 }
 
 #[test]
@@ -223,8 +245,10 @@ fn idle_prompts_come_again_and_then_the_call_ends() {
     let lines =
         [types(When::Start(200), "say something"), types(When::Start(4_500), "say something")];
     let scene = Stage::new(&yaml).caller(ann, lines).play();
-    let prompts = scene.messages().iter().filter(|text| *text == "Still there?").count();
-    assert!(prompts >= 3, "{:?}", scene.messages());
+    let said = scene.messages();
+    let answered = said.iter().rposition(|text| text == "Something.").unwrap();
+    assert!(said[..answered].contains(&"Still there?".to_owned()), "{said:?}");
+    assert_eq!(said[answered + 1..], ["Still there?", "Still there?"]);
 }
 
 #[test]
