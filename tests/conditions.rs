@@ -183,6 +183,35 @@ fn what_happened_before_an_agent_came_fires_nothing_and_nothing_fires_twice() {
     let moved: Vec<String> = moves(&scene).into_iter().map(|(to, _)| to).collect();
     assert_eq!(moved, ["south", "north"]);
     assert_eq!(scene.all("custom").len(), 2, "each event once");
+    // North stops in the tick in which south begins, and before it.
+    let stopped = desks(
+        "  - { from: north, to: south, when: { intent: go } }
+  - { from: south, to: north, when: { event: { type: agent.stopped } } }
+",
+    );
+    assert_eq!(moves(&typed(&stopped, &[(200, "go south"), (600, "well")])).len(), 1);
+}
+
+#[test]
+fn what_ends_in_the_tick_of_a_move_is_past_as_well() {
+    // Both wait for the end of the greeting; north hands over in the tick in which it ends.
+    let yaml = desks(
+        "  - { from: north, to: south, when: { event: { type: custom } } }
+  - { from: north, to: south, when: { event: { type: agent.speech_finished, data: { item: 9 } } } }
+  - { from: south, to: north, when: { event: { type: agent.speech_finished, data: { item: 0 } } } }
+",
+    )
+    .replace(
+        "start: north",
+        "start: north\nspeech: { synthesiser: { engine: tone, latency_ms: 20 } }",
+    );
+    let greeted = |scene: &Scene| {
+        let mut ends = scene.all("agent.speech_finished").into_iter();
+        tick_of(&ends.find(|end| end["item"] == 0).unwrap())
+    };
+    let end = greeted(&happens(&yaml, &[]));
+    let scene = happens(&yaml, &[(end, custom("go", Value::Null))]);
+    assert_eq!((greeted(&scene), tick_of(&scene.one("transition.executed"))), (end, end));
 }
 
 #[test]
@@ -195,6 +224,11 @@ fn keys_one_after_the_other() {
     assert_eq!(moves(&scene), [("south".to_owned(), json!({ "digits": "12#" }))]);
     assert_eq!(tick_of(&scene.one("transition.executed")), 30);
     assert_eq!(moves(&happens(&yaml, &pressed("1212"))).len(), 0);
+    // South counts those that were pressed since it came.
+    let both =
+        yaml.replace("12#", "12") + "  - { from: south, to: north, when: { digits: '2#' } }\n";
+    assert_eq!(moves(&happens(&both, &pressed("12#"))).len(), 1);
+    assert_eq!(moves(&happens(&both, &pressed("12#2#"))).len(), 2);
 }
 
 #[test]
@@ -220,6 +254,11 @@ fn silence_of_both_sides_counts_from_the_agents_beginning() {
     let words = tick_of(&scene.all("user.message")[0]);
     assert_eq!(ticks[0], words + 75, "from the last words on");
     // South begins a tick after, and says so.
+    assert_eq!(ticks[1], ticks[0] + 1 + 75);
+    // Where it says nothing, the silence of before is not its own.
+    let mute = yaml.replace("    arrival: South.\n", "");
+    let scene = typed(&mute, &[(1_000, "well"), (5_000, "bye")]);
+    let ticks: Vec<u64> = scene.all("transition.executed").iter().map(tick_of).collect();
     assert_eq!(ticks[1], ticks[0] + 1 + 75);
 }
 
@@ -294,6 +333,8 @@ fn business_rules_hand_over_and_set_facts() {
     let scene = typed(&yaml, &[(200, "a feather"), (600, "a stone")]);
     assert_eq!(moves(&scene), [("south".to_owned(), json!({ "rule": 0 }))]);
     assert_eq!(scene.context["facts"], json!({ "topic": "stone" }));
+    let asked = tick_of(&scene.all("user.message")[1]);
+    assert_eq!(tick_of(&scene.one("transition.executed")), asked, "at once");
     let numbered = desks(&ruled("stone", "7")).replace("  south:\n", "  south:\n    id: 7\n");
     assert_eq!(moves(&typed(&numbered, &[(600, "a stone")])).len(), 1);
 }
@@ -314,6 +355,14 @@ fn what_rules_set_without_a_hand_over_is_dropped() {
         .replace("            - { name: transition_to_agent, params: { agent_id: south } }\n", "");
     let scene = typed(&desks(&rules), &[(200, "a stone")]);
     assert_eq!((moves(&scene).len(), &scene.context["facts"]), (0, &json!({})));
+    // Nor is anything set by rules that lead to where the call is, or where it may not go now.
+    let stay = desks(&ruled("stone", "north"));
+    let refused = desks(&ruled("stone", "south"))
+        .replace("start: north", "start: north\ncall: { max_moves_per_turn: 0 }");
+    for yaml in [stay, refused] {
+        let scene = typed(&yaml, &[(200, "a stone")]);
+        assert_eq!((moves(&scene).len(), &scene.context["facts"]), (0, &json!({})));
+    }
 }
 
 #[test]
@@ -328,6 +377,7 @@ fn rules_look_at_what_came_since_the_agent_did_and_once_a_second() {
     let rules = ruled("x", "south")
         .replace("name: user_input, operator: contains", "name: fact.paid, operator: equal_to");
     let fact = Inbound::Fact {
+        lane: None,
         name: "paid".into(),
         value: Json("x".into()),
         scope: antiphon::graph::facts::Scope::Session,
@@ -338,10 +388,29 @@ fn rules_look_at_what_came_since_the_agent_did_and_once_a_second() {
 }
 
 #[test]
+fn rules_look_at_the_latest_result_and_only_at_ones_own() {
+    let heavy = |from: &str, to: &str| {
+        let result = "name: last_tool_result, operator: contains, value: '12'";
+        ruled("x", to)
+            .replace("name: user_input, operator: contains, value: x", result)
+            .replace("from: north\n    to: south", &format!("from: {from}\n    to: {to}"))
+    };
+    let yaml = desks(&(heavy("north", "south") + &heavy("south", "north")));
+    let lines = [(200, "weigh a feather"), (600, "weigh a stone"), (2_500, "well")];
+    let scene = typed(&yaml, &lines);
+    assert_eq!(moves(&scene), [("south".to_owned(), json!({ "rule": 0 }))]);
+    assert_eq!(
+        tick_of(&scene.one("transition.executed")),
+        tick_of(&scene.all("tool.result")[1]) + 1
+    );
+}
+
+#[test]
 fn rules_that_cannot_be_evaluated_are_no_match_and_told_once() {
     let rules = ruled("x", "south").replace("name: user_input", "name: fact.list");
     let yaml = desks(&format!("{rules}  - {{ from: north, to: south, when: {{ intent: go }} }}\n"));
     let fact = Inbound::Fact {
+        lane: None,
         name: "list".into(),
         value: Json(json!(["x"])),
         scope: antiphon::graph::facts::Scope::Session,

@@ -5,6 +5,7 @@
 mod stage;
 
 use antiphon::config;
+use antiphon::session::checkpoint::Checkpoint;
 use antiphon::session::plan::Plan;
 use antiphon::sim::caller::{Part, When};
 use serde_json::{Value, json};
@@ -122,9 +123,37 @@ fn agents_call_only_along_their_links_and_not_for_ever() {
         "topology: { links: [{ from: desk, to: expert, kind: query }, { from: expert, to: desk, kind: query }] }\n",
     );
     let deep = ["call_agent expert", "call_agent desk"].repeat(4);
-    let scene = typed(&mutual, &deep);
-    assert_eq!(scene.all("agent.called").len(), 5);
-    assert!(scene.messages().iter().any(|text| text.contains("5 deep at most")));
+    let one = firm("topology: { links: ['desk <-> expert (query)'] }\n");
+    for yaml in [mutual, one] {
+        let scene = typed(&yaml, &deep);
+        assert_eq!(scene.all("agent.called").len(), 5);
+        assert!(scene.messages().iter().any(|text| text.contains("5 deep at most")));
+    }
+}
+
+#[test]
+fn a_call_goes_before_a_hand_over_of_the_same_tick() {
+    let yaml = firm(
+        "topology: { links: ['desk <=> expert'] }
+transitions: [{ from: desk, to: clerk, when: { user_input: { contains: expert } } }]
+",
+    );
+    let scene = typed(&yaml, &["call_agent expert", "well", "return it"]);
+    assert_eq!(scene.each("agent.started", "agent"), ["desk", "expert", "desk"]);
+    assert_eq!(to(&scene), Vec::<Value>::new());
+}
+
+#[test]
+fn who_is_called_sees_the_facts_that_it_is_given() {
+    let link = "topology: { links: ['desk <=> expert'] }\n";
+    let lines = ["about shoes", "call_agent expert", "well", "return it", "well"];
+    for (facts, seen) in [("[topic]", "shoes"), ("[]", "")] {
+        let with = format!("call_agent, with: {{ agent: expert, facts: {facts} }}");
+        let yaml = firm(link).replace("call_agent, with: { agent: expert }", &with);
+        let said = typed(&yaml, &lines).messages();
+        assert_eq!(said[2], format!("It is expert, with {seen}."));
+        assert_eq!(said[4], "It is desk, with shoes.", "who called knows what it knew");
+    }
 }
 
 #[test]
@@ -155,9 +184,31 @@ fn what_goes_along_is_said_by_the_transition() {
     assert_eq!(scene.messages()[1..], ["Leaving.", "Arriving.", "It is expert, with shoes."]);
     assert_eq!(carry("nothing").messages()[3], "It is expert, with .");
     assert_eq!(carry("{ facts: [topic] }").messages()[3], "It is expert, with shoes.");
+    assert_eq!(carry("{ facts: [price] }").messages()[3], "It is expert, with .", "the named only");
     let scene = carry("{ summary: 'They asked about {fact.topic}.' }");
     assert_eq!(scene.messages()[3], "It is expert, with .");
     assert_eq!(scene.context["facts"], json!({ "summary": "They asked about shoes." }));
+}
+
+#[test]
+fn what_was_said_goes_along_with_everything_alone() {
+    for (carry, goes) in [
+        ("everything", true),
+        ("nothing", false),
+        ("{ facts: [topic] }", false),
+        ("{ summary: Shoes. }", false),
+    ] {
+        let yaml = firm(&format!(
+            "transitions: [{{ from: desk, to: expert, when: {{ decision: {{}} }}, carry: {carry} }}]\n"
+        ));
+        let lines = [(200, "about shoes"), (600, "hand_over expert"), (1_000, "well")];
+        let lines = lines.map(|(ms, text)| types(When::Start(ms), text));
+        let scene = Stage::new(&yaml).caller(typist(), lines).checkpoint_at(100).play();
+        let checkpoint = Checkpoint::from_bytes(&scene.checkpoints[0]).unwrap();
+        let session = checkpoint.restore(&scene.plan).unwrap();
+        let known = |text: &str| session.history().any(|said| said.text == text);
+        assert_eq!((known("about shoes"), known("well")), (goes, true), "{carry}");
+    }
 }
 
 #[test]
@@ -197,6 +248,7 @@ fn a_conversation_has_its_agents_and_its_beginning() {
         "conversations:
   help: { start: expert, agents: [expert, desk] }
 topology: { links: ['desk -> expert', 'expert -> desk', 'expert -> clerk'] }
+transitions: [{ from: expert, to: clerk, when: { turns: { at_least: 1 } } }]
 conversation: help
 ",
     );
@@ -264,6 +316,11 @@ fn steps_are_bounded() {
     let scene = typed(&yaml, &["one", "two", "three", "four"]);
     assert_eq!(scene.one("policy.reached")["policy"], "max_steps(3)");
     assert_eq!(scene.messages().len(), 3);
+    let yaml = firm("policies: ['max_steps(10)']\n");
+    assert_eq!(typed(&yaml, &["well"; 9]).one("policy.warned")["percent"], 90);
+    // An outcome that is told is a step as well.
+    let told = typed(&firm("policies: ['max_steps(2)']\n"), &["take your time"]);
+    assert_eq!(told.one("session.ended")["reason"], json!({ "policy": "max_steps(2)" }));
 }
 
 #[test]
@@ -288,4 +345,7 @@ fn what_an_agent_asks_for_takes_no_longer_than_its_policy() {
     assert_eq!(scene.one("policy.reached")["policy"], "agent_timeout(desk: 0.5)");
     assert!(scene.messages().iter().any(|text| text.contains("gave no answer in time")));
     assert_eq!(scene.all("tool.unexpected").len(), 1, "what comes later is noted");
+    let others = firm("policies: ['agent_timeout(expert: 60, default: 0.5)']\n");
+    let scene = typed(&others, &["take your time", "well", "well"]);
+    assert_eq!(scene.one("policy.reached")["policy"], "agent_timeout(default: 0.5)");
 }

@@ -244,6 +244,7 @@ fn a_fact_too_many_from_outside_is_told_once() {
     let yaml = three("");
     let max = Stage::new(&yaml).play().plan.limits.facts;
     let fact = |n: usize| Inbound::Fact {
+        lane: None,
         name: format!("fact{n}"),
         value: Json(json!(n)),
         scope: Scope::Session,

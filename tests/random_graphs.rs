@@ -127,6 +127,7 @@ fn happening() -> impl Strategy<Value = (u64, Inbound)> {
             ])
         )
             .prop_map(|(name, value)| Inbound::Fact {
+                lane: None,
                 name: if name == "alpha" { "seen".into() } else { name.into() },
                 value: Json(value),
                 scope: Scope::User,

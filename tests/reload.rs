@@ -211,6 +211,40 @@ fn an_agent_that_is_no_longer_configured_keeps_its_call() {
 }
 
 #[test]
+fn it_holds_for_the_whole_of_its_tick() {
+    let asks = Inbound::UserText { lane: LaneId(0), text: HOURS.to_owned() };
+    let scene = a_call([asks, reload(&other())]);
+    assert_eq!(said(&scene), ["From nine to six.", "Day and night.", "Day and night."]);
+    let answered = &scene.all("agent.message")[1];
+    assert_eq!(answered["tick"].as_u64(), Some(AT));
+    assert_replays(&scene.read_journal());
+}
+
+#[test]
+fn tools_of_the_program_outlive_the_configuration() {
+    let mut plan = Plan::new(parse(SHOP)).unwrap();
+    let spec = plan.tools.values().next().expect("a shop has tools").clone();
+    plan.tools.insert("of_the_program".to_owned(), spec);
+    let (mut plan, input) =
+        (Arc::new(plan), Input { inbound: vec![reload(&other())], ..Input::default() });
+    Session::new(&plan, 1).reload(&mut plan, &input);
+    assert_eq!(config_hash(&plan.config), config_hash(&other()));
+    assert!(plan.tools.contains_key("of_the_program"));
+}
+
+#[test]
+fn a_call_that_has_not_begun_begins_with_who_is_first_now() {
+    let ada = "start: ada\nagents:\n  ada: { greeting: Hi. }\n";
+    let with_ada = parse(&SHOP.replace("agents:\n", ada));
+    let part = Part { audio: false, ..caller("ann") };
+    let lines = [types(When::Start(200), HOURS)];
+    let scene = Stage::new(SHOP).caller(part, lines).happens(0, [reload(&with_ada)]).play();
+    assert_eq!(scene.one("session.created")["agent"], "ada");
+    assert_eq!(said(&scene)[0], "Hi.");
+    assert_replays(&scene.read_journal());
+}
+
+#[test]
 fn who_steps_a_session_and_prepares_nothing_is_told_so() {
     let plan = Plan::new(parse(SHOP)).unwrap();
     let mut session = Session::new(&plan, 1);

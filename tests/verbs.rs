@@ -3,10 +3,11 @@
 #[expect(dead_code, reason = "each file of tests uses its part of the stage")]
 mod stage;
 
+use antiphon::graph::facts::Scope;
 use antiphon::id::LaneId;
 use antiphon::session::input::Inbound;
 use antiphon::sim::caller::{Part, When};
-use antiphon::tool::{Tool, ToolContext};
+use antiphon::tool::{Json, Tool, ToolContext};
 use serde_json::{Value, json};
 use stage::{Scene, Stage, caller, types};
 
@@ -173,14 +174,51 @@ fn a_fact_is_remembered_and_forgotten_when_its_time_is_over() {
 fn a_fact_from_outside_is_a_fact() {
     let yaml = desk("{ tool: now }").replace("say: Something.", "say: 'Hello {fact.name}.'");
     let fact = Inbound::Fact {
+        lane: None,
         name: "name".into(),
         value: antiphon::tool::Json(json!("ann")),
         scope: antiphon::graph::facts::Scope::User,
         ttl_ms: None,
     };
-    let scene = stage(&yaml, &[(400, "say something")]).happens(5, [fact]).play();
+    let scene = stage(&yaml, &[(400, "say something")]).happens(5, [fact.clone()]).play();
     assert_eq!(scene.messages(), ["Hello ann."]);
     assert_eq!(scene.one("fact.set")["scope"], "user");
+    assert!(scene.all("fact.expired").is_empty());
+    let Inbound::Fact { name, value, scope, .. } = fact else { panic!("a fact") };
+    let brief = Inbound::Fact { lane: None, name, value, scope, ttl_ms: Some(200) };
+    let scene = stage(&yaml, &[(400, "say something")]).happens(5, [brief]).play();
+    assert_eq!(tick_of(&scene.one("fact.expired")), 5 + 200 / 20);
+    assert_eq!(scene.messages(), ["Hello ."]);
+}
+
+#[test]
+fn a_fact_of_a_user_is_forgotten_when_that_participant_leaves() {
+    let yaml = desk("{ tool: set_fact, with: { name: code, value: 7, scope: user } }")
+        .replace("say: Something.", "say: 'It is {fact.code}.'")
+        .replace(", then: 'Done: {result}.'", "");
+    let bob = LaneId(4);
+    let text = |text: &str| Inbound::UserText { lane: bob, text: text.into() };
+    let scene = stage(&yaml, &[(2_000, "say something")])
+        .happens(5, [Inbound::Joined { lane: bob, name: "bob".into() }, text("do it")])
+        .happens(40, [text("say something")])
+        .happens(70, [Inbound::Left { lane: bob }])
+        .play();
+    assert_eq!(scene.one("fact.set")["scope"], "user");
+    assert_eq!(scene.messages(), ["It is 7.", "It is ."]);
+
+    let outside = Inbound::Fact {
+        lane: Some(bob),
+        name: "code".into(),
+        value: Json(json!(8)),
+        scope: Scope::User,
+        ttl_ms: None,
+    };
+    let scene = stage(&yaml, &[(2_000, "say something")])
+        .happens(5, [Inbound::Joined { lane: bob, name: "bob".into() }, outside])
+        .happens(40, [text("say something")])
+        .happens(70, [Inbound::Left { lane: bob }])
+        .play();
+    assert_eq!(scene.messages(), ["It is 8.", "It is ."], "from outside as well");
 }
 
 #[test]
@@ -223,8 +261,10 @@ fn idle_prompts_come_again_and_then_the_call_ends() {
     let lines =
         [types(When::Start(200), "say something"), types(When::Start(4_500), "say something")];
     let scene = Stage::new(&yaml).caller(ann, lines).play();
-    let prompts = scene.messages().iter().filter(|text| *text == "Still there?").count();
-    assert!(prompts >= 3, "{:?}", scene.messages());
+    let said = scene.messages();
+    let answered = said.iter().rposition(|text| text == "Something.").unwrap();
+    assert!(said[..answered].contains(&"Still there?".to_owned()), "{said:?}");
+    assert_eq!(said[answered + 1..], ["Still there?", "Still there?"]);
 }
 
 #[test]

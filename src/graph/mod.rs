@@ -289,10 +289,17 @@ mod tests {
             assert_eq!(taken(&graph, 0, &[occasion]).is_some(), expected, "{condition:?}");
         };
         check("a.n", Operator::Eq, json!(3.0), true);
+        check("a.n", Operator::Neq, json!(4), true);
+        check("a.n", Operator::Neq, json!(3.0), false);
         check("a.n", Operator::Gt, json!(2), true);
+        check("a.n", Operator::Gt, json!(3), false);
+        check("a.n", Operator::Lt, json!(4), true);
+        check("a.n", Operator::Lt, json!(3), false);
         check("a.n", Operator::Lt, json!("4"), false);
         check("a.l.0", Operator::Eq, json!("x"), true);
         check("a.l", Operator::Contains, json!("x"), true);
+        check("s", Operator::Contains, json!("ex"), true);
+        check("s", Operator::NotContains, json!("ex"), false);
         check("s", Operator::NotContains, json!("q"), true);
         check("a.n", Operator::NotContains, json!("q"), false);
         check("missing", Operator::Neq, json!(1), false);

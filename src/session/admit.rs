@@ -16,7 +16,7 @@ use super::output::Output;
 use super::plan::Plan;
 use super::{Life, Session};
 use crate::clock::Tick;
-use crate::graph::facts::Fact;
+use crate::graph::facts::{Fact, Scope};
 use crate::id::LaneId;
 use crate::think::script::Moment;
 
@@ -128,9 +128,10 @@ impl Session {
                 let name = clipped(name);
                 self.event(now, EventKind::Custom { name, lane, data }, out);
             }
-            Inbound::Fact { name, value, scope, ttl_ms } => {
+            Inbound::Fact { lane, name, value, scope, ttl_ms } => {
                 let until = ttl_ms.map(|ms| now.after(plan.len.ticks_min_one(ms)));
-                let fact = Fact { scope, until, ..Fact::new(value.0, now) };
+                let lane = lane.filter(|lane| scope == Scope::User && self.is_there(*lane));
+                let fact = Fact { scope, until, lane, ..Fact::new(value.0, now) };
                 let told = out.events.len();
                 if let Err(why) = self.set_fact(plan, now, &name, fact, out)
                     && out.events.len() == told

@@ -254,6 +254,9 @@ pub enum Inbound {
     },
     /// A fact that somebody outside knows.
     Fact {
+        /// The participant whom it is about, if it is about one: what belongs to a user is forgotten when
+        /// that one leaves.
+        lane: Option<LaneId>,
         /// Its name: an identifier.
         name: String,
         /// Its value.
@@ -342,13 +345,13 @@ impl Inbound {
             | Self::Data { lane, .. }
             | Self::Quality { lane, .. }
             | Self::Custom { lane, .. }
+            | Self::Fact { lane, .. }
             | Self::Request { lane, .. } => *lane,
             Self::Speech { .. }
             | Self::SynthesiserFailed { .. }
             | Self::ToolResult { .. }
             | Self::JournalLost { .. }
             | Self::HangUp { .. }
-            | Self::Fact { .. }
             | Self::Line { .. }
             | Self::Reload { .. } => None,
         }

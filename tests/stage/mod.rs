@@ -297,7 +297,7 @@ impl Stage {
             });
             slot.scribe().unwrap().take(&mut scene.journal);
         }
-        scene.context = slot.session().context(&plan);
+        scene.context = slot.session().context(slot.plan());
         scene.transcript = slot.session().said().iter().map(|said| said.text.clone()).collect();
         scene
     }
