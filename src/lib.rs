@@ -68,6 +68,7 @@
 //! | [`sim`] | virtual time: callers, networks, replay |
 //! | [`model`] | engines: speech in, speech out |
 //! | [`host`] | real time: shards, workers, journals on disk |
+//! | `generate` | models and tools for programs without audio (feature `models`) |
 //! | [`record`] | the output folder of a run |
 //! | `livekit` | LiveKit rooms (feature `livekit`) |
 //! | `web` | servers of this process (feature `web`) |
@@ -94,6 +95,8 @@ pub mod sim;
 
 pub mod model;
 
+#[cfg(feature = "models")]
+pub mod generate;
 pub mod host;
 pub mod record;
 
