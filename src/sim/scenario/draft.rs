@@ -1,7 +1,8 @@
 //! A scenario made of a call that was held: what the caller said, and everything that came of it.
 //!
-//! What was said is typed, whether it was typed or spoken then. What tools answered becomes their answers,
-//! call by call. A turn that began while the agent still had something to do keeps its distance from the one
+//! What was said is typed, whether it was typed or spoken then. Keys are pressed again, and what was told
+//! from outside is told again, save data that is no text. What tools answered becomes their answers, call by
+//! call. A turn that began while the agent still had something to do keeps its distance from the one
 //! before; every other waits until the agent is done.
 //!
 //! **Invariant:** what is written is a scenario: it is read without a complaint.
@@ -12,15 +13,16 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::{Tick, TickLen};
 use crate::config::scenario::{
-    Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario,
+    Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario, Tell, Told,
 };
+use crate::graph::condition::Cause;
 use crate::graph::facts::Scope;
 use crate::graph::verb::Verb;
 use crate::id::CallId;
 use crate::session::event::{EndReason, Event, EventKind};
 use crate::session::output::Output;
 use crate::sim::errands::Errands;
-use crate::tool::{FailureKind, Outcome};
+use crate::tool::{FailureKind, Outcome, is_deeper};
 
 /// A scenario in the making.
 #[derive(Debug)]
@@ -80,10 +82,22 @@ impl Draft {
             }
             EventKind::UserLeft { .. } => self.left = Some(now),
             EventKind::UserMessage { text, intent, typed, .. } => {
-                self.turned(now, text, *typed);
+                self.acted(now, Act::Type(text.to_owned()), *typed);
                 self.expect().intent.clone_from(intent);
             }
             EventKind::UserAway => self.away = true,
+            EventKind::UserDigit { digit, .. } => self.pressed(now, *digit),
+            EventKind::Custom { name, data, .. } => {
+                self.told(now, &Told::Custom { name: name.clone(), data: data.0.clone() });
+            }
+            EventKind::DataReceived { topic, text: Some(text), .. } => {
+                self.told(now, &Told::Data { topic: topic.clone(), text: text.clone() });
+            }
+            EventKind::UserAttributes { changed, .. } => {
+                self.told(now, &Told::Attributes(changed.clone()));
+            }
+            EventKind::UserMetadata { text, .. } => self.told(now, &Told::Metadata(text.clone())),
+            EventKind::RoomMetadata { text } => self.told(now, &Told::RoomMetadata(text.clone())),
             EventKind::AgentStarted { agent } => self.expect().agent = Some(agent.clone()),
             EventKind::AgentMessage { text, .. } => {
                 let says = self.expect().says.get_or_insert_with(Vec::new);
@@ -103,7 +117,7 @@ impl Draft {
                 self.answered(*call, outcome, *after_ticks);
             }
             EventKind::TransitionExecuted { from, to, cause, .. } => {
-                let cause = Some(Pattern::exactly(&numberless(&cause.to_string())));
+                let cause = Some(reason(cause));
                 let moved = Moved { from: Some(from.clone()), to: to.clone(), cause };
                 self.expect().transitions.get_or_insert_with(Vec::new).push(moved);
             }
@@ -133,16 +147,38 @@ impl Draft {
         }
     }
 
-    fn turned(&mut self, now: Tick, text: &str, typed: bool) {
-        // Spoken words take their time, so that a distance says nothing of typed ones.
+    /// The caller did something, `apart` if its distance from what it did before says something.
+    fn acted(&mut self, now: Tick, act: Act, apart: bool) {
         let waits = self.errands.free_since().is_some() && !self.away;
         let gap = self.len.span_ms(now.since(self.turn)).min(600_000) as u32;
-        let after = (typed && !waits).then_some(After::PreviousMs(gap));
+        // Spoken words take their time, so that a distance says nothing of typed ones.
+        let after = (apart && !waits).then_some(After::PreviousMs(gap));
         let agent = self.expect().agent.clone();
-        let act = Act::Type(text.to_owned());
         let expect = Expect { agent, ..Expect::default() };
         self.cues.push(Cue { act, after, gain_db: 0.0, expect: Some(Box::new(expect)) });
         (self.turn, self.away) = (now, false);
+    }
+
+    /// A key, which belongs to those before it if nothing has come of them.
+    fn pressed(&mut self, now: Tick, digit: char) {
+        let near = self.len.span_ms(now.since(self.turn)) <= KEYS_APART_MS;
+        if let Some(Cue { act: Act::Press(keys), expect: Some(expect), .. }) = self.cues.last_mut()
+            && near
+            && keys.len() < KEYS_MAX
+            && **expect == (Expect { agent: expect.agent.clone(), ..Expect::default() })
+        {
+            keys.push(digit);
+            self.turn = now;
+            return;
+        }
+        self.acted(now, Act::Press(digit.to_string()), true);
+    }
+
+    fn told(&mut self, now: Tick, told: &Told) {
+        let is_deep = matches!(told, Told::Custom { data, .. } if is_deeper(data, DATA_DEPTH_MAX));
+        if let Some(tell) = Tell::of(told).filter(|_| !is_deep) {
+            self.acted(now, Act::Tell(tell), true);
+        }
     }
 
     fn answered(&mut self, call: CallId, outcome: &Outcome, after_ticks: u64) {
@@ -200,12 +236,25 @@ impl Draft {
     }
 }
 
+/// Keys that are pressed so soon after each other are one row, in milliseconds: people who look for the
+/// next digit take a second or two.
+const KEYS_APART_MS: u64 = 2_000;
+
+/// The most keys of a cue.
+const KEYS_MAX: usize = 32;
+
+/// Data that is deeper does not fit a file, in which a few keys are above it.
+const DATA_DEPTH_MAX: usize = 50;
+
 /// Longer than any tool is waited for.
 const NEVER_MS: u32 = 600_000;
 
-/// A cause without the numbers of events and calls, which differ from call to call.
-fn numberless(cause: &str) -> String {
-    cause.split(" (number ").next().unwrap_or(cause).to_owned()
+/// A cause that fits in a call in which events have other numbers.
+fn reason(cause: &Cause) -> Pattern {
+    match cause {
+        Cause::Event { name, .. } => Pattern::Text(format!("/^event {} /", regex::escape(name))),
+        other => Pattern::exactly(&other.to_string()),
+    }
 }
 
 /// A scenario as one writes it: a cue a block, its expectations below it.
@@ -267,7 +316,8 @@ fn item(text: &mut String, depth: usize, value: &Value, open: bool) {
 /// What the caller does comes first, what is expected last.
 fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let rank = |key: &str| match key {
-        "play" | "type" | "tool" | "from" | "agent" | "value" | "failure" => 0,
+        "play" | "type" | "digits" | "event" | "tool" | "name" | "from" | "agent" | "value"
+        | "failure" => 0,
         "to" | "with" | "intent" | "after" => 1,
         "expect" => 3,
         _ => 2,
