@@ -481,6 +481,58 @@ fn a_test_made_of_a_call_with_keys_and_events_goes_as_expected() {
     snapshot("scenario-keys", &desk.run("scenario call --config keys.yaml").exits(0).stdout, &[]);
 }
 
+/// Facts that end by themselves, and some that do not.
+const FACTS: &str = "
+name: facts
+start: front
+speech: { synthesiser: { engine: tone } }
+agents:
+  front:
+    intents:
+      - { name: seat, phrases: [a seat], call: { tool: set_fact, with: { name: seat, value: '4', scope: agent } }, then: Yes. }
+      - { name: name, phrases: [a name], call: { tool: set_fact, with: { name: name, value: ann, scope: user } }, then: Yes. }
+      - { name: along, phrases: [one that goes along], call: { tool: set_fact, with: { name: kept, value: 1, scope: agent } }, then: Yes. }
+      - { name: lost, phrases: [one that is lost], call: { tool: set_fact, with: { name: lost, value: 2, scope: agent } }, then: Yes. }
+  back:
+    intents:
+      - { name: again, phrases: [again], call: { tool: hand_over, with: { to: front } } }
+      - { name: mine, phrases: [mine], call: { tool: set_fact, with: { name: mine, value: 3, scope: user } }, then: Yes. }
+transitions:
+  - { from: front, to: back, when: { intent: along }, carry: { facts: [kept] } }
+  - { from: front, to: back, when: { intent: lost } }
+  - { from: back, to: front, when: { decision: {} } }
+";
+
+#[test]
+fn facts_are_expected_as_long_as_they_last() {
+    let desk = Desk::new();
+    desk.put("facts.yaml", FACTS);
+    let lines = ["a seat", "a name", "one that goes along", "again", "one that is lost", "mine"];
+    let cues = lines.map(|line| format!("  - {{ type: {line} }}\n")).concat();
+    desk.put("ann.yaml", format!("config: facts.yaml\ncues:\n{cues}"));
+    desk.run("run facts.yaml --input ann.yaml --out call --fast").exits(0);
+    desk.run("scenario call --config facts.yaml -o made.test.yaml").exits(0);
+    let text = fs::read(desk.dir.path().join("made.test.yaml")).expect("it is written");
+    let made = scenario::parse(&text, "made.test.yaml").unwrap_or_else(|all| panic!("{all}"));
+    let facts = |cue: &scenario::Cue| serde_json::json!(cue.expect.as_ref().map(|e| &e.facts));
+    // The last is gone with the caller, who hangs up in that turn.
+    assert_eq!(
+        made.cues.iter().map(facts).collect::<Vec<_>>(),
+        [
+            serde_json::json!({ "seat": "4" }),
+            serde_json::json!({ "name": "ann" }),
+            serde_json::json!({ "kept": 1 }),
+            serde_json::json!({}),
+            serde_json::json!({}),
+            serde_json::json!({}),
+        ],
+        "{}",
+        String::from_utf8_lossy(&text)
+    );
+    let ran = desk.run("test made.test.yaml").exits(0);
+    assert!(ran.stdout.starts_with("ok "), "{}", ran.stdout);
+}
+
 #[test]
 fn a_redacted_journal_makes_no_test() {
     let desk = desk();

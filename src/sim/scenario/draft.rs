@@ -15,12 +15,14 @@ use crate::clock::{Tick, TickLen};
 use crate::config::scenario::{
     Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario, Tell, Told,
 };
+use crate::graph::Transition;
 use crate::graph::condition::Cause;
-use crate::graph::facts::Scope;
+use crate::graph::facts::{Carry, Scope};
 use crate::graph::verb::Verb;
 use crate::id::CallId;
 use crate::session::event::{EndReason, Event, EventKind};
 use crate::session::output::Output;
+use crate::session::plan::Plan;
 use crate::sim::errands::Errands;
 use crate::tool::{FailureKind, Outcome, is_deeper};
 
@@ -34,6 +36,14 @@ pub struct Draft {
     open: BTreeMap<CallId, (String, usize)>,
     opening: Expect,
     cues: Vec<Cue>,
+    /// What the facts of the present turn belong to.
+    scopes: BTreeMap<String, Scope>,
+    /// The facts that go along with a hand-over by name, by the transition's number.
+    carried: BTreeMap<u32, Vec<String>>,
+    /// The facts that the last call of an agent named.
+    lent: Vec<String>,
+    /// The facts that go along with the hand-over that is under way.
+    along: Vec<String>,
     errands: Errands,
     /// The tick of the last turn.
     turn: Tick,
@@ -45,11 +55,19 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Nothing yet, of a call with ticks of this length.
+    /// Nothing yet, of a call that begins on this plan.
     #[must_use]
-    pub fn new(len: TickLen) -> Self {
+    pub fn new(plan: &Plan) -> Self {
+        let named = |transition: &Transition| match &transition.carry {
+            Carry::Facts(names) => Some((transition.id, names.clone())),
+            Carry::Everything | Carry::Summary(_) | Carry::Nothing => None,
+        };
         Self {
-            len,
+            len: plan.len,
+            scopes: BTreeMap::new(),
+            carried: plan.graph.transitions().iter().filter_map(named).collect(),
+            lent: Vec::new(),
+            along: Vec::new(),
             name: None,
             tools: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -80,7 +98,11 @@ impl Draft {
             EventKind::UserJoined { name, .. } => {
                 self.name.get_or_insert_with(|| name.clone());
             }
-            EventKind::UserLeft { .. } => self.left = Some(now),
+            EventKind::UserLeft { .. } => {
+                self.left = Some(now);
+                // Whose facts they are is not told.
+                self.forget(Scope::User, &[]);
+            }
             EventKind::UserMessage { text, intent, typed, .. } => {
                 self.acted(now, Act::Type(text.to_owned()), *typed);
                 self.expect().intent.clone_from(intent);
@@ -99,12 +121,22 @@ impl Draft {
             EventKind::UserMetadata { text, .. } => self.told(now, &Told::Metadata(text.clone())),
             EventKind::RoomMetadata { text } => self.told(now, &Told::RoomMetadata(text.clone())),
             EventKind::AgentStarted { agent } => self.expect().agent = Some(agent.clone()),
+            EventKind::AgentCalled { .. } => self.along = std::mem::take(&mut self.lent),
+            EventKind::AgentStopped { .. } => {
+                let along = std::mem::take(&mut self.along);
+                self.forget(Scope::Agent, &along);
+            }
+            EventKind::ConfigReloaded { .. } => self.carried.clear(),
             EventKind::AgentMessage { text, .. } => {
                 let says = self.expect().says.get_or_insert_with(Vec::new);
                 says.push(Pattern::exactly(text));
             }
             EventKind::ToolCalled { call, name, arguments, .. } => {
                 let with = arguments.0.as_object().cloned().unwrap_or_default();
+                if Verb::of(name) == Some(Verb::CallAgent) {
+                    let named = with.get("facts").and_then(Value::as_array).into_iter().flatten();
+                    self.lent = named.filter_map(Value::as_str).map(str::to_owned).collect();
+                }
                 let called = Called { tool: name.clone(), with, outcome: None };
                 self.expect().calls.get_or_insert_with(Vec::new).push(called);
                 let answers = self.tools.entry(name.clone()).or_default();
@@ -116,18 +148,15 @@ impl Draft {
             EventKind::ToolResult { call, outcome, after_ticks, .. } => {
                 self.answered(*call, outcome, *after_ticks);
             }
-            EventKind::TransitionExecuted { from, to, cause, .. } => {
+            EventKind::TransitionExecuted { from, to, cause, transition } => {
+                self.along = self.carried.get(transition).cloned().unwrap_or_default();
                 let cause = Some(reason(cause));
                 let moved = Moved { from: Some(from.clone()), to: to.clone(), cause };
                 self.expect().transitions.get_or_insert_with(Vec::new).push(moved);
             }
             EventKind::FactSet { name, scope, value } => {
-                // Facts of an agent or a user end without a word.
-                let lasts = !matches!(scope, Scope::Agent | Scope::User);
-                self.expect().facts.remove(name);
-                if lasts {
-                    self.expect().facts.insert(name.clone(), value.0.clone());
-                }
+                self.scopes.insert(name.clone(), *scope);
+                self.expect().facts.insert(name.clone(), value.0.clone());
             }
             EventKind::FactExpired { name } => drop(self.expect().facts.remove(name)),
             EventKind::SessionEnded { reason } => {
@@ -137,6 +166,19 @@ impl Draft {
             }
             _ => {}
         }
+    }
+
+    /// Facts of the present turn end that belong to an agent, or a user, save those that go along: no
+    /// event says so.
+    fn forget(&mut self, ended: Scope, along: &[String]) {
+        let scopes = std::mem::take(&mut self.scopes);
+        let facts = &mut self.expect().facts;
+        for (name, _) in scopes.iter().filter(|(_, scope)| **scope == ended) {
+            if !along.contains(name) {
+                facts.remove(name);
+            }
+        }
+        self.scopes = scopes;
     }
 
     /// What is expected of the present turn.
@@ -157,6 +199,7 @@ impl Draft {
         let expect = Expect { agent, ..Expect::default() };
         self.cues.push(Cue { act, after, gain_db: 0.0, expect: Some(Box::new(expect)) });
         (self.turn, self.away) = (now, false);
+        self.scopes.clear();
     }
 
     /// A key, which belongs to those before it if nothing has come of them.
