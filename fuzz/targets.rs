@@ -3,8 +3,10 @@
 //! The same functions are fuzzed with cargo-fuzz (`make fuzz`) and given the committed corpus by
 //! `tests/corpus.rs`, on every run of the tests and with the stable compiler.
 
-use antiphon::config::scenario::{self, Scenario};
+use antiphon::config::scenario::{self, Act, Scenario, Tell};
 use antiphon::config::{self, Config};
+use antiphon::graph::rules::{RuleSet, Variables};
+use antiphon::graph::topology::{FAULTS_MAX, Lenience, Link, Policy, Topology};
 use antiphon::journal::{CODEC, Journal, MAGIC};
 use antiphon::pcm::{resample, wav};
 use antiphon::session::Session;
@@ -13,7 +15,9 @@ use antiphon::session::input::Input;
 use antiphon::session::output::Output;
 use antiphon::session::plan::Plan;
 use antiphon::sim::replay::replay;
+use antiphon::sim::scenario::draft;
 use antiphon::tool::NoHands;
+use serde_json::Value;
 
 /// So many ticks of a journal are replayed.
 const TICKS_MAX: usize = 200;
@@ -52,17 +56,150 @@ pub(crate) fn config(bytes: &[u8]) {
     }
 }
 
-/// A list of cues is refused with complaints, or is the same when written and read again.
+/// What a scenario is compared with.
+const SHOP: &[u8] =
+    b"name: a\nstart: a\nagents: { a: { kind: echo }, b: {} }\ntools: { t: { canned: { otherwise: 1 } } }\n";
+
+/// A scenario, or a list of cues, is refused with complaints, or is the same when written and read again.
 pub(crate) fn cues(bytes: &[u8]) {
-    match scenario::parse(bytes, "fuzz.yaml") {
-        Ok(cues) => {
-            let json = serde_json::to_string(&cues).expect("cues can be written");
-            let again: Scenario = serde_json::from_str(&json).expect("what is written can be read");
-            assert!(again == cues, "what is read again is the same");
-            scenario::parse(json.as_bytes(), "again.json").expect("JSON is YAML");
+    let cues = match scenario::parse(bytes, "fuzz.yaml") {
+        Ok(cues) => cues,
+        Err(complaints) => return assert!(!complaints.to_string().is_empty()),
+    };
+    let json = serde_json::to_string(&cues).expect("cues can be written");
+    let again: Scenario = serde_json::from_str(&json).expect("what is written can be read");
+    assert!(again == cues, "what is read again is the same");
+    scenario::parse(json.as_bytes(), "again.json").expect("JSON is YAML");
+    for case in cues.cases("fuzz") {
+        assert_eq!(case.expected().count(), case.cues.len() + 1);
+        for cue in case.cues {
+            assert!(!cue.act.to_string().is_empty());
+            if let Act::Tell(event) = &cue.act {
+                let told = event.told().expect("what is accepted can be told");
+                assert!(Tell::of(&told).is_some_and(|tell| tell.told() == Ok(told)));
+            }
         }
-        Err(complaints) => assert!(!complaints.to_string().is_empty()),
     }
+    let shop = config::parse(SHOP, "shop.yaml").expect("it is sound");
+    if let Err(complaints) = scenario::against(&cues, bytes, "fuzz.yaml", &shop, &["own"]) {
+        assert!(!complaints.to_string().is_empty());
+    }
+    // As `antiphon scenario` writes it, which makes no file of several tests.
+    if cues.tests.is_empty() && cues.config.is_some() {
+        let text = draft::yaml(&cues);
+        let again = scenario::parse(text.as_bytes(), "draft.yaml")
+            .unwrap_or_else(|complaints| panic!("{complaints}\n{text}"));
+        assert!(again.cues == cues.cues && again.opening == cues.opening, "{text}");
+        assert!(again.tools == cues.tools && again.name == cues.name, "{text}");
+    }
+}
+
+/// So many lines are read as links and policies.
+const LINES_MAX: usize = 100;
+
+/// A topology is refused with faults, or is the same when written and read again; so is each line that is
+/// a link or a policy. In a configuration it is accepted or complained about.
+pub(crate) fn topology(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for line in text.lines().take(LINES_MAX) {
+        match line.parse::<Link>() {
+            Ok(link) => assert_eq!(link.to_string().parse::<Link>(), Ok(link)),
+            Err(fault) => assert!(!fault.to_string().is_empty()),
+        }
+        match line.parse::<Policy>() {
+            Ok(policy) => assert_eq!(policy.to_string().parse::<Policy>(), Ok(policy)),
+            Err(fault) => assert!(!fault.to_string().is_empty()),
+        }
+    }
+    if let Ok(value) = serde_json::from_str::<Value>(&text) {
+        for lenience in [Lenience::Strict, Lenience::Lenient] {
+            read(&value, lenience);
+        }
+    }
+    let agents = "agents: { a: { kind: echo }, b: {}, c: {} }";
+    config(format!("name: a\n{agents}\nstart: a\ntopology:\n{}", indented(&text)).as_bytes());
+}
+
+fn read(value: &Value, lenience: Lenience) {
+    let strictly = |value: &Value| Topology::read(value, Lenience::Strict).map(|(read, _)| read);
+    match Topology::read(value, lenience) {
+        Ok((topology, warnings)) => {
+            assert!(warnings.iter().all(|warning| !warning.to_string().is_empty()));
+            let _ = topology.analysis();
+            let written = serde_json::to_value(&topology).expect("a topology can be written");
+            for written in [written, topology.to_notation()] {
+                assert_eq!(strictly(&written).as_ref(), Ok(&topology), "{written}");
+            }
+        }
+        Err(faults) => {
+            assert!((1..=FAULTS_MAX + 1).contains(&faults.len()));
+            assert!(faults.iter().all(|fault| !fault.to_string().is_empty()));
+        }
+    }
+}
+
+/// The lines of a text below a key.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("        {line}\n")).collect()
+}
+
+/// What business rules are asked about.
+struct Known(Value);
+
+impl Variables for Known {
+    fn user_input(&self) -> &str {
+        "my invoice is wrong"
+    }
+    fn current_agent_name(&self) -> &str {
+        "a"
+    }
+    fn current_agent_type(&self) -> &str {
+        "general"
+    }
+    fn conversation_turn_count(&self) -> u64 {
+        2
+    }
+    fn last_tool_name(&self) -> &str {
+        "t"
+    }
+    fn last_tool_result(&self) -> &str {
+        "{\"known\":false}"
+    }
+    fn fact(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
+
+/// Business rules are refused with faults, or can be asked, and are the same when written and read again.
+/// In a configuration they are accepted or complained about.
+pub(crate) fn rules(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(value) = serde_json::from_str::<Value>(&text) {
+        match RuleSet::new(&value) {
+            Ok(rules) => {
+                assert_eq!(RuleSet::new(&rules.to_value()).as_ref(), Ok(&rules));
+                let facts =
+                    serde_json::json!({ "tier": "gold", "age": 7, "vip": true, "orders": [1] });
+                match rules.evaluate(&Known(facts)) {
+                    Ok(Some(triggered)) => {
+                        assert_eq!(triggered.actions, rules.rules()[triggered.rule].actions);
+                        assert!(
+                            triggered.transition().is_some() || triggered.updates().count() == 0
+                        );
+                    }
+                    Ok(None) => {}
+                    Err(error) => assert!(!error.to_string().is_empty()),
+                }
+            }
+            Err(faults) => {
+                assert!(!faults.is_empty());
+                assert!(faults.iter().all(|fault| !fault.to_string().is_empty()));
+            }
+        }
+    }
+    let agents = "agents: { a: { kind: echo }, b: {} }";
+    let way = "transitions:\n  - from: a\n    to: b\n    when:\n      rules:\n";
+    config(format!("name: a\n{agents}\nstart: a\n{way}{}", indented(&text)).as_bytes());
 }
 
 /// A journal is read or refused; what is read can be replayed, equal or not.

@@ -245,11 +245,82 @@ fn every_configuration_is_planned_or_refused() {
 }
 
 #[test]
-fn every_list_of_cues_is_read_or_refused() {
+fn every_list_of_cues_and_every_scenario_is_read_or_refused() {
     let text = |text: &str| text.as_bytes().to_vec();
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("audio/demo.yaml");
+    let file = |name: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
     let made = vec![
-        ("demo", fs::read(demo).unwrap()),
+        ("demo", file("audio/demo.yaml")),
+        ("orders", file("configs/orders.test.yaml")),
+        ("triage", file("configs/triage.test.yaml")),
+        ("booking", file("configs/booking.test.yaml")),
+        ("dice", file("examples/dice-caller.yaml")),
+        (
+            "keys",
+            text("cues: [{ digits: '0123456789*#ABCD' }, { digits: '#', expect: { agent: a } }]"),
+        ),
+        ("no-keys", text("cues: [{ digits: 12 }, { digits: 'e' }, { digits: '', type: a }]")),
+        (
+            "told",
+            text(
+                "config: c.yaml
+cues:
+  - { event: { name: paid, data: [1.0, { a: null }] } }
+  - { event: { name: CUSTOM, data: { name: connected } } }
+  - { event: { name: data:received, data: { topic: a, text: '{}' } } }
+  - { event: { name: user.attributes, data: { changed: { vip: 'yes' } } } }
+  - { event: { name: room.metadata, data: { text: '' } } }
+",
+            ),
+        ),
+        (
+            "not-told",
+            text(
+                "cues:
+  - { event: { name: user.message } }
+  - { event: { name: custom, data: { name: '' } } }
+  - { event: { name: data.received, data: { txt: 1 } } }
+  - { event: { name: user.attributes, data: { changed: { a: { b: c } } } } }
+  - { event: { name: data.recieved, data: .nan } }
+",
+            ),
+        ),
+        (
+            "everything",
+            text(
+                "config: c.yaml
+seed: 18446744073709551615
+speech: built_in
+tools: { t: [{ value: null }, { failure: no, latency_ms: 600000 }], own: [{ value: { a: [1.5] } }] }
+opening: { agent: a, says: [] }
+cues:
+  - type: hello
+    after: { agent_done_ms: 0 }
+    expect:
+      intent: i
+      says: [Hello., '/^h.*o$/', [two words, one]]
+      not_says: ['/(?i)no/']
+      calls: [{ tool: t, with: { n: '1' }, outcome: failed }]
+      events: [{ type: user_message, data: { text: hello } }]
+      not_events: [{ type: limit.reached }]
+      facts: { y: 1, no: '', a: { b: [null] } }
+      transitions: [{ from: a, to: b, cause: /event/ }]
+      within_ms: 1
+      ends: /hung up/
+",
+            ),
+        ),
+        (
+            "signs",
+            text("config: \"\\x7f\"\ncues: [{ type: \"\\u2028 \\u0085 \\ufeff \\ufffe \\x9f\" }]"),
+        ),
+        (
+            "pattern",
+            text("cues: [{ type: a, expect: { says: ['/(a{999}){999}/', '/(/', ['!'], ''] } }]"),
+        ),
+        (
+            "tests-alone",
+            text("tests: [{ name: a }, { name: a, opening: { agent: zz, intent: q } }]"),
+        ),
         ("nothing", Vec::new()),
         ("plays", text("cues: [{ play: a.wav, after: { start_ms: 0 }, gain_db: -3.5 }]")),
         ("types", text("name: a\ncues: [{ type: hello, after: { agent_silent_ms: 600000 } }]")),
@@ -268,6 +339,206 @@ fn every_list_of_cues_is_read_or_refused() {
         ("many", format!("cues: [{}]", "{ play: a }, ".repeat(1_001)).into_bytes()),
     ];
     replayed("cues", made, targets::cues);
+}
+
+#[test]
+fn every_topology_is_read_or_refused() {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let lines = "a -> b\na <-> b\na <=> b (query)\na <~> b\na <|> b (notify)\nUser -> a\nMr. O'Neil -> b&b\n\
+        timeout(300)\ntimeout(0.1)\nparallel(a, b)\nmax_turns(a <-> b, 10)\nconvergence_point(a)\n\
+        agent_timeout(a: 20, default: 30)\nmax_agents(3)\nmax_steps(100)";
+    let wrong = "a => b\na->\n-> b\na <- b\na -> b -> c\na -> b (\na -> b (shout)\nuser -> a\n <-> \n\
+        timeout()\ntimeout(1e9)\ntimeout(.5)\nmax_turns(a, 1)\nmax_turns(a <-> b, -1)\nagent_timeout(a)\n\
+        agent_timeout(a: 1, a: 2)\nparallel(a\nmax_steps(99999999999999999999)\n\u{202e} -> \u{1f600}";
+    let made = vec![
+        ("nothing", Vec::new()),
+        ("lines", text(lines)),
+        ("wrong-lines", text(wrong)),
+        ("links", text(r#"{ "links": ["a -> b", "b <=> c", "c <|> a"] }"#)),
+        (
+            "links-in-yaml",
+            text(
+                "links: [\"a -> b\", \"b <=> c\"]\npolicies:\n  - timeout(600)\n  - max_turns(a <-> b, 9)\n",
+            ),
+        ),
+        (
+            "whole",
+            text(
+                r#"{ "nodes": ["User", "a", { "name": "B", "agent": "b", "convergence": true, "metadata": { "x": [1.5] } }],
+  "edges": ["User -> a", ["a", "B"], ["a", "B", "notify"], { "source": "B", "target": "a", "bidirectional": true, "metadata": { "k": null } }],
+  "rules": ["max_turns(a <-> B, 3)", "agent_timeout(a: 2, default: 0.5)"], "metadata": { "by": "hand" } }"#,
+            ),
+        ),
+        (
+            "hub",
+            text(
+                r#"{ "pattern": "hub_and_spoke", "params": { "hub": "a", "spokes": ["b", "c"], "parallel_spokes": true } }"#,
+            ),
+        ),
+        (
+            "tree",
+            text(
+                r#"{ "pattern": "hierarchical", "params": { "tree": { "a": ["b", "c"], "b": ["a"], "c": [] } } }"#,
+            ),
+        ),
+        (
+            "levels",
+            text(
+                r#"{ "pattern": "hierarchical", "params": { "root": "a", "levels": [["b"], ["c", "b"]] } }"#,
+            ),
+        ),
+        (
+            "pipeline",
+            text(
+                r#"{ "pattern": "pipeline", "params": { "stages": [{ "name": "one", "agents": ["a"] }, { "agents": ["b", "c"] }] } }"#,
+            ),
+        ),
+        (
+            "mesh",
+            text(
+                r#"{ "pattern": "mesh", "params": { "agents": ["a", "b", "c"], "entry_point": "b" } }"#,
+            ),
+        ),
+        (
+            "star",
+            text(
+                r#"{ "pattern": "star", "params": { "center": "a", "points": ["b", "c"], "bidirectional": false } }"#,
+            ),
+        ),
+        (
+            "ring",
+            text(
+                r#"{ "pattern": "ring", "params": { "agents": ["a"], "bidirectional": true }, "metadata": {} }"#,
+            ),
+        ),
+        (
+            "broadcast",
+            text(
+                r#"{ "pattern": "broadcast", "params": { "broadcaster": "a", "receivers": ["b"], "allow_replies": true } }"#,
+            ),
+        ),
+        ("pattern-in-yaml", text("pattern: ring\nparams: { agents: [a, b, c] }\n")),
+        ("no-pattern", text(r#"{ "pattern": "rng", "params": [] }"#)),
+        (
+            "wrong-shapes",
+            text(
+                r#"{ "nodes": "a", "links": [1, [], ["a"], {}, null], "policies": {}, "metadata": [], "edges": [{ "from": "a" }] }"#,
+            ),
+        ),
+        (
+            "reserved",
+            text(
+                r#"{ "nodes": ["USER", "start", "end", "a", "a", ""], "links": ["end -> start", "a -> a", "x -> y"] }"#,
+            ),
+        ),
+        (
+            "deep",
+            format!(
+                r#"{{ "metadata": {}{} }}"#,
+                r#"{"a":"#.repeat(60),
+                "}".repeat(60).replacen('}', "1}", 1)
+            )
+            .into_bytes(),
+        ),
+        (
+            "many-faults",
+            format!(r#"{{ "links": [{}"a -> b"] }}"#, r#""=","#.repeat(200)).into_bytes(),
+        ),
+        ("list", text(r#"["a -> b"]"#)),
+    ];
+    replayed("topology", made, targets::topology);
+}
+
+#[test]
+fn every_set_of_business_rules_is_read_or_refused() {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let rule = |condition: &str, action: &str| {
+        format!(r#"[{{ "conditions": {condition}, "actions": [{action}] }}]"#).into_bytes()
+    };
+    let (always, go) = (
+        r#"{ "all": [{ "name": "is_first_turn", "operator": "is_false" }] }"#,
+        r#"{ "name": "transition_to_agent", "params": { "agent_id": "b" } }"#,
+    );
+    let nested =
+        |depth: usize| format!("{}{always}{}", r#"{ "any": ["#.repeat(depth), "] }".repeat(depth));
+    let orders = "- conditions:
+    all:
+      - { name: conversation_turn_count, operator: greater_than_or_equal_to, value: 3 }
+      - { name: current_agent_type, operator: equal_to, value: gate }
+      - { name: last_tool_result, operator: contains, value: \"false\" }
+  actions:
+    - { name: transition_to_agent, params: { agent_id: b } }
+    - { name: set_context_value, params: { key: why, value: not verified } }
+";
+    let tests = r#"{ "all": [
+  { "name": "user_input", "operator": "contains", "value": "invoice" },
+  { "name": "user_input", "operator": "matches_regex", "value": "in.*ce" },
+  { "any": [
+    { "name": "fact.tier", "operator": "equal_to", "value": "gold" },
+    { "name": "fact.age", "operator": "equal_to", "value": "7" },
+    { "name": "fact.orders", "operator": "non_empty" } ] } ] }"#;
+    let made = vec![
+        ("nothing", Vec::new()),
+        ("none", text("[]")),
+        ("orders", text(orders)),
+        ("always", rule(always, go)),
+        ("tests", rule(tests, go)),
+        (
+            "notes",
+            rule(
+                always,
+                r#"{ "name": "set_context_value", "params": { "key": "a", "value": 1.5 } }, { "name": "log_transition", "params": {} }"#,
+            ),
+        ),
+        ("nested", rule(&nested(14), go)),
+        ("too-deep", rule(&nested(40), go)),
+        (
+            "fact-list",
+            rule(r#"{ "name": "fact.orders", "operator": "contains", "value": "1" }"#, go),
+        ),
+        (
+            "expression",
+            rule(
+                r#"{ "name": "user_input", "operator": "matches_regex", "value": "(a{999}){999}" }"#,
+                go,
+            ),
+        ),
+        (
+            "no-expression",
+            rule(r#"{ "name": "user_input", "operator": "matches_regex", "value": "(" }"#, go),
+        ),
+        (
+            "unknown",
+            rule(
+                r#"{ "name": "user_inptu", "operator": "contians", "value": 7 }"#,
+                r#"{ "name": "transition" }"#,
+            ),
+        ),
+        ("both", rule(r#"{ "all": [], "any": [] }"#, go)),
+        (
+            "huge-number",
+            rule(
+                r#"{ "name": "conversation_turn_count", "operator": "less_than", "value": 1e308 }"#,
+                go,
+            ),
+        ),
+        (
+            "no-fact",
+            rule(
+                r#"{ "name": "fact.", "operator": "is_true" }"#,
+                r#"{ "name": "set_context_value", "params": { "key": "", "value": {} } }"#,
+            ),
+        ),
+        (
+            "wrong-shapes",
+            text(
+                r#"[7, {}, { "conditions": [], "actions": {} }, { "conditions": { "all": 1 }, "actions": [] }]"#,
+            ),
+        ),
+        ("map", text(r#"{ "conditions": {} }"#)),
+        ("torn", text(r#"[{ "conditions": { "all": [{ "name": "user_input", "#)),
+    ];
+    replayed("rules", made, targets::rules);
 }
 
 /// A piece for the target `room`: for whom it is, its length, and its bytes.

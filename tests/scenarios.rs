@@ -306,6 +306,10 @@ const BAD: &[(&str, &str)] = &[
         "config: shop.yaml\ntools:\n  look: []\n  count: [{ }, { value: 1, failure: no }, { latency_ms: 1 }, 7]\ncues: [{ type: hello }]\n",
     ),
     (
+        "acts",
+        "config: shop.yaml\ncues:\n  - { digits: 12 }\n  - { digits: '12 3' }\n  - { digits: '1', type: one }\n  - { event: { name: user.message } }\n  - { event: { name: data:received, data: { topic: cart } } }\n  - { event: { data: 1 } }\n",
+    ),
+    (
         "tests",
         "config: shop.yaml\nopening: { says: [] }\ntests:\n  - { name: a }\n  - { name: a, cues: [{ type: hello, gain_db: 1 }] }\n  - { cues: [] }\n",
     ),
@@ -389,6 +393,144 @@ fn a_test_made_of_a_typed_call_goes_as_expected() {
     let body = |text: &str| text.lines().skip(1).collect::<Vec<_>>().join("\n");
     assert_eq!(body(&printed), body(&written));
     snapshot("scenario", &printed, &[]);
+}
+
+/// A switchboard that hears keys and what an application tells.
+const KEYS: &str = "
+name: keys
+start: menu
+speech: { synthesiser: { engine: tone } }
+agents:
+  menu: { greeting: Press a key., fallback: Pardon?, intents: [{ name: hello, phrases: [hello], say: Hello. }] }
+  vip: { arrival: Welcome back., intents: [{ name: bye, phrases: [goodbye], say: Bye., end_call: true }] }
+  bill: { arrival: The bill., intents: [{ name: bye, phrases: [goodbye], say: Bye., end_call: true }] }
+  cart: { arrival: Your cart. }
+transitions:
+  - { from: menu, to: bill, when: { digits: '12#' } }
+  - { from: bill, to: menu, when: { digits: '*' } }
+  - { from: menu, to: vip, when: { event: { type: custom, data: { name: signed_in, data: { vip: true } } } } }
+  - { from: menu, to: cart, when: { event: { type: data.received, data: { topic: cart, text: '[7]', lane: 0 } } } }
+  - { from: cart, to: vip, when: { event: { type: user.attributes, data: { changed: { vip: 'yes' } } } } }
+";
+
+/// What a caller's side does besides speaking.
+const ACTS: &str = "
+name: ann
+cues:
+  - { digits: '12#', after: { agent_spoke_ms: 200 }, expect: { agent: bill, says: [The bill.] } }
+  - { digits: '*', expect: { agent: menu, transitions: [{ from: bill, to: menu, cause: 'keys *' }] } }
+  - { event: { name: signed_in, data: { vip: false } }, expect: { agent: menu, says: [] } }
+  - type: hello
+    expect: { says: [Hello.] }
+  - { digits: '1' }
+  - { digits: '2', after: { previous_ms: 3000 } }
+  - { event: { name: 'data:received', data: { topic: cart, text: '[7]' } }, expect: { agent: cart } }
+  - { event: { name: room.metadata, data: { text: shop } }, after: { previous_ms: 100 } }
+  - { event: { name: participant_metadata_changed, data: { text: gold } }, after: { previous_ms: 100 } }
+  - { event: { name: custom, data: { name: connected, data: 4 } }, after: { previous_ms: 100 } }
+  - { event: { name: user.attributes, data: { changed: { vip: 'yes' } } }, expect: { agent: vip } }
+  - { type: goodbye, expect: { ends: /agent ended/ } }
+";
+
+#[test]
+fn a_caller_presses_keys_and_an_application_tells() {
+    let desk = Desk::new();
+    desk.put("keys.yaml", KEYS);
+    desk.put("keys.test.yaml", format!("config: keys.yaml{ACTS}"));
+    let ran = desk.run("test keys.test.yaml").exits(0);
+    assert!(ran.stdout.starts_with("ok "), "{}", ran.stdout);
+    // The same is a caller of any call. Keys come one after the other.
+    desk.run("run keys.yaml --input keys.test.yaml --out call --fast").exits(0);
+    let events = desk.events("call");
+    let keys: Vec<_> = events.iter().filter(|event| event["type"] == "user.digit").collect();
+    let pressed: String = keys.iter().filter_map(|event| event["digit"].as_str()).collect();
+    assert_eq!(pressed, "12#*12");
+    let tick = |event: &serde_json::Value| event["tick"].as_u64().expect("a tick");
+    assert_eq!((tick(keys[1]) - tick(keys[0]), tick(keys[2]) - tick(keys[1])), (10, 10));
+    let own: Vec<_> = events.iter().filter(|event| event["type"] == "custom").collect();
+    assert_eq!(
+        own.iter().map(|event| &event["name"]).collect::<Vec<_>>(),
+        ["signed_in", "connected"]
+    );
+    assert_eq!(own[0]["data"], serde_json::json!({ "vip": false }));
+}
+
+#[test]
+fn a_test_made_of_a_call_with_keys_and_events_goes_as_expected() {
+    let desk = Desk::new();
+    desk.put("keys.yaml", KEYS);
+    desk.put("ann.yaml", ACTS);
+    desk.run("run keys.yaml --input ann.yaml --out call --fast").exits(0);
+    desk.run("scenario call --config keys.yaml -o made.test.yaml").exits(0);
+    let read = |name: &str| {
+        let text = fs::read(desk.dir.path().join(name)).expect("it is written");
+        scenario::parse(&text, name).unwrap_or_else(|all| panic!("{all}"))
+    };
+    // In its own words, each act is that of the call.
+    let acts = |file: &scenario::Scenario| -> Vec<_> {
+        let told = |act: &scenario::Act| match act {
+            scenario::Act::Tell(event) => format!("{:?}", event.told()),
+            act => act.to_string(),
+        };
+        file.cues.iter().map(|cue| told(&cue.act)).collect()
+    };
+    let made = read("made.test.yaml");
+    assert_eq!(acts(&made), acts(&read("ann.yaml")));
+    let ran = desk.run("test made.test.yaml").exits(0);
+    assert!(ran.stdout.starts_with("ok "), "{}", ran.stdout);
+    snapshot("scenario-keys", &desk.run("scenario call --config keys.yaml").exits(0).stdout, &[]);
+}
+
+/// Facts that end by themselves, and some that do not.
+const FACTS: &str = "
+name: facts
+start: front
+speech: { synthesiser: { engine: tone } }
+agents:
+  front:
+    intents:
+      - { name: seat, phrases: [a seat], call: { tool: set_fact, with: { name: seat, value: '4', scope: agent } }, then: Yes. }
+      - { name: name, phrases: [a name], call: { tool: set_fact, with: { name: name, value: ann, scope: user } }, then: Yes. }
+      - { name: along, phrases: [one that goes along], call: { tool: set_fact, with: { name: kept, value: 1, scope: agent } }, then: Yes. }
+      - { name: lost, phrases: [one that is lost], call: { tool: set_fact, with: { name: lost, value: 2, scope: agent } }, then: Yes. }
+  back:
+    intents:
+      - { name: again, phrases: [again], call: { tool: hand_over, with: { to: front } } }
+      - { name: mine, phrases: [mine], call: { tool: set_fact, with: { name: mine, value: 3, scope: user } }, then: Yes. }
+transitions:
+  - { from: front, to: back, when: { intent: along }, carry: { facts: [kept] } }
+  - { from: front, to: back, when: { intent: lost } }
+  - { from: back, to: front, when: { decision: {} } }
+";
+
+#[test]
+fn facts_are_expected_as_long_as_they_last() {
+    let desk = Desk::new();
+    desk.put("facts.yaml", FACTS);
+    let lines = ["a seat", "a name", "one that goes along", "again", "one that is lost", "mine"];
+    let cues = lines.map(|line| format!("  - {{ type: {line} }}\n")).concat();
+    desk.put("ann.yaml", format!("config: facts.yaml\ncues:\n{cues}"));
+    desk.run("run facts.yaml --input ann.yaml --out call --fast").exits(0);
+    desk.run("scenario call --config facts.yaml -o made.test.yaml").exits(0);
+    let text = fs::read(desk.dir.path().join("made.test.yaml")).expect("it is written");
+    let made = scenario::parse(&text, "made.test.yaml").unwrap_or_else(|all| panic!("{all}"));
+    let facts = |cue: &scenario::Cue| serde_json::json!(cue.expect.as_ref().map(|e| &e.facts));
+    // The last is gone with the caller, who hangs up in that turn.
+    assert_eq!(
+        made.cues.iter().map(facts).collect::<Vec<_>>(),
+        [
+            serde_json::json!({ "seat": "4" }),
+            serde_json::json!({ "name": "ann" }),
+            serde_json::json!({ "kept": 1 }),
+            serde_json::json!({}),
+            serde_json::json!({}),
+            serde_json::json!({}),
+        ],
+        "{}",
+        String::from_utf8_lossy(&text)
+    );
+    let ran = desk.run("test made.test.yaml").exits(0);
+    assert!(ran.stdout.starts_with("ok "), "{}", ran.stdout);
 }
 
 #[test]

@@ -173,6 +173,14 @@ pub(super) fn part(
         let act = match &cue.act {
             scenario::Act::Play(name) => Act::Play(load(name, cue.gain_db, warn)),
             scenario::Act::Type(text) => Act::Type(text.clone()),
+            scenario::Act::Press(keys) => Act::Press(keys.clone()),
+            scenario::Act::Tell(event) => match event.told() {
+                Ok(told) => Act::Tell(told),
+                // A file that was parsed has no such event.
+                Err(untold) => {
+                    return Err(Failure::input(format!("{}; {}", untold.what, untold.remedy)));
+                }
+            },
         };
         acts.push(Cue { when, act });
     }

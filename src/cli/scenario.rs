@@ -54,7 +54,7 @@ pub(super) fn scenario(args: &ScenarioArgs) -> Result<ExitCode, Failure> {
     for lack in &recount.lacks {
         eprintln!("{lack}");
     }
-    let mut draft = Draft::new(recount.plan.len);
+    let mut draft = Draft::new(&recount.plan);
     recount
         .tell(|now, out, _| draft.tick(now, out))
         .map_err(|error| Failure::input(error.to_string()))?;

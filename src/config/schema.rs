@@ -29,6 +29,9 @@ pub(super) const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
 /// A name of a configuration, fit for a file or a URL.
 pub(super) const CONFIG_NAME: &str = "^[a-z0-9_-]{1,64}$";
 
+/// Keys of a telephone, one after the other.
+pub(super) const KEYS: &str = "^[0-9A-D*#]{1,32}$";
+
 /// The JSON Schema (2020-12) of a configuration file.
 #[must_use]
 pub fn schema() -> Value {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schema::IDENTIFIER;
+use super::schema::{IDENTIFIER, KEYS};
 pub use crate::graph::Results;
 pub use crate::graph::condition::{Operator, TurnsOf};
 
@@ -82,7 +82,7 @@ pub enum When {
     /// The user has had so many turns.
     Turns(Turns),
     /// The user has pressed these keys one after the other: 0 to 9, A to D, `*`, `#`.
-    Digits(#[schemars(regex(pattern = "^[0-9A-D*#]{1,32}$"))] String),
+    Digits(#[schemars(regex(pattern = KEYS))] String),
     /// Business rules, a list of `conditions` and `actions`; `antiphon schema rules` describes them.
     Rules(Vec<Value>),
     /// A condition of another system. It never fires.

@@ -1,17 +1,21 @@
-//! A caller: a participant that plays clips and types texts at cues.
+//! A caller: a participant that plays clips, types texts and presses keys at cues, and whose application
+//! tells the session of events.
 //!
 //! The caller hears the agent's previous tick, as the session hears the caller's: each cue waits for
 //! something to have happened there. Between cues it sends its noise bed, or silence.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::clock::{Rate, Tick, TickLen};
+use crate::config::scenario::Told;
 use crate::id::LaneId;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::Output;
 use crate::sim::errands::Errands;
 use crate::slot::Edge;
+use crate::tool::Json;
 
 use super::network::Network;
 
@@ -37,6 +41,10 @@ pub enum Act {
     Play(Arc<[i16]>),
     /// Types a text.
     Type(String),
+    /// Presses keys of a telephone, one every 200 ms.
+    Press(String),
+    /// Has the session told of an event.
+    Tell(Told),
 }
 
 /// Something for a caller to do.
@@ -73,6 +81,10 @@ pub const PATIENCE_MS: u32 = 20_000;
 /// and a slow tool together.
 pub const HANG_UP_MS: u32 = 6_000;
 
+/// A key is pressed so long after the one before, in milliseconds: a tone and a pause of 100 ms each, as
+/// telephones send them.
+const KEY_MS: u32 = 200;
+
 /// A caller in a call.
 #[derive(Debug)]
 pub struct Caller {
@@ -82,7 +94,7 @@ pub struct Caller {
     rate: Rate,
     network: Network,
     next: usize,
-    playing: Option<(Arc<[i16]>, usize)>,
+    doing: Doing,
     noise_at: usize,
     seq: u16,
     agent: AgentHeard,
@@ -126,6 +138,16 @@ enum Stay {
     Gone,
 }
 
+/// What a caller does that takes a while.
+#[derive(Debug)]
+enum Doing {
+    Nothing,
+    /// It plays a clip, up to this sample.
+    Playing(Arc<[i16]>, usize),
+    /// It presses these keys, the first of them at this tick.
+    Pressing(VecDeque<char>, Tick),
+}
+
 /// What the caller has heard of the agent since its last cue.
 #[derive(Debug, Clone, Copy, Default)]
 struct AgentHeard {
@@ -145,7 +167,7 @@ impl Caller {
             rate,
             network,
             next: 0,
-            playing: None,
+            doing: Doing::Nothing,
             noise_at: 0,
             seq: 0,
             agent: AgentHeard::default(),
@@ -200,21 +222,50 @@ impl Caller {
     }
 
     fn act(&mut self, now: Tick, input: &mut Input) {
-        while self.playing.is_none() {
+        self.press(now, input);
+        while matches!(self.doing, Doing::Nothing) {
             let Some(cue) = self.part.cues.get(self.next) else { return };
             if !self.is_due(cue.when, now) {
                 return;
             }
-            self.errands.expect_turn();
             self.progress.begun.fetch_add(1, Ordering::Relaxed);
             match &cue.act {
-                Act::Play(clip) => self.playing = Some((Arc::clone(clip), 0)),
+                Act::Play(clip) => {
+                    self.errands.expect_turn();
+                    self.doing = Doing::Playing(Arc::clone(clip), 0);
+                }
                 Act::Type(text) => {
+                    self.errands.expect_turn();
                     input.inbound.push(Inbound::UserText { lane: self.lane, text: text.clone() });
+                    self.over(now);
+                }
+                // Keys and events are no turn: nobody waits for their answer.
+                Act::Press(keys) => {
+                    self.doing = Doing::Pressing(keys.chars().collect(), now);
+                    self.press(now, input);
+                }
+                Act::Tell(told) => {
+                    input.inbound.push(inbound(told, self.lane));
                     self.over(now);
                 }
             }
             self.next += 1;
+        }
+    }
+
+    /// Presses a key, if one is due.
+    fn press(&mut self, now: Tick, input: &mut Input) {
+        let Doing::Pressing(keys, next) = &mut self.doing else { return };
+        if now < *next {
+            return;
+        }
+        if let Some(digit) = keys.pop_front() {
+            input.inbound.push(Inbound::Digit { lane: self.lane, digit });
+            *next = now.after(self.len.ticks_min_one(KEY_MS));
+        }
+        if keys.is_empty() {
+            self.doing = Doing::Nothing;
+            self.over(now);
         }
     }
 
@@ -243,16 +294,29 @@ impl Caller {
                 rest = later;
             }
         }
-        let Some((clip, at)) = &mut self.playing else { return };
+        let Doing::Playing(clip, at) = &mut self.doing else { return };
         let to = (*at + len).min(clip.len());
         for (sample, &voice) in self.frame.iter_mut().zip(&clip[*at..to]) {
             *sample = sample.saturating_add(voice);
         }
         *at = to;
         if to == clip.len() {
-            self.playing = None;
+            self.doing = Doing::Nothing;
             self.over(now);
         }
+    }
+}
+
+/// What comes of an event that is told: of the participant on this lane, where it is about one.
+fn inbound(told: &Told, lane: LaneId) -> Inbound {
+    match told.clone() {
+        Told::Custom { name, data } => Inbound::Custom { lane: None, name, data: Json(data) },
+        Told::Data { topic, text } => {
+            Inbound::Data { lane: Some(lane), topic, bytes: text.into_bytes(), reliable: true }
+        }
+        Told::Attributes(changed) => Inbound::Attributes { lane, changed },
+        Told::Metadata(text) => Inbound::Metadata { lane: Some(lane), text },
+        Told::RoomMetadata(text) => Inbound::Metadata { lane: None, text },
     }
 }
 
@@ -279,7 +343,7 @@ impl Edge for Caller {
                 }
             }
         }
-        let done = self.next == self.part.cues.len() && self.playing.is_none();
+        let done = self.next == self.part.cues.len() && matches!(self.doing, Doing::Nothing);
         let quiet = now.since(self.previous_over.max(self.agent.since))
             >= self.len.ticks(self.part.hang_up_ms);
         let polite =

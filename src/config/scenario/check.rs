@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Act, Cue, Expect, Pattern, SHAPE, Scenario};
+use super::{Act, Cue, Expect, Pattern, SHAPE, Scenario, Untold};
 use crate::config::check::Report;
 use crate::config::complaint::{COMPLAINTS_MAX, Complaint, Complaints, suggestion};
 use crate::config::yaml::{self, Node};
@@ -41,9 +41,23 @@ pub(super) fn check(scenario: &Scenario, tree: &Node) -> Vec<Complaint> {
     }
     for (place, cues) in lists(scenario) {
         for (index, cue) in cues.iter().enumerate() {
-            let place = way(&place, &[&index.to_string(), "gain_db"]);
-            if matches!(cue.act, Act::Type(_)) && tree.get(&place).is_some() {
-                tell(&mut report, &place, "a typed text has no gain", "remove it, or use `play`");
+            let place = way(&place, &[&index.to_string()]);
+            let what = match &cue.act {
+                Act::Play(_) => None,
+                Act::Type(_) => Some("a typed text has no gain"),
+                Act::Press(_) => Some("keys have no gain"),
+                Act::Tell(_) => Some("an event has no gain"),
+            };
+            let gain = way(&place, &["gain_db"]);
+            if let Some(what) = what.filter(|_| tree.get(&gain).is_some()) {
+                tell(&mut report, &gain, what, "remove it, or use `play`");
+            }
+            if let Act::Tell(event) = &cue.act
+                && let Err(Untold { place: at, what, remedy }) = event.told()
+            {
+                let at: Vec<&str> =
+                    std::iter::once("event").chain(at.iter().map(String::as_str)).collect();
+                tell(&mut report, &way(&place, &at), what, remedy);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A cue: something that the caller does, when, and what is expected then.
+//! A cue: something that the caller does, or that an application tells, when, and what is expected then.
 //!
 //! A cue is written flat, with the key of what it does; `Line` is how it is written, [`Cue`] what
 //! it means.
@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::expect::Expect;
+use super::tell::Tell;
+use crate::config::schema::KEYS;
 
 /// Something that the caller does, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Line", into = "Line")]
 pub struct Cue {
-    /// What the caller does; in a file one of the keys `play` and `type`.
+    /// What the caller does; in a file one of the keys `play`, `type`, `digits` and `event`.
     pub act: Act,
     /// When. Default none: once the agent has nothing more to do, where the file names a
     /// configuration, and `{ agent_silent_ms: 600 }` otherwise.
@@ -34,6 +36,10 @@ pub enum Act {
     Play(String),
     /// Types a text.
     Type(String),
+    /// Presses keys of a telephone, one after the other: 1 to 32 of 0 to 9, A to D, `*` and `#`.
+    Press(String),
+    /// Has the session told of an event.
+    Tell(Tell),
 }
 
 impl std::fmt::Display for Act {
@@ -41,6 +47,8 @@ impl std::fmt::Display for Act {
         match self {
             Self::Play(file) => write!(f, "plays {file}"),
             Self::Type(text) => write!(f, "types “{text}”"),
+            Self::Press(keys) => write!(f, "presses {keys}"),
+            Self::Tell(tell) => write!(f, "has `{}` told", tell.name),
         }
     }
 }
@@ -74,14 +82,24 @@ impl After {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Cue", transform = one_act)]
 struct Line {
-    /// Plays this WAV file, relative to the file of the cue. Either this or `type`.
+    /// Plays this WAV file, relative to the file of the cue. Exactly one of `play`, `type`, `digits`
+    /// and `event` is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     play: Option<String>,
-    /// Types this text. Either this or `play`.
+    /// Types this text. Exactly one of `play`, `type`, `digits` and `event` is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4000))]
     r#type: Option<String>,
+    /// Presses these keys of a telephone, one every 200 ms: 1 to 32 of 0 to 9, A to D, `*` and `#`, in
+    /// quotes. Exactly one of `play`, `type`, `digits` and `event` is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = KEYS))]
+    digits: Option<String>,
+    /// Has the session told of this event, as a participant's page or the program that holds the call
+    /// tells it. Exactly one of `play`, `type`, `digits` and `event` is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<Tell>,
     /// When. Default none: once the agent has had nothing more to do for 400 ms, where the file names
     /// a configuration, and once it has spoken and been silent for 600 ms otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,17 +116,20 @@ struct Line {
 }
 
 fn one_act(schema: &mut Schema) {
-    schema.insert("oneOf".into(), json!([{"required": ["play"]}, {"required": ["type"]}]));
+    let acts = ["play", "type", "digits", "event"].map(|key| json!({ "required": [key] }));
+    schema.insert("oneOf".into(), json!(acts));
 }
 
 impl TryFrom<Line> for Cue {
     type Error = &'static str;
 
     fn try_from(line: Line) -> Result<Self, Self::Error> {
-        let act = match (line.play, line.r#type) {
-            (Some(file), None) => Act::Play(file),
-            (None, Some(text)) => Act::Type(text),
-            _ => return Err("a cue has exactly one of the keys `play`, `type`"),
+        let act = match (line.play, line.r#type, line.digits, line.event) {
+            (Some(file), None, None, None) => Act::Play(file),
+            (None, Some(text), None, None) => Act::Type(text),
+            (None, None, Some(keys), None) => Act::Press(keys),
+            (None, None, None, Some(tell)) => Act::Tell(tell),
+            _ => return Err("a cue has exactly one of the keys `play`, `type`, `digits`, `event`"),
         };
         let Line { after, gain_db, expect, .. } = line;
         Ok(Self { act, after, gain_db: gain_db.unwrap_or(0.0), expect })
@@ -117,10 +138,13 @@ impl TryFrom<Line> for Cue {
 
 impl From<Cue> for Line {
     fn from(Cue { act, after, gain_db, expect }: Cue) -> Self {
-        let (play, r#type, gain_db) = match act {
-            Act::Play(file) => (Some(file), None, Some(gain_db)),
-            Act::Type(text) => (None, Some(text), None),
-        };
-        Self { play, r#type, after, gain_db, expect }
+        let (play, r#type, digits, event) = (None, None, None, None);
+        let line = Self { play, r#type, digits, event, after, gain_db: None, expect };
+        match act {
+            Act::Play(file) => Self { play: Some(file), gain_db: Some(gain_db), ..line },
+            Act::Type(text) => Self { r#type: Some(text), ..line },
+            Act::Press(keys) => Self { digits: Some(keys), ..line },
+            Act::Tell(tell) => Self { event: Some(tell), ..line },
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Scenarios: what a recorded caller does in a simulated call, when, and what is expected of the agents.
 //!
-//! A caller alone is a list of cues, each of which plays a clip or types a text:
+//! A caller alone is a list of cues, each of which plays a clip, types a text, presses keys, or has the
+//! session told of an event:
 //!
 //! ```
 //! use antiphon::config::scenario::{self, Act, After};
@@ -11,12 +12,15 @@
 //!   - { play: caller-08-barge-in.wav, after: { agent_spoke_ms: 3000 } }
 //!   - { type: "how much do I owe", after: { previous_ms: 500 } }
 //!   - { play: caller-10-goodbye.wav }
+//!   - { digits: "12#" }
+//!   - { event: { name: paid, data: { order: 7 } } }
 //! "#;
 //! let caller = scenario::parse(text, "caller.yaml").unwrap();
 //! let case = caller.cases("caller").remove(0);
 //! assert_eq!(case.after(&case.cues[0]), After::AgentSpokeMs(3000));
 //! assert_eq!(case.cues[1].act, Act::Type("how much do I owe".into()));
 //! assert_eq!(case.after(&case.cues[2]), After::AgentSilentMs(600));
+//! assert_eq!(case.cues[3].act, Act::Press("12#".into()));
 //! ```
 //!
 //! A scenario names a configuration, may answer for its tools, and says with each cue what is expected. A
@@ -48,6 +52,7 @@ mod check;
 mod cue;
 mod expect;
 mod pattern;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +68,7 @@ pub use self::check::against;
 pub use self::cue::{Act, After, Cue};
 pub use self::expect::{Answer, Called, Ends, Expect, Happens, Moved};
 pub use self::pattern::Pattern;
+pub use self::tell::{Tell, Told, Untold};
 
 use super::complaint::{Complaint, Complaints};
 use super::document::{self, Document, Shape};

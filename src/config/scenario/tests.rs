@@ -25,16 +25,16 @@ fn complaints(text: &str) -> String {
 const TABLE: &[(&str, &str, &str)] = &[
     // what to do
     ("type: \"how", "tpye: \"how", "f:7:7: cues[1]: unknown key `tpye`; did you mean `type`?"),
-    ("type: \"how", "say: \"how", "f:7:7: cues[1]: unknown key `say`; the keys here are `after`, `expect`, `gain_db`, `play`, `type`"),
-    ("type: \"how much do I owe\", ", "", "f:7:5: cues[1]: expected exactly one of the keys `play`, `type`, found none"),
-    ("type: \"how", "play: a.wav, type: \"how", "f:7:5: cues[1]: expected exactly one of the keys `play`, `type`, found `play`, `type`; keep one"),
+    ("type: \"how", "say: \"how", "f:7:7: cues[1]: unknown key `say`; the keys here are `after`, `digits`, `event`, `expect`, `gain_db`, `play`, `type`"),
+    ("type: \"how much do I owe\", ", "", "f:7:5: cues[1]: expected exactly one of the keys `play`, `type`, `digits`, `event`, found none"),
+    ("type: \"how", "play: a.wav, type: \"how", "f:7:5: cues[1]: expected exactly one of the keys `play`, `type`, `digits`, `event`, found `play`, `type`; keep one"),
     ("type: \"how much do I owe\"", "type: 4217", "f:7:13: cues[1].type: expected a text, found the number 4217; put it in quotes: \"4217\""),
     ("type: \"how much do I owe\"", "type: ''", "f:7:13: cues[1].type: the text is empty; write something, or remove the key"),
     ("play: caller-08-barge-in.wav", "play:", "f:6:11: cues[0].play: expected a text, found nothing; write a value, or remove the key"),
     ("cues:\n", "cues:\n  - hello.wav\n", "f:6:5: cues[0]: expected a map, found the text `hello.wav`; write it as `play: …`"),
     ("cues:\n", "cues:\n  - [hello.wav]\n", "f:6:5: cues[0]: expected a map, found a list; write it as `play: …`"),
     ("cues:\n", "cues:\n  -\n", "f:6:4: cues[0]: expected a map, found nothing; write it as `play: …`"),
-    ("cues:\n", "cues:\n  - { }\n", "f:6:5: cues[0]: expected exactly one of the keys `play`, `type`, found none"),
+    ("cues:\n", "cues:\n  - { }\n", "f:6:5: cues[0]: expected exactly one of the keys `play`, `type`, `digits`, `event`, found none"),
     // when
     ("agent_spoke_ms: 3000", "agent_spoke: 3000", "f:6:44: cues[0].after: expected exactly one of the keys `start_ms`, `previous_ms`, `agent_spoke_ms`, `agent_silent_ms`, `agent_done_ms`, found `agent_spoke`; did you mean `agent_spoke_ms`?"),
     ("agent_spoke_ms: 3000", "agent_spoke_ms: 3000, start_ms: 1", "f:6:44: cues[0].after: expected exactly one of the keys `start_ms`, `previous_ms`, `agent_spoke_ms`, `agent_silent_ms`, `agent_done_ms`, found `agent_spoke_ms`, `start_ms`; keep one"),
@@ -45,6 +45,32 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("previous_ms: 500", "previous_ms: 600001", "f:7:56: cues[1].after.previous_ms: expected a number from 0 to 600000, found 600001; the nearest is 600000"),
     ("previous_ms: 500", "previous_ms: 0.5", "f:7:56: cues[1].after.previous_ms: expected a whole number, found the number 0.5"),
     ("after: { previous_ms", "aftr: { previous_ms", "f:7:34: cues[1]: unknown key `aftr`; did you mean `after`?"),
+    // keys
+    ("type: \"how much do I owe\"", "digits: 12", "f:7:15: cues[1].digits: expected a text, found the number 12; put it in quotes: \"12\""),
+    ("type: \"how much do I owe\"", "digits: \"\"", "f:7:15: cues[1].digits: the text `` is no row of keys; use 0 to 9, A to D, `*` and `#`, 1 to 32 of them"),
+    ("type: \"how much do I owe\"", "digits: \"1 2\"", "f:7:15: cues[1].digits: the text `1 2` is no row of keys; use 0 to 9, A to D, `*` and `#`, 1 to 32 of them"),
+    ("type: \"how much do I owe\"", "digits: \"a\"", "f:7:15: cues[1].digits: the text `a` is no row of keys; use 0 to 9, A to D, `*` and `#`, 1 to 32 of them"),
+    ("type: \"how much do I owe\"", "digits: \"123456789012345678901234567890123\"", "f:7:15: cues[1].digits: the text `123456789012345678901234567890123` is no row of keys; use 0 to 9, A to D, `*` and `#`, 1 to 32 of them"),
+    ("type: \"how much", "digits: \"1\", type: \"how much", "f:7:5: cues[1]: expected exactly one of the keys `play`, `type`, `digits`, `event`, found `digits`, `type`; keep one"),
+    ("owe\",", "owe\", digit: \"1\",", "f:7:34: cues[1]: unknown key `digit`; did you mean `digits`?"),
+    ("type: \"how much do I owe\"", "digits: \"1\", gain_db: 1", "f:7:29: cues[1].gain_db: keys have no gain; remove it, or use `play`"),
+    // what is told
+    ("type: \"how much do I owe\"", "event: paid", "f:7:14: cues[1].event: expected a map, found the text `paid`; write `key: value` lines below it"),
+    ("type: \"how much do I owe\"", "event: { }", "f:7:14: cues[1].event: missing key `name`; add `name: …`"),
+    ("type: \"how much do I owe\"", "event: { name: '' }", "f:7:22: cues[1].event.name: the text is empty; write something, or remove the key"),
+    ("type: \"how much do I owe\"", "event: { name: paid, type: paid }", "f:7:28: cues[1].event: unknown key `type`; the keys here are `data`, `name`"),
+    ("type: \"how much do I owe\"", "event: { name: user_message }", "f:7:22: cues[1].event.name: `user.message` is not told from outside; write `type: …`"),
+    ("type: \"how much do I owe\"", "event: { name: sip_dtmf_received }", "f:7:22: cues[1].event.name: `user.digit` is not told from outside; write `digits: …`"),
+    ("type: \"how much do I owe\"", "event: { name: user.left }", "f:7:22: cues[1].event.name: `user.left` is not told from outside; the caller comes before its first cue, and hangs up `hang_up_ms` after its last"),
+    ("type: \"how much do I owe\"", "event: { name: connected }", "f:7:22: cues[1].event.name: `session.created` is not told from outside; these are: `custom`, `data.received`, `user.attributes`, `user.metadata`, `room.metadata`; an event of your own with this name is `custom`, with `data: { name: connected }`"),
+    ("type: \"how much do I owe\"", "event: { name: data.recieved }", "f:7:22: cues[1].event.name: `data.recieved` is nearly an event of the vocabulary; did you mean `data.received`? an event of your own with this name is `custom`, with `data: { name: data.recieved }`"),
+    ("type: \"how much do I owe\"", "event: { name: data.received }", "f:7:14: cues[1].event: this event holds a map; write `topic` and `text`"),
+    ("type: \"how much do I owe\"", "event: { name: data.received, data: { topic: a } }", "f:7:43: cues[1].event.data: it has no `text`; add it"),
+    ("type: \"how much do I owe\"", "event: { name: data.received, data: { topic: a, text: 1 } }", "f:7:61: cues[1].event.data.text: it is no text; put it in quotes"),
+    ("type: \"how much do I owe\"", "event: { name: data.received, data: { topic: a, txt: b } }", "f:7:60: cues[1].event.data.txt: this event holds no `txt`; did you mean `text`?"),
+    ("type: \"how much do I owe\"", "event: { name: user.attributes, data: { changed: { vip: yes, a: 1 } } }", "f:7:71: cues[1].event.data.changed.a: it is no text; put it in quotes"),
+    ("type: \"how much do I owe\"", "event: { name: custom, data: { name: '' } }", "f:7:44: cues[1].event.data.name: the text is empty; name the event"),
+    ("type: \"how much do I owe\"", "event: { name: paid }, gain_db: 1", "f:7:39: cues[1].gain_db: an event has no gain; remove it, or use `play`"),
     // how loud
     ("gain_db: 3.5", "gain_db: 20.5", "f:9:14: cues[2].gain_db: expected a number from -60 to 20, found 20.5; the nearest is 20"),
     ("gain_db: 3.5", "gain_db: loud", "f:9:14: cues[2].gain_db: expected a number, found the text `loud`"),
@@ -198,7 +224,14 @@ tests:
   - { name: b, seed: 18446744073709551615, cues: [{ play: d.wav, expect: { calls: [{ tool: h, with: { i: [1] }, outcome: done }] } }] }
 ";
     let whole = "cues: [{ type: a, after: { start_ms: 20.0 } }, { play: b, gain_db: -3 }]";
-    for text in [SOUND, whole, tests] {
+    let acts = "cues:
+  - { digits: '0123456789*#ABCD' }
+  - { event: { name: paid } }
+  - { event: { name: paid, data: [null, { a: 1.0 }] } }
+  - { event: { name: CUSTOM, data: { name: paid, data: 7 } } }
+  - { event: { name: data:received, data: { topic: '', text: '{}' } } }
+";
+    for text in [SOUND, whole, tests, acts] {
         let cues = parse(text.as_bytes(), "f").unwrap_or_else(|all| panic!("{all}"));
         let written = serde_json::to_string(&cues).unwrap();
         let again = parse(written.as_bytes(), "f").unwrap_or_else(|all| panic!("{all}"));

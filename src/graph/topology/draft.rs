@@ -75,6 +75,9 @@ impl Draft {
     /// Makes the topology, and tells what cannot be part of it.
     pub(super) fn finish(mut self, findings: &mut Findings) -> Topology {
         let mut nodes = self.distinct_nodes(findings);
+        if findings.is_lenient() {
+            self.spell_reserved(findings);
+        }
         self.ends_exist(&mut nodes, findings);
         self.names_exist(&mut nodes, findings);
         for (count, max, what) in [
@@ -124,6 +127,33 @@ impl Draft {
             merge(&mut known.metadata, node.metadata);
         }
         nodes
+    }
+
+    /// Names of links and policies that differ from a reserved one in case alone become that one: no
+    /// node may have them.
+    fn spell_reserved(&mut self, findings: &mut Findings) {
+        for (link, spot, _) in &mut self.links {
+            for name in [&mut link.from, &mut link.to] {
+                if let Some(word) = name::reserved_but_for_case(name) {
+                    spot.with(|place| tell_reserved(name, word, place, findings));
+                    word.clone_into(name);
+                }
+            }
+        }
+        for (policy, spot) in &mut self.policies {
+            let mut is_meant = false;
+            for name in policy.names() {
+                if let Some(word) = name::reserved_but_for_case(name) {
+                    spot.with(|place| tell_reserved(name, word, place, findings));
+                    is_meant = true;
+                }
+            }
+            let spelt = |name: &str| name::reserved_but_for_case(name).unwrap_or(name).to_owned();
+            // Read again: its names have an order.
+            if is_meant && let Ok(again) = policy.renamed(&spelt).to_string().parse() {
+                *policy = again;
+            }
+        }
     }
 
     /// Drops links to nothing and to themselves; the lenient are given the nodes.
@@ -193,8 +223,10 @@ fn check_node(node: &mut Node, place: &Place<'_>, findings: &mut Findings) {
         node.kind = kind;
     }
     if let Some(word) = name::reserved_but_for_case(&node.name) {
-        let what = format!("`{shown}` differs from the reserved name `{word}` in case alone");
-        findings.doubtful(place, None, what, format!("write `{word}`, or another name"));
+        tell_reserved(&node.name, word, place, findings);
+        // The lenient mean that one.
+        word.clone_into(&mut node.name);
+        node.kind = name::reserved(word).unwrap_or_default();
     }
     if node.agent.as_deref() == Some(&node.name) {
         node.agent = None;
@@ -204,6 +236,12 @@ fn check_node(node: &mut Node, place: &Place<'_>, findings: &mut Findings) {
         findings.doubtful(place, None, what, "remove `agent`, or give it the kind agent");
         node.agent = None;
     }
+}
+
+fn tell_reserved(name: &str, word: &str, place: &Place<'_>, findings: &mut Findings) {
+    let shown = excerpt(name);
+    let what = format!("`{shown}` differs from the reserved name `{word}` in case alone");
+    findings.doubtful(place, None, what, format!("write `{word}`, or another name"));
 }
 
 fn unknown_node(

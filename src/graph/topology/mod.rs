@@ -17,7 +17,7 @@
 //!
 //! The names `User`, `start` and `end` are reserved, spelt exactly so: they stand for the user, and
 //! for where runs begin and end. They need not be listed. Names that differ from them in case alone
-//! are refused.
+//! are refused; the lenient are given the reserved ones.
 //!
 //! **Invariant:** equal topologies are equal values, however they were written: nodes, links and
 //! policies are sorted, each stands there once, and every name in a link or a policy is that of a

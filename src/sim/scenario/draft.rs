@@ -1,7 +1,8 @@
 //! A scenario made of a call that was held: what the caller said, and everything that came of it.
 //!
-//! What was said is typed, whether it was typed or spoken then. What tools answered becomes their answers,
-//! call by call. A turn that began while the agent still had something to do keeps its distance from the one
+//! What was said is typed, whether it was typed or spoken then. Keys are pressed again, and what was told
+//! from outside is told again, save data that is no text. What tools answered becomes their answers, call by
+//! call. A turn that began while the agent still had something to do keeps its distance from the one
 //! before; every other waits until the agent is done.
 //!
 //! **Invariant:** what is written is a scenario: it is read without a complaint.
@@ -12,15 +13,18 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::{Tick, TickLen};
 use crate::config::scenario::{
-    Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario,
+    Act, After, Answer, Called, Cue, Ends, Expect, Moved, Pattern, Scenario, Tell, Told,
 };
-use crate::graph::facts::Scope;
+use crate::graph::Transition;
+use crate::graph::condition::Cause;
+use crate::graph::facts::{Carry, Scope};
 use crate::graph::verb::Verb;
 use crate::id::CallId;
 use crate::session::event::{EndReason, Event, EventKind};
 use crate::session::output::Output;
+use crate::session::plan::Plan;
 use crate::sim::errands::Errands;
-use crate::tool::{FailureKind, Outcome};
+use crate::tool::{FailureKind, Outcome, is_deeper};
 
 /// A scenario in the making.
 #[derive(Debug)]
@@ -32,6 +36,14 @@ pub struct Draft {
     open: BTreeMap<CallId, (String, usize)>,
     opening: Expect,
     cues: Vec<Cue>,
+    /// What the facts of the present turn belong to.
+    scopes: BTreeMap<String, Scope>,
+    /// The facts that go along with a hand-over by name, by the transition's number.
+    carried: BTreeMap<u32, Vec<String>>,
+    /// The facts that the last call of an agent named.
+    lent: Vec<String>,
+    /// The facts that go along with the hand-over that is under way.
+    along: Vec<String>,
     errands: Errands,
     /// The tick of the last turn.
     turn: Tick,
@@ -43,11 +55,19 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Nothing yet, of a call with ticks of this length.
+    /// Nothing yet, of a call that begins on this plan.
     #[must_use]
-    pub fn new(len: TickLen) -> Self {
+    pub fn new(plan: &Plan) -> Self {
+        let named = |transition: &Transition| match &transition.carry {
+            Carry::Facts(names) => Some((transition.id, names.clone())),
+            Carry::Everything | Carry::Summary(_) | Carry::Nothing => None,
+        };
         Self {
-            len,
+            len: plan.len,
+            scopes: BTreeMap::new(),
+            carried: plan.graph.transitions().iter().filter_map(named).collect(),
+            lent: Vec::new(),
+            along: Vec::new(),
             name: None,
             tools: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -78,19 +98,45 @@ impl Draft {
             EventKind::UserJoined { name, .. } => {
                 self.name.get_or_insert_with(|| name.clone());
             }
-            EventKind::UserLeft { .. } => self.left = Some(now),
+            EventKind::UserLeft { .. } => {
+                self.left = Some(now);
+                // Whose facts they are is not told.
+                self.forget(Scope::User, &[]);
+            }
             EventKind::UserMessage { text, intent, typed, .. } => {
-                self.turned(now, text, *typed);
+                self.acted(now, Act::Type(text.to_owned()), *typed);
                 self.expect().intent.clone_from(intent);
             }
             EventKind::UserAway => self.away = true,
+            EventKind::UserDigit { digit, .. } => self.pressed(now, *digit),
+            EventKind::Custom { name, data, .. } => {
+                self.told(now, &Told::Custom { name: name.clone(), data: data.0.clone() });
+            }
+            EventKind::DataReceived { topic, text: Some(text), .. } => {
+                self.told(now, &Told::Data { topic: topic.clone(), text: text.clone() });
+            }
+            EventKind::UserAttributes { changed, .. } => {
+                self.told(now, &Told::Attributes(changed.clone()));
+            }
+            EventKind::UserMetadata { text, .. } => self.told(now, &Told::Metadata(text.clone())),
+            EventKind::RoomMetadata { text } => self.told(now, &Told::RoomMetadata(text.clone())),
             EventKind::AgentStarted { agent } => self.expect().agent = Some(agent.clone()),
+            EventKind::AgentCalled { .. } => self.along = std::mem::take(&mut self.lent),
+            EventKind::AgentStopped { .. } => {
+                let along = std::mem::take(&mut self.along);
+                self.forget(Scope::Agent, &along);
+            }
+            EventKind::ConfigReloaded { .. } => self.carried.clear(),
             EventKind::AgentMessage { text, .. } => {
                 let says = self.expect().says.get_or_insert_with(Vec::new);
                 says.push(Pattern::exactly(text));
             }
             EventKind::ToolCalled { call, name, arguments, .. } => {
                 let with = arguments.0.as_object().cloned().unwrap_or_default();
+                if Verb::of(name) == Some(Verb::CallAgent) {
+                    let named = with.get("facts").and_then(Value::as_array).into_iter().flatten();
+                    self.lent = named.filter_map(Value::as_str).map(str::to_owned).collect();
+                }
                 let called = Called { tool: name.clone(), with, outcome: None };
                 self.expect().calls.get_or_insert_with(Vec::new).push(called);
                 let answers = self.tools.entry(name.clone()).or_default();
@@ -102,18 +148,15 @@ impl Draft {
             EventKind::ToolResult { call, outcome, after_ticks, .. } => {
                 self.answered(*call, outcome, *after_ticks);
             }
-            EventKind::TransitionExecuted { from, to, cause, .. } => {
-                let cause = Some(Pattern::exactly(&numberless(&cause.to_string())));
+            EventKind::TransitionExecuted { from, to, cause, transition } => {
+                self.along = self.carried.get(transition).cloned().unwrap_or_default();
+                let cause = Some(reason(cause));
                 let moved = Moved { from: Some(from.clone()), to: to.clone(), cause };
                 self.expect().transitions.get_or_insert_with(Vec::new).push(moved);
             }
             EventKind::FactSet { name, scope, value } => {
-                // Facts of an agent or a user end without a word.
-                let lasts = !matches!(scope, Scope::Agent | Scope::User);
-                self.expect().facts.remove(name);
-                if lasts {
-                    self.expect().facts.insert(name.clone(), value.0.clone());
-                }
+                self.scopes.insert(name.clone(), *scope);
+                self.expect().facts.insert(name.clone(), value.0.clone());
             }
             EventKind::FactExpired { name } => drop(self.expect().facts.remove(name)),
             EventKind::SessionEnded { reason } => {
@@ -125,6 +168,19 @@ impl Draft {
         }
     }
 
+    /// Facts of the present turn end that belong to an agent, or a user, save those that go along: no
+    /// event says so.
+    fn forget(&mut self, ended: Scope, along: &[String]) {
+        let scopes = std::mem::take(&mut self.scopes);
+        let facts = &mut self.expect().facts;
+        for (name, _) in scopes.iter().filter(|(_, scope)| **scope == ended) {
+            if !along.contains(name) {
+                facts.remove(name);
+            }
+        }
+        self.scopes = scopes;
+    }
+
     /// What is expected of the present turn.
     fn expect(&mut self) -> &mut Expect {
         match self.cues.last_mut() {
@@ -133,16 +189,39 @@ impl Draft {
         }
     }
 
-    fn turned(&mut self, now: Tick, text: &str, typed: bool) {
-        // Spoken words take their time, so that a distance says nothing of typed ones.
+    /// The caller did something, `apart` if its distance from what it did before says something.
+    fn acted(&mut self, now: Tick, act: Act, apart: bool) {
         let waits = self.errands.free_since().is_some() && !self.away;
         let gap = self.len.span_ms(now.since(self.turn)).min(600_000) as u32;
-        let after = (typed && !waits).then_some(After::PreviousMs(gap));
+        // Spoken words take their time, so that a distance says nothing of typed ones.
+        let after = (apart && !waits).then_some(After::PreviousMs(gap));
         let agent = self.expect().agent.clone();
-        let act = Act::Type(text.to_owned());
         let expect = Expect { agent, ..Expect::default() };
         self.cues.push(Cue { act, after, gain_db: 0.0, expect: Some(Box::new(expect)) });
         (self.turn, self.away) = (now, false);
+        self.scopes.clear();
+    }
+
+    /// A key, which belongs to those before it if nothing has come of them.
+    fn pressed(&mut self, now: Tick, digit: char) {
+        let near = self.len.span_ms(now.since(self.turn)) <= KEYS_APART_MS;
+        if let Some(Cue { act: Act::Press(keys), expect: Some(expect), .. }) = self.cues.last_mut()
+            && near
+            && keys.len() < KEYS_MAX
+            && **expect == (Expect { agent: expect.agent.clone(), ..Expect::default() })
+        {
+            keys.push(digit);
+            self.turn = now;
+            return;
+        }
+        self.acted(now, Act::Press(digit.to_string()), true);
+    }
+
+    fn told(&mut self, now: Tick, told: &Told) {
+        let is_deep = matches!(told, Told::Custom { data, .. } if is_deeper(data, DATA_DEPTH_MAX));
+        if let Some(tell) = Tell::of(told).filter(|_| !is_deep) {
+            self.acted(now, Act::Tell(tell), true);
+        }
     }
 
     fn answered(&mut self, call: CallId, outcome: &Outcome, after_ticks: u64) {
@@ -200,12 +279,25 @@ impl Draft {
     }
 }
 
+/// Keys that are pressed so soon after each other are one row, in milliseconds: people who look for the
+/// next digit take a second or two.
+const KEYS_APART_MS: u64 = 2_000;
+
+/// The most keys of a cue.
+const KEYS_MAX: usize = 32;
+
+/// Data that is deeper does not fit a file, in which a few keys are above it.
+const DATA_DEPTH_MAX: usize = 50;
+
 /// Longer than any tool is waited for.
 const NEVER_MS: u32 = 600_000;
 
-/// A cause without the numbers of events and calls, which differ from call to call.
-fn numberless(cause: &str) -> String {
-    cause.split(" (number ").next().unwrap_or(cause).to_owned()
+/// A cause that fits in a call in which events have other numbers.
+fn reason(cause: &Cause) -> Pattern {
+    match cause {
+        Cause::Event { name, .. } => Pattern::Text(format!("/^event {} /", regex::escape(name))),
+        other => Pattern::exactly(&other.to_string()),
+    }
 }
 
 /// A scenario as one writes it: a cue a block, its expectations below it.
@@ -267,7 +359,8 @@ fn item(text: &mut String, depth: usize, value: &Value, open: bool) {
 /// What the caller does comes first, what is expected last.
 fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let rank = |key: &str| match key {
-        "play" | "type" | "tool" | "from" | "agent" | "value" | "failure" => 0,
+        "play" | "type" | "digits" | "event" | "tool" | "name" | "from" | "agent" | "value"
+        | "failure" => 0,
         "to" | "with" | "intent" | "after" => 1,
         "expect" => 3,
         _ => 2,

@@ -135,6 +135,18 @@ fn a_wrong_link_is_told_with_its_character() {
 }
 
 #[test]
+fn the_lenient_mean_the_reserved_name_whatever_its_case() {
+    let written = json!({ "nodes": ["USER", "A"], "links": ["user -> A"],
+        "policies": ["max_turns(USER <-> A, 3)"] });
+    let (read, warnings) = Topology::read(&written, Lenience::Lenient).unwrap();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    let meant = json!({ "nodes": ["User", "A"], "links": ["User -> A"],
+        "policies": ["max_turns(User <-> A, 3)"] });
+    assert_eq!(read, strict(&meant));
+    assert_eq!(strict(&read.to_notation()), read);
+}
+
+#[test]
 fn all_faults_are_told_at_once_each_with_its_place() {
     let wrong = json!({
         "nodes": ["A", 3, { "name": "B", "kind": "robot" }, { "kind": "agent" }, "C", "user", "Clerk"],

@@ -67,6 +67,8 @@ fn any_json() -> impl Strategy<Value = Value> {
             "A -> B",
             "A<->",
             "User",
+            "USER -> A",
+            "max_turns(START <-> A, 3)",
             "ring",
             "mesh",
             "pipeline",
