@@ -4,6 +4,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::BoxStream;
+use crate::host::pace::pause;
 use crate::id::CallId;
 use crate::think::chat::Call;
 use crate::tool::{Json, Outcome, Registry, ToolCall, ToolContext};
@@ -34,12 +35,8 @@ impl ToolResolver for Registry {
 
     fn run<'a>(&'a self, call: &'a Call) -> BoxStream<'a, ToolEvent> {
         let registry = self.clone();
-        let context = ToolContext {
-            session: String::new(),
-            call: call.id.clone(),
-            occurrence: 0,
-            pause: pause_real,
-        };
+        let context =
+            ToolContext { session: String::new(), call: call.id.clone(), occurrence: 0, pause };
         let call = ToolCall {
             id: CallId(0),
             name: call.name.clone(),
