@@ -23,7 +23,7 @@ agents:
     tools: [look]
     intents:
       - {{ name: b, phrases: [go], set: {{ topic: shoes }}, call: {{ tool: look }} }}
-      - {{ name: pass, phrases: [pass], call: {{ tool: hand_over, with: {{ to: b }} }} }}
+      - {{ name: pass, phrases: [pass], call: {{ tool: hand_over, with: {{ to: '{{fact.topic}}' }} }} }}
   b:
     intents: [{{ name: bye, phrases: [bye], end_call: true }}]
 {more}transitions:
@@ -163,6 +163,103 @@ fn mistakes_are_mistakes_and_not_advice() {
         let wrong = config::parse(yaml.as_bytes(), "a.yaml").unwrap_err().to_string();
         assert!(wrong.contains(expected), "{transitions}: {wrong}");
         assert!(wrong.starts_with("a.yaml:1"), "with line and column: {wrong}");
+    }
+}
+
+#[test]
+fn constants_of_built_in_tools_are_checked() {
+    let firm = |call: &str| {
+        let other = "      - { name: pass, phrases: [pass], call: { tool: hand_over, with: { to: '{fact.topic}' } } }\n";
+        let call = format!("      - {{ name: pass, phrases: [pass], call: {{ {call} }} }}\n");
+        let decided = "  - { from: a, to: b, when: { decision: {} } }\n";
+        firm("", decided)
+            .replace(other, &call)
+            .replace("start: a", "start: a\nclips: { jingle: a.wav }")
+    };
+    let with = "agents.a.intents.pass.call.with";
+    for (call, place, expected) in [
+        (
+            "tool: transfer_call, with: { to: 'tel:1', mode: blind }",
+            "mode",
+            "expected one of `cold`, `warm`, found the text `blind`",
+        ),
+        (
+            "tool: send_dtmf, with: { digits: 12x }",
+            "digits",
+            "the text `12x` is no row of keys; write 0 to 9, A to D",
+        ),
+        ("tool: send_dtmf, with: { digits: 12 }", "digits", "expected a text, found the number 12"),
+        (
+            "tool: hold, with: { max_ms: 0 }",
+            "max_ms",
+            "a number from 1 to 3600000, found 0; the nearest is 1",
+        ),
+        (
+            "tool: hold, with: { on: 'yes' }",
+            "on",
+            "expected `true` or `false`, found the text `yes`; write `true`",
+        ),
+        (
+            "tool: hold, with: { clip: jingel }",
+            "clip",
+            "unknown clip `jingel`; did you mean `jingle`?",
+        ),
+        ("tool: play_clip, with: { clip: jingel }", "clip", "did you mean `jingle`?"),
+        ("tool: set_fact, with: { name: a b, value: 1 }", "name", "`a b` is no name of a fact"),
+        (
+            "tool: set_fact, with: { name: a, value: 1, scope: sesion }",
+            "scope",
+            "did you mean `session`?",
+        ),
+        (
+            "tool: hand_over, with: { to: bb }",
+            "to",
+            "unknown agent `bb`; the agents here are `a`, `b`",
+        ),
+        (
+            "tool: call_agent, with: { agent: bb }",
+            "agent",
+            "unknown agent `bb`; the agents here are `a`, `b`",
+        ),
+        (
+            "tool: call_agent, with: { agent: b }",
+            "agent",
+            "`a` may not call `b`: there is no link `a <=> b`",
+        ),
+        (
+            "tool: call_agent, with: { agent: '{fact.topic}', facts: [1] }",
+            "facts[0]",
+            "expected a text, found the number 1",
+        ),
+        ("tool: hand_over, with: { to: '{fact.topic}' }", "", ""),
+        ("tool: send_dtmf, with: { digits: '{fact.topic}x' }", "", ""),
+        ("tool: hand_over, with: { to: b }", "", ""),
+        ("tool: play_clip, with: { clip: jingle }", "", ""),
+        ("tool: now, with: { utc_offset_minutes: 60 }", "", ""),
+    ] {
+        let told = config::parse(firm(call).as_bytes(), "a.yaml").err();
+        let told = told.map(|wrong| wrong.to_string()).unwrap_or_default();
+        match expected {
+            "" => assert_eq!(told, "", "{call}"),
+            _ => assert!(
+                told.starts_with("a.yaml:10:")
+                    && told.contains(&format!("{with}.{place}: "))
+                    && told.contains(expected)
+                    && !told.contains('\n'),
+                "{call}: {told}"
+            ),
+        }
+    }
+    // Who hands over needs a way that a decision opens: a transition or a link, in this direction.
+    let none = firm("tool: hand_over, with: { to: b }")
+        .replace("when: { decision: {} }", "when: { turns: { at_least: 1 } }");
+    let told = config::parse(none.as_bytes(), "a.yaml").unwrap_err().to_string();
+    assert!(told.contains("no transition by decision leads from `a` to `b`; add one"), "{told}");
+    for (link, is_right) in
+        [("a -> b", true), ("b -> a", false), ("b <-> a", true), ("a <=> b", false)]
+    {
+        let yaml = format!("{none}topology: {{ links: ['{link}'] }}\n");
+        assert_eq!(config::parse(yaml.as_bytes(), "a.yaml").is_ok(), is_right, "{link}");
     }
 }
 

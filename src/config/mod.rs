@@ -26,6 +26,7 @@ mod choice;
 mod complaint;
 #[cfg(test)]
 mod complete;
+mod constants;
 mod conversation;
 mod document;
 mod epoch;

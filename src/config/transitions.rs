@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::schema::IDENTIFIER;
 pub use crate::graph::Results;
 pub use crate::graph::condition::{Operator, TurnsOf};
+use crate::tool::room::KEYS;
 
 /// A hand-over from one agent to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +83,7 @@ pub enum When {
     /// The user has had so many turns.
     Turns(Turns),
     /// The user has pressed these keys one after the other: 0 to 9, A to D, `*`, `#`.
-    Digits(#[schemars(regex(pattern = "^[0-9A-D*#]{1,32}$"))] String),
+    Digits(#[schemars(regex(pattern = KEYS))] String),
     /// Business rules, a list of `conditions` and `actions`; `antiphon schema rules` describes them.
     Rules(Vec<Value>),
     /// A condition of another system. It never fires.
