@@ -31,7 +31,7 @@ agents:
       - {{ name: light, phrases: [weigh a feather], call: {{ tool: weigh, with: {{ what: a }} }} }}
       - {{ name: heavy, phrases: [weigh a stone], call: {{ tool: weigh, with: {{ what: b }} }} }}
       - {{ name: decide, phrases: [make up your mind], call: {{ tool: decide, with: {{ key: mood, value: good }} }} }}
-      - {{ name: pass, phrases: [pass me on], call: {{ tool: hand_over, with: {{ to: south }} }}, failed: 'No: {{error}}.' }}
+      - {{ name: pass, phrases: [pass me on], call: {{ tool: hand_over, with: {{ to: '{{fact.no}}south' }} }}, failed: 'No: {{error}}.' }}
   south:
     arrival: South.
     intents:
@@ -134,7 +134,7 @@ fn handing_over_to_oneself_or_to_nobody_moves_nobody() {
         ("west", json!({ "Failed": { "kind": "failed", "message": "there is no agent `west`" } })),
     ] {
         let scene = typed(
-            &yaml.replace("to: south } }, failed", &format!("to: {to} }} }}, failed")),
+            &yaml.replace("{fact.no}south", &format!("{{fact.no}}{to}")),
             &[(200, "pass me on")],
         );
         assert_eq!(scene.one("tool.result")["outcome"], expected);
@@ -353,4 +353,18 @@ fn rules_that_cannot_be_evaluated_are_no_match_and_told_once() {
         .play();
     assert_eq!(scene.one("rule.failed")["transition"], 0);
     assert_eq!(moves(&scene), [("south".to_owned(), json!({ "intent": "go" }))]);
+}
+
+#[test]
+fn an_idle_prompt_begins_the_silence_anew() {
+    // Prompts that come again do not let a longer silence last; after a single one it does.
+    for (prompts, silence, moved) in [(0, 1_200, 1), (2, 1_200, 0), (2, 800, 1)] {
+        let when = format!("when: {{ silence_ms: {silence} }}");
+        let yaml = desks(&format!("  - {{ from: north, to: south, {when} }}\n"))
+            .replace("greeting: North.", "greeting: North.\n    idle: Still there?")
+            .replace("start: north", &format!("start: north\nturn: {{ away_ms: 1000 }}\ncall: {{ max_idle_prompts: {prompts} }}"));
+        let part = Part { hang_up_ms: 20_000, ..typist() };
+        let scene = Stage::new(&yaml).caller(part, [types(When::Start(200), "hello")]).play();
+        assert_eq!(moves(&scene).len(), moved, "{prompts} {silence}");
+    }
 }

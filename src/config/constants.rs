@@ -14,7 +14,7 @@ use super::complaint::excerpt;
 use super::document::Shape;
 use super::topology::links;
 use super::transitions::When;
-use super::{Agent, Config, Intent};
+use super::{Agent, Config, Intent, Scripted};
 use crate::graph::topology::{LinkKind, LinkPattern};
 use crate::graph::verb::Verb;
 use crate::talk::template::Template;
@@ -166,4 +166,15 @@ fn shape(schema: Value, validator: Validator) -> Shape {
         schema,
         validator,
     }
+}
+
+/// Whether an intent of an agent calls a built-in tool with this argument, so far as a file can tell: what
+/// only a call knows may be anything.
+pub(super) fn may_pass(agent: &Scripted, verb: Verb, argument: (&str, &str)) -> bool {
+    let (argument, value) = argument;
+    let calls = agent.intents.iter().filter_map(|intent| intent.call.as_ref());
+    calls.filter(|call| Verb::of(&call.tool) == Some(verb)).any(|call| {
+        let passed = call.with.get(argument);
+        passed.is_some_and(|passed| constant(passed).is_none_or(|passed| passed == value))
+    })
 }

@@ -23,6 +23,7 @@ mod agents;
 mod audio;
 mod check;
 mod choice;
+mod clashes;
 mod complaint;
 #[cfg(test)]
 mod complete;
