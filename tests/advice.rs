@@ -208,6 +208,21 @@ fn mistakes_are_mistakes_and_not_advice() {
         ),
         (
             "",
+            "  - { from: a, to: b, when: { rules: [{ conditions: { all: [{ name: topic, operator: greater_than_or_equal_to, value: 1000 }] }, actions: [] }] } }\n",
+            "there is no variable `topic`; did you mean `fact.topic`?",
+        ),
+        (
+            "",
+            "  - { from: a, to: b, when: { rules: [{ conditions: { name: points, operator: less_than, value: 1000 }, actions: [] }] } }\n",
+            "`last_tool_result`, `fact.NAME`",
+        ),
+        (
+            "",
+            "  - { from: a, to: b, when: { rules: [{ conditions: { name: fact.topic, operator: less_than, value: '9' }, actions: [] }] } }\n",
+            "the value of this operator is a number, not a text",
+        ),
+        (
+            "",
             "  - { from: a, to: b, when: { tool_result: { tool: lok, value: 1 } } }\n",
             "did you mean `look`?",
         ),

@@ -299,6 +299,28 @@ fn business_rules_hand_over_and_set_facts() {
 }
 
 #[test]
+fn rules_compare_facts_as_numbers() {
+    let rule = "{ name: fact.points, operator: greater_than_or_equal_to, value: 1000 }";
+    let then = "{ name: transition_to_agent, params: { agent_id: south } }";
+    let yaml = desks(&format!(
+        "  - {{ from: north, to: south, when: {{ rules: [{{ conditions: {{ all: [{rule}] }}, actions: [{then}] }}] }} }}\n"
+    ));
+    for (value, expected) in
+        [(json!(999), 0), (json!(1_000), 1), (json!("1200"), 1), (json!("plenty"), 0)]
+    {
+        let fact = Inbound::Fact {
+            name: "points".into(),
+            value: antiphon::tool::Json(value.clone()),
+            scope: antiphon::graph::facts::Scope::Session,
+            ttl_ms: None,
+        };
+        let scene = happens(&yaml, &[(5, fact)]);
+        assert_eq!(moves(&scene).len(), expected, "{value}");
+        assert!(scene.all("rule.failed").is_empty(), "what is no number is no match");
+    }
+}
+
+#[test]
 fn rules_go_before_other_conditions_whatever_the_priority() {
     let yaml = desks(&format!(
         "  - {{ from: north, to: south, when: {{ intent: go }}, priority: 1000 }}\n{}",

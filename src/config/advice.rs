@@ -11,18 +11,16 @@ use serde_json::Value;
 use super::check::Report;
 use super::complaint::excerpt;
 use super::constants::may_pass;
+use super::facts::Facts;
 use super::topology::links;
 use super::transitions::{Carry, Decision, Transition, When};
 use super::yaml::Node;
 use super::{Agent, Config, Intent};
-use crate::graph::rules::{Action, FACT_PREFIX, RuleSet, Variable};
+use crate::graph::rules::{FACT_PREFIX, Variable};
 use crate::graph::topology::{Link, LinkKind, LinkPattern};
 use crate::graph::verb::Verb;
 use crate::talk::near::suggestion;
 use crate::talk::template::Template;
-
-/// The fact that a hand-over with a summary sets.
-const SUMMARY: &str = "summary";
 
 /// Everything that is hardly meant, with the positions of `tree`.
 pub(super) fn advise(config: &Config, tree: &Node) -> Vec<super::Complaint> {
@@ -288,7 +286,7 @@ fn decides(call: &super::Invocation, decision: &Decision, to: &str) -> bool {
 
 /// Facts that are named where nobody sets them.
 fn facts(config: &Config, report: &mut Report<'_>) {
-    let mut known = BTreeSet::from([SUMMARY.to_owned()]);
+    let known = Facts::of(config);
     let mut used: Vec<(Vec<String>, String)> = Vec::new();
     let mut text = |place: &[&str], text: &str| {
         let Ok(template) = Template::parse(text) else { return };
@@ -326,16 +324,12 @@ fn facts(config: &Config, report: &mut Report<'_>) {
             let place: Vec<&str> = place.iter().map(String::as_str).collect();
             for (fact, value) in &intent.set {
                 text(&[&place[..], &["set", fact]].concat(), value);
-                known.insert(fact.clone());
             }
             let Some(call) = &intent.call else { continue };
             for (argument, value) in &call.with {
                 each_text(value, &mut |value| {
                     text(&[&place[..], &["call", "with", argument]].concat(), value);
                 });
-            }
-            if Verb::of(&call.tool) == Some(Verb::SetFact) {
-                known.extend(call.with.get("name").and_then(Value::as_str).map(str::to_owned));
             }
         }
     }
@@ -353,26 +347,18 @@ fn facts(config: &Config, report: &mut Report<'_>) {
             })),
             Carry::Everything | Carry::Nothing => {}
         }
-        if let When::Rules(rules) = &way.when
-            && let Ok(set) = RuleSet::new(&Value::Array(rules.clone()))
-        {
-            for action in set.rules().iter().flat_map(|rule| &rule.actions) {
-                if let Action::SetContextValue { key, .. } = action {
-                    known.insert(key.clone());
-                }
-            }
+        if let When::Rules(rules) = &way.when {
             let place = ["transitions", &index, "when", "rules"].map(str::to_owned).to_vec();
             let looked = rules.iter().flat_map(variables);
             named.extend(looked.map(|fact| (place.clone(), fact)));
         }
     }
     used.append(&mut named);
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
     for (place, fact) in used {
-        if !known.contains(&fact) {
+        if !known.names.contains(&fact) && !known.any {
             let place: Vec<&str> = place.iter().map(String::as_str).collect();
             let what = format!("nothing here sets the fact `{}`", excerpt(&fact));
-            report.tell(&place, what, suggestion(&fact, "facts", &names));
+            report.tell(&place, what, suggestion(&fact, "facts", &known.known()));
         }
     }
 }

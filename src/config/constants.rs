@@ -136,7 +136,7 @@ fn target(
 }
 
 /// What an argument is in every call; nothing if it depends on the call.
-fn constant(value: &Value) -> Option<Value> {
+pub(super) fn constant(value: &Value) -> Option<Value> {
     Some(match value {
         Value::String(text) => {
             let template = Template::parse(text).ok()?;

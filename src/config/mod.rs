@@ -31,6 +31,7 @@ mod constants;
 mod conversation;
 mod document;
 mod epoch;
+mod facts;
 mod growth;
 mod journals;
 mod livekit;
