@@ -28,8 +28,8 @@ Examples:
   antiphon test configs/demo.test.yaml
   antiphon test *.test.yaml --filter 'order|bill' --junit out/tests.xml --keep out/failed
 
-Exit codes: 0 all went as expected, 1 at least one did not, 2 something given is wrong; of several files the
-others are held all the same.")]
+Exit codes: 0 all went as expected, 1 at least one did not, 2 something given is wrong.
+A file that is wrong does not keep the others from being held.")]
 pub(super) struct TestArgs {
     /// The test files.
     #[arg(required = true, value_name = "FILE")]

@@ -38,6 +38,7 @@ mod livekit;
 pub mod scenario;
 mod schema;
 mod script;
+mod slip;
 mod speech;
 #[cfg(test)]
 mod tests;
