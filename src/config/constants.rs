@@ -159,7 +159,9 @@ fn shape(schema: Value, validator: Validator) -> Shape {
     Shape {
         noun: "call",
         opening: "a value",
+        own: &[],
         others: &[],
+        elsewhere: "",
         reference: "the call verbs of the documentation",
         lent: None,
         misformed: |_| Vec::new(),

@@ -57,7 +57,9 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "configuration",
         opening: "`name:` and `agents:`",
+        own: &["agents"],
         others: &[("cues", "scenario"), ("tests", "scenario")],
+        elsewhere: "`antiphon test` takes it, or `--input` of `antiphon run`",
         reference: "`antiphon schema`",
         lent: Some(("name", "nameless")),
         misformed: epoch,
