@@ -94,6 +94,12 @@ fn a_result_of_a_tool_by_name_and_key() {
     let cause = json!({ "tool_result": { "tool": "weigh", "condition": "kg gt 10" } });
     assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
     assert_eq!(scene.all("tool.result").len(), 2, "the first result fits nothing");
+    for (operator, value, count) in [("gte", 12, 1), ("gte", 13, 0), ("lte", 3, 1), ("lte", 2, 0)] {
+        let yaml = yaml
+            .replace("operator: gt, value: 10", &format!("operator: {operator}, value: {value}"));
+        let scene = typed(&yaml, &[(200, "weigh a feather"), (600, "weigh a stone")]);
+        assert_eq!(moves(&scene).len(), count, "{operator} {value}");
+    }
 }
 
 #[test]

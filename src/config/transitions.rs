@@ -104,7 +104,7 @@ pub struct ToolResult {
     /// How to compare. Default `eq`.
     #[serde(default)]
     pub operator: Operator,
-    /// What to compare with: any JSON; for `gt` and `lt` a number.
+    /// What to compare with: any JSON; for `gt`, `lt`, `gte` and `lte` a number.
     pub value: Value,
 }
 

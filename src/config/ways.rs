@@ -96,7 +96,8 @@ pub(super) fn check(
                     report,
                 );
             }
-            if matches!(result.operator, Operator::Gt | Operator::Lt) && !result.value.is_number() {
+            let numeric = [Operator::Gt, Operator::Lt, Operator::Gte, Operator::Lte];
+            if numeric.contains(&result.operator) && !result.value.is_number() {
                 let what = format!(
                     "expected a number to compare with, found {}",
                     excerpt(&result.value.to_string())
