@@ -23,7 +23,7 @@ agents:
     tools: [look]
     intents:
       - {{ name: b, phrases: [go], set: {{ topic: shoes }}, call: {{ tool: look }} }}
-      - {{ name: pass, phrases: [pass], call: {{ tool: hand_over, with: {{ to: b }} }} }}
+      - {{ name: pass, phrases: [pass], call: {{ tool: hand_over, with: {{ to: '{{fact.topic}}' }} }} }}
   b:
     intents: [{{ name: bye, phrases: [bye], end_call: true }}]
 {more}transitions:
@@ -39,7 +39,7 @@ fn a_sound_graph_needs_none() {
 
 #[test]
 fn each_finding_has_its_place_and_its_remedy() {
-    let table: [(&str, &str, &str); 14] = [
+    let table: &[(&str, &str, &str)] = &[
         (
             "  c:\n    intents: [{ name: x, phrases: [x], end_call: true }]\n",
             "",
@@ -95,11 +95,71 @@ fn each_finding_has_its_place_and_its_remedy() {
             "  - { from: b, to: c, when: { intent: bye } }\n  - { from: c, to: a, when: { tool_result: { tool: look, value: 1 } } }\n",
             "transitions[2].when.tool_result.tool: `c` never calls `look`",
         ),
+        (
+            "  c: { intents: [{ name: x, phrases: [x], end_call: true }] }\ntopology: { links: [b -> c] }\n",
+            "",
+            "agents.c: only links lead to `c`, and no intent hands over to it: it is never the current agent; add an intent to `b` with `call: { tool: hand_over, with: { to: c } }`",
+        ),
+        (
+            "  c: { intents: [{ name: x, phrases: [x], end_call: true }] }\ntopology: { links: ['b <=> c'] }\n",
+            "",
+            "agents.c: only links lead to `c`, and no intent calls it: it is never the current agent; add an intent to `b` with `call: { tool: call_agent, with: { agent: c } }`",
+        ),
+        (
+            "  c: { intents: [{ name: x, phrases: [x], end_call: true }] }\ntopology: { links: [a -> c] }\n",
+            "",
+            "",
+        ),
+        (
+            "  c: { intents: [{ name: x, phrases: [x], end_call: true }] }\ntopology: { links: [b <~> c] }\n",
+            "",
+            "",
+        ),
+        (
+            "  c: { intents: [{ name: x, phrases: [x], end_call: true }] }\ntopology: { links: [b -> c] }\nlivekit: { rpc: { pass: hand_over } }\n",
+            "",
+            "",
+        ),
+        (
+            "  c: { idle: Well?, intents: [{ name: x, phrases: [x], end_call: true }] }\nturn: { away_ms: 0 }\n",
+            "  - { from: b, to: c, when: { event: { type: user.joined } } }\n",
+            "agents.c.idle: it is never said: with `turn.away_ms: 0` nobody counts as away",
+        ),
+        (
+            "  c: { idle: Well?, intents: [{ name: x, phrases: [x], end_call: true }] }\ncall: { max_idle_prompts: 2 }\n",
+            "  - { from: b, to: c, when: { event: { type: user.joined } } }\n  - { from: c, to: b, when: { silence_ms: 15001 } }\n",
+            "transitions[2].when.silence_ms: it never fires: after 15000 ms `idle` of `c` is said, and the silence begins anew; write less than `turn.away_ms`, which is 15000",
+        ),
+        (
+            "  c: { idle: Well?, intents: [{ name: x, phrases: [x], end_call: true }] }\n",
+            "  - { from: b, to: c, when: { event: { type: user.joined } } }\n  - { from: c, to: b, when: { silence_ms: 15000 } }\n",
+            "it fires at the moment at which `idle` of `c` is said",
+        ),
+        (
+            "  c: { idle: Well?, intents: [{ name: x, phrases: [x], end_call: true }] }\n",
+            "  - { from: b, to: c, when: { event: { type: user.joined } } }\n  - { from: c, to: b, when: { silence_ms: 20000 } }\n",
+            "",
+        ),
+        (
+            "  c: { intents: [{ name: x, phrases: [x], end_call: true }, { name: y, phrases: [z, ' X'], say: Y. }] }\n",
+            "  - { from: b, to: c, when: { event: { type: user.joined } } }\n",
+            "agents.c.intents.y.phrases[1]: ` X` is a phrase of `x` as well, which is listed first and wins; remove one of the two, or add a word",
+        ),
+        (
+            "",
+            "  - { from: b, to: a, when: { intent: bye } }\n",
+            "agents.b.intents.bye.end_call: the call ends with this intent, and transition 1 hands it over to `a`; remove one of the two",
+        ),
+        (
+            "  c:\n    tools: [look]\n    intents: [{ name: x, phrases: [x], call: { tool: look }, then: 'So {result}.' }]\n",
+            "  - { from: b, to: c, when: { event: { type: user.joined } } }\n  - { from: c, to: a, when: { tool_result: { tool: look, value: 1 } }, say: I pass you on. }\n",
+            "agents.c.intents.x.then: it is said as well as `say` when transition 2 fires on the same result; say it in one place",
+        ),
         ("topology: { links: ['b <=> a'] }\n  \n", "", ""),
         ("", "  - { from: a, to: b, when: { decision: {} } }\n", ""),
         ("", "  - { from: b, to: a, when: { event: { type: user.joined } } }\n", ""),
     ];
-    for (more, transitions, expected) in table {
+    for &(more, transitions, expected) in table {
         let found = advice(&firm(more, transitions));
         match expected {
             "" => assert_eq!(found, Vec::<String>::new(), "{more}{transitions}"),
@@ -148,6 +208,21 @@ fn mistakes_are_mistakes_and_not_advice() {
         ),
         (
             "",
+            "  - { from: a, to: b, when: { rules: [{ conditions: { all: [{ name: topic, operator: greater_than_or_equal_to, value: 1000 }] }, actions: [] }] } }\n",
+            "there is no variable `topic`; did you mean `fact.topic`?",
+        ),
+        (
+            "",
+            "  - { from: a, to: b, when: { rules: [{ conditions: { name: points, operator: less_than, value: 1000 }, actions: [] }] } }\n",
+            "`last_tool_result`, `fact.NAME`",
+        ),
+        (
+            "",
+            "  - { from: a, to: b, when: { rules: [{ conditions: { name: fact.topic, operator: less_than, value: '9' }, actions: [] }] } }\n",
+            "the value of this operator is a number, not a text",
+        ),
+        (
+            "",
             "  - { from: a, to: b, when: { tool_result: { tool: lok, value: 1 } } }\n",
             "did you mean `look`?",
         ),
@@ -164,6 +239,103 @@ fn mistakes_are_mistakes_and_not_advice() {
         assert!(wrong.contains(expected), "{transitions}: {wrong}");
         let place = format!("a.yaml:{}:", yaml.lines().count());
         assert!(wrong.starts_with(&place), "with line and column: {wrong}");
+    }
+}
+
+#[test]
+fn constants_of_built_in_tools_are_checked() {
+    let firm = |call: &str| {
+        let other = "      - { name: pass, phrases: [pass], call: { tool: hand_over, with: { to: '{fact.topic}' } } }\n";
+        let call = format!("      - {{ name: pass, phrases: [pass], call: {{ {call} }} }}\n");
+        let decided = "  - { from: a, to: b, when: { decision: {} } }\n";
+        firm("", decided)
+            .replace(other, &call)
+            .replace("start: a", "start: a\nclips: { jingle: a.wav }")
+    };
+    let with = "agents.a.intents.pass.call.with";
+    for (call, place, expected) in [
+        (
+            "tool: transfer_call, with: { to: 'tel:1', mode: blind }",
+            "mode",
+            "expected one of `cold`, `warm`, found the text `blind`",
+        ),
+        (
+            "tool: send_dtmf, with: { digits: 12x }",
+            "digits",
+            "the text `12x` is no row of keys; write 0 to 9, A to D",
+        ),
+        ("tool: send_dtmf, with: { digits: 12 }", "digits", "expected a text, found the number 12"),
+        (
+            "tool: hold, with: { max_ms: 0 }",
+            "max_ms",
+            "a number from 1 to 3600000, found 0; the nearest is 1",
+        ),
+        (
+            "tool: hold, with: { on: 'yes' }",
+            "on",
+            "expected `true` or `false`, found the text `yes`; write `true`",
+        ),
+        (
+            "tool: hold, with: { clip: jingel }",
+            "clip",
+            "unknown clip `jingel`; did you mean `jingle`?",
+        ),
+        ("tool: play_clip, with: { clip: jingel }", "clip", "did you mean `jingle`?"),
+        ("tool: set_fact, with: { name: a b, value: 1 }", "name", "`a b` is no name of a fact"),
+        (
+            "tool: set_fact, with: { name: a, value: 1, scope: sesion }",
+            "scope",
+            "did you mean `session`?",
+        ),
+        (
+            "tool: hand_over, with: { to: bb }",
+            "to",
+            "unknown agent `bb`; the agents here are `a`, `b`",
+        ),
+        (
+            "tool: call_agent, with: { agent: bb }",
+            "agent",
+            "unknown agent `bb`; the agents here are `a`, `b`",
+        ),
+        (
+            "tool: call_agent, with: { agent: b }",
+            "agent",
+            "`a` may not call `b`: there is no link `a <=> b`",
+        ),
+        (
+            "tool: call_agent, with: { agent: '{fact.topic}', facts: [1] }",
+            "facts[0]",
+            "expected a text, found the number 1",
+        ),
+        ("tool: hand_over, with: { to: '{fact.topic}' }", "", ""),
+        ("tool: send_dtmf, with: { digits: '{fact.topic}x' }", "", ""),
+        ("tool: hand_over, with: { to: b }", "", ""),
+        ("tool: play_clip, with: { clip: jingle }", "", ""),
+        ("tool: now, with: { utc_offset_minutes: 60 }", "", ""),
+    ] {
+        let told = config::parse(firm(call).as_bytes(), "a.yaml").err();
+        let told = told.map(|wrong| wrong.to_string()).unwrap_or_default();
+        match expected {
+            "" => assert_eq!(told, "", "{call}"),
+            _ => assert!(
+                told.starts_with("a.yaml:10:")
+                    && told.contains(&format!("{with}.{place}: "))
+                    && told.contains(expected)
+                    && !told.contains('\n'),
+                "{call}: {told}"
+            ),
+        }
+    }
+    // Who hands over needs a way that a decision opens: a transition or a link, in this direction.
+    let none = firm("tool: hand_over, with: { to: b }")
+        .replace("when: { decision: {} }", "when: { turns: { at_least: 1 } }");
+    let told = config::parse(none.as_bytes(), "a.yaml").unwrap_err().to_string();
+    assert!(told.contains("no transition by decision leads from `a` to `b`; add one"), "{told}");
+    for (link, is_right) in
+        [("a -> b", true), ("b -> a", false), ("b <-> a", true), ("a <=> b", false)]
+    {
+        let yaml = format!("{none}topology: {{ links: ['{link}'] }}\n");
+        assert_eq!(config::parse(yaml.as_bytes(), "a.yaml").is_ok(), is_right, "{link}");
     }
 }
 

@@ -224,6 +224,27 @@ fn check_names_the_mistakes_of_every_file() {
 }
 
 #[test]
+fn another_kind_of_file_is_told_in_one_line() {
+    let desk = desk();
+    desk.put(
+        "desk.test.yaml",
+        "config: desk.yaml\ntests: [{ name: a, cues: [{ type: hello }] }]\n",
+    );
+    for (words, expected) in [
+        (
+            "check desk.test.yaml",
+            "desk.test.yaml: this is a scenario, not a configuration; `antiphon test` takes it, or `--input` of `antiphon run`\n",
+        ),
+        (
+            "test desk.yaml",
+            "desk.yaml: this is a configuration, not a scenario; `antiphon check` and `antiphon run` take it; a test names it with `config:`\n",
+        ),
+    ] {
+        assert_eq!(desk.run(words).exits(2).stderr, expected, "{words}");
+    }
+}
+
+#[test]
 fn a_truncated_wav_is_played_as_far_as_it_goes() {
     let desk = desk();
     let ran = desk.run("run desk.yaml --input cut.wav --out call --fast").exits(0);

@@ -31,7 +31,7 @@ agents:
       - {{ name: light, phrases: [weigh a feather], call: {{ tool: weigh, with: {{ what: a }} }} }}
       - {{ name: heavy, phrases: [weigh a stone], call: {{ tool: weigh, with: {{ what: b }} }} }}
       - {{ name: decide, phrases: [make up your mind], call: {{ tool: decide, with: {{ key: mood, value: good }} }} }}
-      - {{ name: pass, phrases: [pass me on], call: {{ tool: hand_over, with: {{ to: south }} }}, failed: 'No: {{error}}.' }}
+      - {{ name: pass, phrases: [pass me on], call: {{ tool: hand_over, with: {{ to: '{{fact.no}}south' }} }}, failed: 'No: {{error}}.' }}
   south:
     arrival: South.
     intents:
@@ -94,6 +94,12 @@ fn a_result_of_a_tool_by_name_and_key() {
     let cause = json!({ "tool_result": { "tool": "weigh", "condition": "kg gt 10" } });
     assert_eq!(moves(&scene), [("south".to_owned(), cause)]);
     assert_eq!(scene.all("tool.result").len(), 2, "the first result fits nothing");
+    for (operator, value, count) in [("gte", 12, 1), ("gte", 13, 0), ("lte", 3, 1), ("lte", 2, 0)] {
+        let yaml = yaml
+            .replace("operator: gt, value: 10", &format!("operator: {operator}, value: {value}"));
+        let scene = typed(&yaml, &[(200, "weigh a feather"), (600, "weigh a stone")]);
+        assert_eq!(moves(&scene).len(), count, "{operator} {value}");
+    }
 }
 
 #[test]
@@ -134,7 +140,7 @@ fn handing_over_to_oneself_or_to_nobody_moves_nobody() {
         ("west", json!({ "Failed": { "kind": "failed", "message": "there is no agent `west`" } })),
     ] {
         let scene = typed(
-            &yaml.replace("to: south } }, failed", &format!("to: {to} }} }}, failed")),
+            &yaml.replace("{fact.no}south", &format!("{{fact.no}}{to}")),
             &[(200, "pass me on")],
         );
         assert_eq!(scene.one("tool.result")["outcome"], expected);
@@ -340,6 +346,29 @@ fn business_rules_hand_over_and_set_facts() {
 }
 
 #[test]
+fn rules_compare_facts_as_numbers() {
+    let rule = "{ name: fact.points, operator: greater_than_or_equal_to, value: 1000 }";
+    let then = "{ name: transition_to_agent, params: { agent_id: south } }";
+    let yaml = desks(&format!(
+        "  - {{ from: north, to: south, when: {{ rules: [{{ conditions: {{ all: [{rule}] }}, actions: [{then}] }}] }} }}\n"
+    ));
+    for (value, expected) in
+        [(json!(999), 0), (json!(1_000), 1), (json!("1200"), 1), (json!("plenty"), 0)]
+    {
+        let fact = Inbound::Fact {
+            lane: None,
+            name: "points".into(),
+            value: antiphon::tool::Json(value.clone()),
+            scope: antiphon::graph::facts::Scope::Session,
+            ttl_ms: None,
+        };
+        let scene = happens(&yaml, &[(5, fact)]);
+        assert_eq!(moves(&scene).len(), expected, "{value}");
+        assert!(scene.all("rule.failed").is_empty(), "what is no number is no match");
+    }
+}
+
+#[test]
 fn rules_go_before_other_conditions_whatever_the_priority() {
     let yaml = desks(&format!(
         "  - {{ from: north, to: south, when: {{ intent: go }}, priority: 1000 }}\n{}",
@@ -422,4 +451,18 @@ fn rules_that_cannot_be_evaluated_are_no_match_and_told_once() {
         .play();
     assert_eq!(scene.one("rule.failed")["transition"], 0);
     assert_eq!(moves(&scene), [("south".to_owned(), json!({ "intent": "go" }))]);
+}
+
+#[test]
+fn an_idle_prompt_begins_the_silence_anew() {
+    // Prompts that come again do not let a longer silence last; after a single one it does.
+    for (prompts, silence, moved) in [(0, 1_200, 1), (2, 1_200, 0), (2, 800, 1)] {
+        let when = format!("when: {{ silence_ms: {silence} }}");
+        let yaml = desks(&format!("  - {{ from: north, to: south, {when} }}\n"))
+            .replace("greeting: North.", "greeting: North.\n    idle: Still there?")
+            .replace("start: north", &format!("start: north\nturn: {{ away_ms: 1000 }}\ncall: {{ max_idle_prompts: {prompts} }}"));
+        let part = Part { hang_up_ms: 20_000, ..typist() };
+        let scene = Stage::new(&yaml).caller(part, [types(When::Start(200), "hello")]).play();
+        assert_eq!(moves(&scene).len(), moved, "{prompts} {silence}");
+    }
 }

@@ -19,9 +19,10 @@ fn typist() -> Part {
 fn firm(rest: &str) -> String {
     let agent = |name: &str| {
         let to = |to: &str, verb: &str, key: &str| {
+            // With a gap it is no mistake of the file that some may not.
             let then = if verb == "call_agent" { "then: 'Got {result}.', " } else { "" };
             format!(
-                "      - {{ name: {verb}_{to}, phrases: [{verb} {to}], call: {{ tool: {verb}, with: {{ {key}: {to} }} }}, {then}failed: 'No: {{error}}.' }}\n"
+                "      - {{ name: {verb}_{to}, phrases: [{verb} {to}], call: {{ tool: {verb}, with: {{ {key}: '{{fact.no}}{to}' }} }}, {then}failed: 'No: {{error}}.' }}\n"
             )
         };
         let others: String = ["desk", "expert", "clerk"]

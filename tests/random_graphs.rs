@@ -78,7 +78,8 @@ fn config() -> impl Strategy<Value = String> {
             for (word, call) in WORDS.iter().zip([
                 "{ tool: look }".to_owned(),
                 "{ tool: decide, with: { key: mood, value: good } }".to_owned(),
-                format!("{{ tool: call_agent, with: {{ agent: a{next} }} }}"),
+                // With a gap it is no mistake of the file that some may not call.
+                format!("{{ tool: call_agent, with: {{ agent: '{{fact.no}}a{next}' }} }}"),
                 "{ tool: return_value, with: { value: 1 } }".to_owned(),
             ]) {
                 yaml.push_str(&format!("      - {{ name: {word}, phrases: [{word}], set: {{ word: {word} }}, call: {call}, then: 'Done.' }}\n"));

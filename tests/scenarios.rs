@@ -216,9 +216,33 @@ fn what_came_out_is_written_as_junit() {
             ("testsuite".to_owned(), count, count - 1, 0),
         ]
     );
-    assert!(
-        desk.run("test shop.test.yaml --junit no/such/out.xml").exits(2).stderr.contains("out.xml")
+    desk.run("test shop.test.yaml --junit new/folder/out.xml").exits(0);
+    assert!(desk.dir.path().join("new/folder/out.xml").exists(), "folders are made");
+    let nowhere = desk.run("test shop.test.yaml --junit shop.yaml/out.xml").exits(2);
+    assert!(nowhere.stderr.contains("out.xml: cannot be written"), "{}", nowhere.stderr);
+}
+
+#[test]
+fn a_broken_file_does_not_keep_the_others_from_being_held() {
+    let desk = desk();
+    desk.put("broken.test.yaml", "config: shop.yaml\ncues: [{ tpye: hello }]\n");
+    desk.put(
+        "strange.test.yaml",
+        "config: shop.yaml\ncues: [{ type: hello, expect: { agent: nobody } }]\n",
     );
+    let words = "test broken.test.yaml shop.test.yaml strange.test.yaml --junit out.xml";
+    let ran = desk.run(words).exits(2);
+    assert!(ran.stdout.contains("1 of 1 went as expected"), "{}", ran.stdout);
+    for part in ["broken.test.yaml:2:", "strange.test.yaml:2:", "2 of 3 files could not be held"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let xml = fs::read_to_string(desk.dir.path().join("out.xml")).expect("it is written");
+    assert!(xml.contains(r#"tests="3" failures="0" errors="2""#), "{xml}");
+    assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
+    // None can be held: what is wrong is told once.
+    let none = desk.run("test broken.test.yaml --junit none.xml").exits(2);
+    assert_eq!((none.stdout.as_str(), none.stderr.lines().count()), ("", 1), "{}", none.stderr);
+    assert!(fs::read_to_string(desk.dir.path().join("none.xml")).unwrap().contains("<error "));
 }
 
 #[test]
@@ -593,5 +617,7 @@ fn a_test_made_of_the_demo_goes_as_expected() {
     let desk = Desk::new();
     desk.run("demo --fast").exits(0);
     desk.run("scenario out/demo -o made.test.yaml").exits(0);
+    desk.run("scenario out/demo -o new/folder/made.test.yaml").exits(0);
+    assert!(desk.dir.path().join("new/folder/made.config.yaml").exists(), "folders are made");
     desk.run("test made.test.yaml").exits(0);
 }

@@ -106,7 +106,7 @@ fn keys_are_sent_by_the_room_and_checked_before() {
     let done = || Exchange(Ok(Value::Null));
     let scene = stage(&yaml, &[(200, "do it")]).tool("send_dtmf", done()).play();
     assert_eq!(scene.one("digits.sent")["digits"], "12#");
-    let wrong = yaml.replace("'12#'", "'12x'");
+    let wrong = yaml.replace("'12#'", "'{fact.no}12x'");
     let scene = stage(&wrong, &[(200, "do it")]).tool("send_dtmf", done()).play();
     assert!(failure(&scene).contains("keys are 0 to 9"), "{}", failure(&scene));
     assert!(scene.all("digits.sent").is_empty());
@@ -124,7 +124,7 @@ fn a_clip_is_played_in_its_turn() {
     assert_eq!(finished - started, 400 / 20 - 1);
     assert!(scene.audio_at(started + 5).iter().all(|sample| *sample == 1_000), "it sounds");
     assert!(!scene.transcript.contains(&String::new()), "a clip is nothing that was said");
-    let unknown = typed(&yaml.replace("clip: tune }", "clip: tun }"), &[(200, "do it")]);
+    let unknown = typed(&yaml.replace("clip: tune }", "clip: '{fact.no}tun' }"), &[(200, "do it")]);
     assert_eq!(failure(&unknown), "there is no clip `tun`");
 }
 
@@ -235,11 +235,23 @@ fn the_time_is_that_of_the_call() {
 #[test]
 fn wrong_arguments_are_told_and_do_nothing() {
     for (call, message) in [
-        ("{ tool: set_fact, with: { name: 'a b', value: 1 } }", "no name of a fact"),
-        ("{ tool: set_fact, with: { name: a, value: 1, scope: galaxy } }", "unknown variant"),
-        ("{ tool: play_clip, with: { clip: [1] } }", "invalid type"),
+        // A gap is filled in the call, so these are no mistakes of the file.
+        ("{ tool: set_fact, with: { name: '{fact.no}a b', value: 1 } }", "no name of a fact"),
+        (
+            "{ tool: set_fact, with: { name: a, value: 1, scope: '{fact.no}galaxy' } }",
+            "the arguments of `set_fact` are wrong at /scope: \"galaxy\" is not one of",
+        ),
+        ("{ tool: play_clip, with: { clip: '{fact.no}lost' } }", "there is no clip `lost`"),
+        (
+            "{ tool: hold, with: { max_ms: '{fact.no}5' } }",
+            "the arguments of `hold` are wrong at /max_ms: \"5\" is not of type",
+        ),
+        (
+            "{ tool: transfer_call, with: { to: desk, mode: '{fact.no}blind' } }",
+            "the arguments of `transfer_call` are wrong at /mode: \"blind\" is not one of",
+        ),
         ("{ tool: return_value, with: { value: 1 } }", "no agent waits for a value"),
-        ("{ tool: call_agent, with: { agent: desk } }", "may not call"),
+        ("{ tool: call_agent, with: { agent: '{fact.no}desk' } }", "may not call"),
     ] {
         let scene = typed(&desk(call), &[(200, "do it")]);
         assert!(failure(&scene).contains(message), "{call}: {}", failure(&scene));

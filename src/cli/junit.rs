@@ -11,48 +11,90 @@ use quick_xml::events::BytesText;
 
 use super::tested::{Ran, Verdict};
 
+/// What could not be held: a file, or a test in it.
+pub(super) struct Wrong {
+    /// The test file.
+    pub(super) file: String,
+    /// The test in it.
+    pub(super) test: String,
+    /// Why, in full.
+    pub(super) told: String,
+}
+
+/// What there is to tell of one file.
+#[derive(Default)]
+struct Told<'a> {
+    ran: Vec<&'a Ran>,
+    wrong: Vec<&'a Wrong>,
+}
+
 /// The text of the file.
-pub(super) fn xml(all: &[Ran]) -> String {
+pub(super) fn xml(all: &[Ran], wrong: &[Wrong]) -> String {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Nothing can go wrong where the text is in memory.
-    drop(suites(&mut writer, all));
+    drop(suites(&mut writer, all, wrong));
     let text = String::from_utf8(writer.into_inner()).unwrap_or_default();
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}\n")
 }
 
-fn suites(writer: &mut Writer<Vec<u8>>, all: &[Ran]) -> io::Result<()> {
-    let mut files: BTreeMap<&str, Vec<&Ran>> = BTreeMap::new();
+fn suites(writer: &mut Writer<Vec<u8>>, all: &[Ran], wrong: &[Wrong]) -> io::Result<()> {
+    let mut files: BTreeMap<&str, Told<'_>> = BTreeMap::new();
     for ran in all {
-        files.entry(&ran.file).or_default().push(ran);
+        files.entry(&ran.file).or_default().ran.push(ran);
     }
-    let [tests, failures, time] = counts(all.iter());
+    for wrong in wrong {
+        files.entry(&wrong.file).or_default().wrong.push(wrong);
+    }
+    let [tests, failures, errors, time] = counts(all.iter(), wrong.len());
     writer
         .create_element("testsuites")
         .with_attribute(("name", "antiphon"))
         .with_attribute(("tests", &*tests))
         .with_attribute(("failures", &*failures))
-        .with_attribute(("errors", "0"))
+        .with_attribute(("errors", &*errors))
         .with_attribute(("time", &*time))
         .write_inner_content(|writer| {
-            for (file, ran) in &files {
-                suite(writer, file, ran)?;
+            for (file, told) in &files {
+                suite(writer, file, told)?;
             }
             Ok(())
         })?;
     Ok(())
 }
 
-fn suite(writer: &mut Writer<Vec<u8>>, file: &str, all: &[&Ran]) -> io::Result<()> {
-    let [tests, failures, time] = counts(all.iter().copied());
+fn suite(writer: &mut Writer<Vec<u8>>, file: &str, told: &Told<'_>) -> io::Result<()> {
+    let [tests, failures, errors, time] = counts(told.ran.iter().copied(), told.wrong.len());
     writer
         .create_element("testsuite")
         .with_attribute(("name", &*sound(file)))
         .with_attribute(("tests", &*tests))
         .with_attribute(("failures", &*failures))
-        .with_attribute(("errors", "0"))
+        .with_attribute(("errors", &*errors))
         .with_attribute(("skipped", "0"))
         .with_attribute(("time", &*time))
-        .write_inner_content(|writer| all.iter().try_for_each(|ran| case(writer, ran)))?;
+        .write_inner_content(|writer| {
+            told.wrong.iter().try_for_each(|wrong| error(writer, wrong))?;
+            told.ran.iter().try_for_each(|ran| case(writer, ran))
+        })?;
+    Ok(())
+}
+
+fn error(writer: &mut Writer<Vec<u8>>, wrong: &Wrong) -> io::Result<()> {
+    let (name, class) = (sound(&wrong.test), sound(&wrong.file));
+    writer
+        .create_element("testcase")
+        .with_attribute(("name", &*name))
+        .with_attribute(("classname", &*class))
+        .with_attribute(("time", "0"))
+        .write_inner_content(|writer| {
+            let message = wrong.told.lines().next().unwrap_or_default();
+            writer
+                .create_element("error")
+                .with_attribute(("message", &*sound(message)))
+                .with_attribute(("type", "input"))
+                .write_text_content(BytesText::new(&sound(&wrong.told)))?;
+            Ok(())
+        })?;
     Ok(())
 }
 
@@ -86,10 +128,11 @@ fn case(writer: &mut Writer<Vec<u8>>, ran: &Ran) -> io::Result<()> {
     Ok(())
 }
 
-fn counts<'r>(all: impl Iterator<Item = &'r Ran> + Clone) -> [String; 3] {
+fn counts<'r>(all: impl Iterator<Item = &'r Ran> + Clone, errors: usize) -> [String; 4] {
     let failed = all.clone().filter(|ran| !ran.verdict.is_ok()).count();
     let seconds: f64 = all.clone().map(|ran| ran.wall.as_secs_f64()).sum();
-    [all.count().to_string(), failed.to_string(), format!("{seconds:.3}")]
+    let tests = all.count() + errors;
+    [tests.to_string(), failed.to_string(), errors.to_string(), format!("{seconds:.3}")]
 }
 
 /// A text without the characters that no XML may hold.

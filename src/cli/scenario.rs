@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::failure::Failure;
+use super::test::write;
 use super::view::line;
 use crate::config::scenario;
 use crate::journal::Mode;
@@ -96,11 +97,4 @@ fn config_beside(out: &Path) -> PathBuf {
     let stem = name.strip_suffix(".yaml").unwrap_or(&name);
     let stem = stem.strip_suffix(".test").unwrap_or(stem);
     out.with_file_name(format!("{stem}.config.yaml"))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| {
-        let shown = path.display();
-        Failure::input(format!("{shown}: cannot be written: {error}; choose another place"))
-    })
 }

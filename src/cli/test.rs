@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use regex::Regex;
 
 use super::failure::Failure;
-use super::junit;
+use super::junit::{self, Wrong};
 use super::tested::{Ran, Suite, Verdict};
 use super::view::line;
 use crate::tool::Registry;
@@ -28,7 +28,8 @@ Examples:
   antiphon test configs/demo.test.yaml
   antiphon test *.test.yaml --filter 'order|bill' --junit out/tests.xml --keep out/failed
 
-Exit codes: 0 all went as expected, 1 at least one did not, 2 something given is wrong.")]
+Exit codes: 0 all went as expected, 1 at least one did not, 2 something given is wrong.
+A file that is wrong does not keep the others from being held.")]
 pub(super) struct TestArgs {
     /// The test files.
     #[arg(required = true, value_name = "FILE")]
@@ -60,24 +61,34 @@ fn pattern(text: &str) -> Result<Regex, String> {
 
 pub(super) fn test(args: &TestArgs, tools: &Registry) -> Result<ExitCode, Failure> {
     let (mut suites, mut wrong) = (Vec::new(), Vec::new());
+    let is_wrong = |path: &Path, failure: &Failure| Wrong {
+        file: path.display().to_string(),
+        test: "(the file)".to_owned(),
+        told: failure.to_string(),
+    };
     for path in &args.files {
         match Suite::open(path) {
             Ok(suite) => suites.push(suite),
-            Err(failure) => wrong.push(failure.to_string()),
+            Err(failure) => wrong.push(is_wrong(path, &failure)),
         }
     }
-    // All that is wrong with any file is told before any call is held.
+    // All that is wrong with any file is told before any call is held; the others are held all the same.
     let mut tests = Vec::new();
     for suite in &suites {
         let is_chosen =
             |name: &str| args.filter.as_ref().is_none_or(|filter| filter.is_match(name));
         match suite.tests(tools, args.seed, &is_chosen) {
             Ok(found) => tests.extend(found),
-            Err(failure) => wrong.push(failure.to_string()),
+            Err(failure) => wrong.push(is_wrong(suite.path(), &failure)),
         }
     }
-    if !wrong.is_empty() {
-        return Err(Failure::input(wrong.join("\n")));
+    if let Some(junit) = &args.junit {
+        // What cannot be written is told before the calls are held.
+        write(junit, &junit::xml(&[], &wrong))?;
+    }
+    let told: Vec<&str> = wrong.iter().map(|wrong| wrong.told.as_str()).collect();
+    if tests.is_empty() && !wrong.is_empty() {
+        return Err(Failure::input(told.join("\n")));
     }
     if tests.is_empty() {
         let filter = args.filter.as_ref().map_or("", Regex::as_str);
@@ -85,10 +96,10 @@ pub(super) fn test(args: &TestArgs, tools: &Registry) -> Result<ExitCode, Failur
             "no test has a name in which `{filter}` is found; without --filter all are held"
         )));
     }
-    if let Some(junit) = &args.junit {
-        // What cannot be written is told before the calls are held.
-        write(junit, "")?;
+    for told in told {
+        eprintln!("{told}");
     }
+    let unheld = wrong.len();
     let one = |test: &super::tested::Test<'_>| {
         let mut ran = test.run(None)?;
         if let Some(keep) = args.keep.as_ref().filter(|_| !ran.verdict.is_ok()) {
@@ -105,15 +116,19 @@ pub(super) fn test(args: &TestArgs, tools: &Registry) -> Result<ExitCode, Failur
         }
     });
     let (mut ran, mut broken) = (Vec::new(), Vec::new());
-    for result in all {
+    for (test, result) in tests.iter().zip(all) {
         match result {
             Ok(result) => ran.push(result),
-            Err(failure) => broken.push(failure.to_string()),
+            Err(failure) => {
+                let (file, told) = (test.file(), failure.to_string());
+                broken.push(told.clone());
+                wrong.push(Wrong { file, test: test.title().to_owned(), told });
+            }
         }
     }
     let failed = ran.iter().filter(|ran| !ran.verdict.is_ok()).count();
     if let Some(path) = &args.junit {
-        write(path, &junit::xml(&ran))?;
+        write(path, &junit::xml(&ran, &wrong))?;
     }
     line(format_args!(
         "{} of {} went as expected{}",
@@ -123,6 +138,12 @@ pub(super) fn test(args: &TestArgs, tools: &Registry) -> Result<ExitCode, Failur
     ));
     if !broken.is_empty() {
         return Err(Failure::broken(broken.join("\n")));
+    }
+    if unheld > 0 {
+        return Err(Failure::input(format!(
+            "{unheld} of {} files could not be held; what is wrong with them stands above",
+            args.files.len()
+        )));
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -195,8 +216,10 @@ fn slug(name: &str) -> String {
     parts.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| {
+/// Writes a file, and the folders that it stands in.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.and_then(|()| std::fs::write(path, text)).map_err(|error| {
         let shown = path.display();
         Failure::input(format!("{shown}: cannot be written: {error}; choose another place"))
     })

@@ -61,6 +61,11 @@ impl Suite {
         Ok(Self { path: path.to_owned(), stem: stem.to_owned(), file, config, text })
     }
 
+    /// The test file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The calls whose names are chosen, ready to be held.
     pub(super) fn tests(
         &self,
@@ -184,6 +189,16 @@ impl Test<'_> {
     /// The name of the test, as it is printed.
     pub(super) fn name(&self) -> String {
         format!("{}: {}", self.path.display(), self.case.name)
+    }
+
+    /// The test file.
+    pub(super) fn file(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The test in it.
+    pub(super) const fn title(&self) -> &str {
+        self.case.name
     }
 
     /// Holds the call; its output goes to a folder, if there is one.

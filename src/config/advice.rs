@@ -10,18 +10,17 @@ use serde_json::Value;
 
 use super::check::Report;
 use super::complaint::excerpt;
+use super::constants::may_pass;
+use super::facts::Facts;
 use super::topology::links;
 use super::transitions::{Carry, Decision, Transition, When};
 use super::yaml::Node;
 use super::{Agent, Config, Intent};
-use crate::graph::rules::{Action, FACT_PREFIX, RuleSet, Variable};
-use crate::graph::topology::{Link, LinkKind};
+use crate::graph::rules::{FACT_PREFIX, Variable};
+use crate::graph::topology::{Link, LinkKind, LinkPattern};
 use crate::graph::verb::Verb;
 use crate::talk::near::suggestion;
 use crate::talk::template::Template;
-
-/// The fact that a hand-over with a summary sets.
-const SUMMARY: &str = "summary";
 
 /// Everything that is hardly meant, with the positions of `tree`.
 pub(super) fn advise(config: &Config, tree: &Node) -> Vec<super::Complaint> {
@@ -37,6 +36,7 @@ pub(super) fn advise(config: &Config, tree: &Node) -> Vec<super::Complaint> {
         awaited_in_vain(&index.to_string(), transition, &followed, config, &mut report);
     }
     facts(config, &mut report);
+    super::clashes::look(config, &mut report);
     report.complaints
 }
 
@@ -44,6 +44,8 @@ pub(super) fn advise(config: &Config, tree: &Node) -> Vec<super::Complaint> {
 struct Ways<'a> {
     next: BTreeMap<&'a str, BTreeSet<&'a str>>,
     called: BTreeSet<&'a str>,
+    /// Links that nobody takes: from whom to whom, and the tool that would.
+    idle: Vec<(&'a str, &'a str, Verb)>,
 }
 
 impl<'a> Ways<'a> {
@@ -54,16 +56,31 @@ impl<'a> Ways<'a> {
         for way in transitions.filter(|way| !matches!(way.when, When::Custom(_))) {
             next.entry(&way.from).or_default().insert(&way.to);
         }
-        for link in links {
-            next.entry(&link.from).or_default().insert(&link.to);
-            if link.kind == LinkKind::Query || link.pattern.is_two_way() {
-                next.entry(&link.to).or_default().insert(&link.from);
+        let mut idle = Vec::new();
+        let mut lead = |from: &'a str, to: &'a str, verb: Verb| {
+            if !takes(config, from, to, verb) {
+                idle.push((from, to, verb));
+                return;
             }
-            if link.kind == LinkKind::Query {
-                called.insert(link.to.as_str());
+            next.entry(from).or_default().insert(to);
+            if verb == Verb::CallAgent {
+                next.entry(to).or_default().insert(from);
+                called.insert(to);
+            }
+        };
+        for Link { from, to, kind, pattern, .. } in links {
+            let verb = match (kind, pattern) {
+                (LinkKind::Query, _) | (_, LinkPattern::Reflexive) => Verb::CallAgent,
+                // Strict turns hand over by themselves.
+                (_, LinkPattern::Alternating) => Verb::Now,
+                _ => Verb::HandOver,
+            };
+            lead(from, to, verb);
+            if pattern.is_two_way() && !pattern.is_call() {
+                lead(to, from, verb);
             }
         }
-        Self { next, called }
+        Self { next, called, idle }
     }
 
     /// All that `start` leads to, itself included, within `agents`.
@@ -99,8 +116,25 @@ impl<'a> Ways<'a> {
             reached.extend(conversation.agents.iter().map(String::as_str));
         }
         for name in config.agents.keys().filter(|name| !reached.contains(name.as_str())) {
-            let what = format!("nobody hands over to `{name}`: it is never the current agent");
-            report.tell(&["agents", name], what, "add a transition to it, or remove it");
+            let taken = |(from, to, _): &&(&str, &str, Verb)| to == name && reached.contains(from);
+            let Some((from, _, verb)) = self.idle.iter().find(taken) else {
+                let what = format!("nobody hands over to `{name}`: it is never the current agent");
+                report.tell(&["agents", name], what, "add a transition to it, or remove it");
+                continue;
+            };
+            let (does, argument) = match verb {
+                Verb::CallAgent => ("calls it", "agent"),
+                _ => ("hands over to it", "to"),
+            };
+            let what = format!(
+                "only links lead to `{name}`, and no intent {does}: it is never the current agent"
+            );
+            let call = format!("call: {{ tool: {}, with: {{ {argument}: {name} }} }}", verb.name());
+            report.tell(
+                &["agents", name],
+                what,
+                format!("add an intent to `{from}` with `{call}`"),
+            );
         }
     }
 
@@ -121,6 +155,27 @@ impl<'a> Ways<'a> {
                 report.tell(&["agents", name], what, remedy);
             }
         }
+    }
+}
+
+/// Whether anything takes a link from an agent to another by this tool.
+fn takes(config: &Config, from: &str, to: &str, verb: Verb) -> bool {
+    // Whoever is in the room may decide as well, where a method lets them.
+    let asked = |tool: Verb| config.livekit.rpc.values().any(|name| name == tool.name());
+    match (config.agents.get(from), verb) {
+        (_, Verb::Now) => true,
+        (Some(Agent::Scripted(agent)), Verb::CallAgent) => {
+            may_pass(agent, Verb::CallAgent, ("agent", to))
+        }
+        (Some(Agent::Scripted(agent)), _) => {
+            may_pass(agent, Verb::HandOver, ("to", to))
+                || may_pass(agent, Verb::Decide, ("value", to))
+                || asked(Verb::HandOver)
+                || asked(Verb::Decide)
+        }
+        // An echo never decides.
+        (Some(Agent::Echo(_)), _) => asked(Verb::HandOver) || asked(Verb::Decide),
+        (None, _) => true,
     }
 }
 
@@ -231,7 +286,7 @@ fn decides(call: &super::Invocation, decision: &Decision, to: &str) -> bool {
 
 /// Facts that are named where nobody sets them.
 fn facts(config: &Config, report: &mut Report<'_>) {
-    let mut known = BTreeSet::from([SUMMARY.to_owned()]);
+    let known = Facts::of(config);
     let mut used: Vec<(Vec<String>, String)> = Vec::new();
     let mut text = |place: &[&str], text: &str| {
         let Ok(template) = Template::parse(text) else { return };
@@ -269,16 +324,12 @@ fn facts(config: &Config, report: &mut Report<'_>) {
             let place: Vec<&str> = place.iter().map(String::as_str).collect();
             for (fact, value) in &intent.set {
                 text(&[&place[..], &["set", fact]].concat(), value);
-                known.insert(fact.clone());
             }
             let Some(call) = &intent.call else { continue };
             for (argument, value) in &call.with {
                 each_text(value, &mut |value| {
                     text(&[&place[..], &["call", "with", argument]].concat(), value);
                 });
-            }
-            if Verb::of(&call.tool) == Some(Verb::SetFact) {
-                known.extend(call.with.get("name").and_then(Value::as_str).map(str::to_owned));
             }
         }
     }
@@ -296,26 +347,18 @@ fn facts(config: &Config, report: &mut Report<'_>) {
             })),
             Carry::Everything | Carry::Nothing => {}
         }
-        if let When::Rules(rules) = &way.when
-            && let Ok(set) = RuleSet::new(&Value::Array(rules.clone()))
-        {
-            for action in set.rules().iter().flat_map(|rule| &rule.actions) {
-                if let Action::SetContextValue { key, .. } = action {
-                    known.insert(key.clone());
-                }
-            }
+        if let When::Rules(rules) = &way.when {
             let place = ["transitions", &index, "when", "rules"].map(str::to_owned).to_vec();
             let looked = rules.iter().flat_map(variables);
             named.extend(looked.map(|fact| (place.clone(), fact)));
         }
     }
     used.append(&mut named);
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
     for (place, fact) in used {
-        if !known.contains(&fact) {
+        if !known.names.contains(&fact) && !known.any {
             let place: Vec<&str> = place.iter().map(String::as_str).collect();
             let what = format!("nothing here sets the fact `{}`", excerpt(&fact));
-            report.tell(&place, what, suggestion(&fact, "facts", &names));
+            report.tell(&place, what, suggestion(&fact, "facts", &known.known()));
         }
     }
 }

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use crate::graph::verb::Verb;
 
 use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, suggestion};
+use super::constants;
+use super::document::Shape;
 use super::script::{self, Sources};
 use super::wording;
 use super::yaml::Node;
@@ -63,6 +65,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
             Agent::Echo(_) => {}
         }
     }
+    constants::check(config, &mut report);
     let reached = transitions::reached(config);
     for (index, transition) in config.transitions.iter().enumerate() {
         transitions::check(&index.to_string(), transition, &reached, config, &mut report);
@@ -106,6 +109,29 @@ impl<'a> Report<'a> {
     ) {
         if !self.tree.is_incomplete(home) {
             self.tell(place, what, remedy);
+        }
+    }
+
+    /// Complains in the schema's words about the value at `place`, which does not fit `shape`.
+    pub(super) fn misfits(&mut self, place: &[&str], value: &Value, shape: &Shape) {
+        let Some(node) = self.tree.get(place).filter(|_| !self.tree.is_incomplete(place)) else {
+            return;
+        };
+        let mut findings = Vec::new();
+        for error in shape.validator.iter_errors(value) {
+            wording::explain(&error, shape, node, &mut findings);
+        }
+        let home = self.tree.locate(place).1;
+        for mut complaint in findings.into_iter().filter_map(|finding| finding.complaint) {
+            if self.complaints.len() <= COMPLAINTS_MAX {
+                let joint = if complaint.path.is_empty() || complaint.path.starts_with('[') {
+                    ""
+                } else {
+                    "."
+                };
+                complaint.path = format!("{home}{joint}{}", complaint.path);
+                self.complaints.push(complaint);
+            }
         }
     }
 

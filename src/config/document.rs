@@ -31,8 +31,12 @@ pub(super) struct Shape {
     pub(super) noun: &'static str,
     /// The keys that a file begins with, such as `` `cues:` ``.
     pub(super) opening: &'static str,
+    /// Keys of which every file of this kind has one, and no other kind has any.
+    pub(super) own: &'static [&'static str],
     /// Keys that only another kind of document has, and its noun.
     pub(super) others: &'static [(&'static str, &'static str)],
+    /// The commands that take a file of the other kind.
+    pub(super) elsewhere: &'static str,
     /// Where its keys are described, for what no complaint has words for.
     pub(super) reference: &'static str,
     /// A required key and a value for it, lent to a file without it so that the rest is checked.
@@ -79,6 +83,10 @@ pub(super) fn parse_with_tree<T: Document>(
         Ok(read) => read,
         Err(complaint) => return refuse(vec![complaint]),
     };
+    if let Some(noun) = other_kind(&tree, shape) {
+        let what = format!("this is a {noun}, not a {}", shape.noun);
+        return refuse(vec![Complaint::of_file(what, shape.elsewhere)]);
+    }
     let (refused, sound) = schema::sift(&mut tree, shape);
     complaints.extend(refused);
     let Some(value) = sound else { return refuse(complaints) };
@@ -96,4 +104,13 @@ pub(super) fn parse_with_tree<T: Document>(
             refuse(complaints)
         }
     }
+}
+
+/// What a file holds one of instead, by the keys at its root.
+fn other_kind(tree: &Node, shape: &Shape) -> Option<&'static str> {
+    let has = |key: &str| tree.get(&[key]).is_some();
+    if shape.own.iter().any(|key| has(key)) {
+        return None;
+    }
+    shape.others.iter().find(|(key, _)| has(key)).map(|(_, noun)| *noun)
 }

@@ -14,16 +14,14 @@ use serde_json::{Number, Value};
 
 use super::complaint::{Complaint, Mark, excerpt};
 use super::document::Shape;
+use super::slip::remedy;
 use super::yaml::{Content, DEPTH_MAX, Entry, NODES_MAX, Node};
-
-const QUOTING: &str =
-    "a text that holds `: ` or ` #`, or begins with a sign such as { [ * & ! %, needs quotes";
 
 /// Builds the tree of a text that holds exactly one document.
 pub(super) fn grow(text: &str, shape: &Shape) -> Result<(Node, Vec<Complaint>), Complaint> {
     let mut growth = Growth::new(shape);
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| not_yaml(&error))?;
+        let (event, span) = event.map_err(|error| not_yaml(&error, text))?;
         growth.admit(event, span)?;
     }
     match growth.root {
@@ -35,28 +33,10 @@ pub(super) fn grow(text: &str, shape: &Shape) -> Result<(Node, Vec<Complaint>), 
     }
 }
 
-fn not_yaml(error: &ScanError) -> Complaint {
-    Complaint::at(
-        mark(error.marker()),
-        String::new(),
-        format!("not YAML: {}", excerpt_of_info(error.info())),
-        remedy(error.info()),
-    )
-}
-
-/// What to do about something that the parser did not like, by the parser's own words.
-fn remedy(info: &str) -> &'static str {
-    const REMEDIES: [(&str, &str); 4] = [
-        ("tabs", "indent with spaces"),
-        (
-            "while parsing a block mapping",
-            "let the keys of a map begin in the same column, or put the text in quotes",
-        ),
-        ("while parsing a flow", "close every `{` and `[`, and part what is between them by `,`"),
-        ("found unexpected end of stream", "close the quotes"),
-    ];
-    let known = REMEDIES.iter().find(|(words, _)| info.contains(words));
-    known.map_or(QUOTING, |(_, remedy)| remedy)
+fn not_yaml(error: &ScanError, text: &str) -> Complaint {
+    let (mark, info) = (mark(error.marker()), error.info());
+    let what = format!("not YAML: {}", excerpt_of_info(info));
+    Complaint::at(mark, String::new(), what, remedy(info, text, mark))
 }
 
 /// The parser's own words, on one line and not too long: they may quote the file.

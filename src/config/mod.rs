@@ -23,18 +23,22 @@ mod agents;
 mod audio;
 mod check;
 mod choice;
+mod clashes;
 mod complaint;
 #[cfg(test)]
 mod complete;
+mod constants;
 mod conversation;
 mod document;
 mod epoch;
+mod facts;
 mod growth;
 mod journals;
 mod livekit;
 pub mod scenario;
 mod schema;
 mod script;
+mod slip;
 mod speech;
 #[cfg(test)]
 mod tests;

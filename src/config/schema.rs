@@ -29,9 +29,6 @@ pub(super) const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
 /// A name of a configuration, fit for a file or a URL.
 pub(super) const CONFIG_NAME: &str = "^[a-z0-9_-]{1,64}$";
 
-/// Keys of a telephone, one after the other.
-pub(super) const KEYS: &str = "^[0-9A-D*#]{1,32}$";
-
 /// The JSON Schema (2020-12) of a configuration file.
 #[must_use]
 pub fn schema() -> Value {
@@ -60,7 +57,9 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "configuration",
         opening: "`name:` and `agents:`",
+        own: &["agents"],
         others: &[("cues", "scenario"), ("tests", "scenario")],
+        elsewhere: "`antiphon test` takes it, or `--input` of `antiphon run`",
         reference: "`antiphon schema`",
         lent: Some(("name", "nameless")),
         misformed: epoch,

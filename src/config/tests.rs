@@ -118,7 +118,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("{ intent: bill }", "{ intnet: bill }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `rules`, `custom`, found `intnet`; did you mean `intent`?"),
     ("{ intent: bill }", "{ }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `rules`, `custom`, found none"),
     ("{ intent: bill }", "{ intent: bill, tool_result: { tool: find, value: 1 } }", "f:37:38: transitions[0].when: expected exactly one of the keys `intent`, `tool_result`, `event`, `user_input`, `decision`, `after_ms`, `silence_ms`, `turns`, `digits`, `rules`, `custom`, found `intent`, `tool_result`; keep one"),
-    ("operator: eq", "operator: is", "f:38:88: transitions[1].when.tool_result.operator: expected one of `eq`, `neq`, `gt`, `lt`, `contains`, `not_contains`, found the text `is`"),
+    ("operator: eq", "operator: is", "f:38:88: transitions[1].when.tool_result.operator: expected one of `eq`, `neq`, `gt`, `lt`, `gte`, `lte`, `contains`, `not_contains`, found the text `is`"),
     // names
     ("start: desk\n", "", "f:1:1: there are 3 agents and no `start`; say which agent begins, as in `start: billing`"),
     ("start: desk", "start: dessk", "f:2:8: start: unknown agent `dessk`; did you mean `desk`?"),

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schema::{IDENTIFIER, KEYS};
+use super::schema::IDENTIFIER;
 pub use crate::graph::Results;
 pub use crate::graph::condition::{Operator, TurnsOf};
+use crate::tool::room::KEYS;
 
 /// A hand-over from one agent to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -103,7 +104,7 @@ pub struct ToolResult {
     /// How to compare. Default `eq`.
     #[serde(default)]
     pub operator: Operator,
-    /// What to compare with: any JSON; for `gt` and `lt` a number.
+    /// What to compare with: any JSON; for `gt`, `lt`, `gte` and `lte` a number.
     pub value: Value,
 }
 

@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use super::check::Report;
 use super::complaint::excerpt;
+use super::facts::Facts;
 use super::script::{self, Sources};
 use super::transitions::{Carry, Event, Operator, Transition, UserInput, When};
 use super::{Agent, Config};
 use crate::graph::event::{EventName, Source};
-use crate::graph::rules::{Action, AgentKey, RuleSet};
+use crate::graph::rules::{Action, AgentKey, FACT_PREFIX, RuleSet, Variable};
 
 /// To whom each agent hands over.
 pub(super) type Reached<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
@@ -95,7 +96,8 @@ pub(super) fn check(
                     report,
                 );
             }
-            if matches!(result.operator, Operator::Gt | Operator::Lt) && !result.value.is_number() {
+            let numeric = [Operator::Gt, Operator::Lt, Operator::Gte, Operator::Lte];
+            if numeric.contains(&result.operator) && !result.value.is_number() {
                 let what = format!(
                     "expected a number to compare with, found {}",
                     excerpt(&result.value.to_string())
@@ -143,7 +145,10 @@ fn rules(
     let set = match RuleSet::new(&Value::Array(written.to_vec())) {
         Ok(set) => set,
         Err(faults) => {
-            for fault in faults {
+            for mut fault in faults {
+                if let Some(fact) = misnamed(written, &fault.place, config) {
+                    fault.remedy = format!("did you mean `{FACT_PREFIX}{fact}`?");
+                }
                 let place = fault.place.iter().map(String::as_str);
                 let place: Vec<&str> = home.into_iter().chain(place).collect();
                 report.tell(&place, fault.what, fault.remedy);
@@ -180,6 +185,21 @@ fn rules(
             }
         }
     }
+}
+
+/// The fact that is meant where a condition names no variable, if one of that name is set somewhere.
+fn misnamed<'w>(written: &'w [Value], place: &[String], config: &Config) -> Option<&'w str> {
+    let (last, conditions) = place.split_last().filter(|(last, _)| *last == "name")?;
+    let (first, rest) = conditions.split_first()?;
+    let rule = written.get(first.parse::<usize>().ok()?)?;
+    let at = |value: &'w Value, key: &String| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    };
+    let name = at(rest.iter().try_fold(rule, at)?, last)?.as_str()?;
+    let is_condition = rest.first().is_some_and(|key| key == "conditions");
+    let is_fact = || Facts::of(config).names.contains(name);
+    (is_condition && Variable::named(name).is_none() && is_fact()).then_some(name)
 }
 
 /// An event that is waited for has a name of the vocabulary, and somebody emits it.

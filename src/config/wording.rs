@@ -15,8 +15,9 @@ use super::choice::{Choice, alternatives, choose, constant, keys, plain};
 use super::complaint::{COMPLAINTS_MAX, Complaint, excerpt, listed, nearest, suggestion};
 use super::document::Shape;
 use super::epoch::EPOCH;
-use super::schema::{CONFIG_NAME, Finding, IDENTIFIER, KEYS};
+use super::schema::{CONFIG_NAME, Finding, IDENTIFIER};
 use super::yaml::{Node, Place};
+use crate::tool::room::KEYS;
 
 /// Adds to `findings` what `error` means.
 pub(super) fn explain(
@@ -368,7 +369,7 @@ fn pattern_words(pattern: &str) -> (&'static str, &'static str) {
     match pattern {
         IDENTIFIER => ("name", "use letters, digits and `_`, a digit not first, at most 64"),
         CONFIG_NAME => ("name of a configuration", "use a to z, 0 to 9, `_` and `-`, at most 64"),
-        KEYS => ("row of keys", "use 0 to 9, A to D, `*` and `#`, 1 to 32 of them"),
+        KEYS => ("row of keys", "write 0 to 9, A to D, `*` and `#`, 1 to 32 of them"),
         _ => ("text of the expected form", "see its description in the schema"),
     }
 }

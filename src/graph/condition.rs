@@ -410,6 +410,10 @@ pub enum Operator {
     Gt,
     /// Less than; numbers only.
     Lt,
+    /// Greater than or equal; numbers only.
+    Gte,
+    /// Less than or equal; numbers only.
+    Lte,
     /// A text contains the text, or a list the value.
     Contains,
     /// The contrary of `contains`.
@@ -425,6 +429,8 @@ impl Operator {
             Self::Neq => "is not",
             Self::Gt => "is greater than",
             Self::Lt => "is less than",
+            Self::Gte => "is at least",
+            Self::Lte => "is at most",
             Self::Contains => "contains",
             Self::NotContains => "does not contain",
         }
@@ -463,6 +469,8 @@ fn compare(found: &Value, operator: Operator, wanted: &Value) -> bool {
         Operator::Neq => !equal(found, wanted),
         Operator::Gt => numbers().is_some_and(|(a, b)| a > b),
         Operator::Lt => numbers().is_some_and(|(a, b)| a < b),
+        Operator::Gte => numbers().is_some_and(|(a, b)| a >= b),
+        Operator::Lte => numbers().is_some_and(|(a, b)| a <= b),
         Operator::Contains => contains() == Some(true),
         Operator::NotContains => contains() == Some(false),
     }
@@ -497,6 +505,8 @@ const fn name_of(operator: Operator) -> &'static str {
         Operator::Neq => "neq",
         Operator::Gt => "gt",
         Operator::Lt => "lt",
+        Operator::Gte => "gte",
+        Operator::Lte => "lte",
         Operator::Contains => "contains",
         Operator::NotContains => "not_contains",
     }

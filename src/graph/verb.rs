@@ -6,13 +6,16 @@
 //!
 //! **Invariant:** no configured tool has one of these names.
 
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::facts::Scope;
-use crate::tool::room::{Digits, RoomTool, Transfer};
-use crate::tool::{FailureKind, Outcome, Registry, Run, ToolSpec};
+use crate::tool::room::{Digits, KEYS, RoomTool, Transfer};
+use crate::tool::{FailureKind, Outcome, Registry, Run, ToolSpec, misfit};
 
 /// A built-in tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,10 +218,9 @@ impl Verb {
                 }),
                 &["to"],
             ),
-            Self::SendDtmf => (
-                json!({ "digits": { "type": "string", "pattern": "^[0-9A-D*#]{1,32}$" } }),
-                &["digits"],
-            ),
+            Self::SendDtmf => {
+                (json!({ "digits": { "type": "string", "pattern": KEYS } }), &["digits"])
+            }
             Self::PlayClip => (json!({ "clip": text }), &["clip"]),
             Self::Hold => (
                 json!({
@@ -256,6 +258,17 @@ impl Verb {
         })
     }
 
+    /// What finds out whether arguments fit.
+    fn validator(self) -> &'static Validator {
+        static ALL: LazyLock<[Validator; Verb::ALL.len()]> = LazyLock::new(|| {
+            Verb::ALL.map(|verb| {
+                jsonschema::validator_for(&verb.parameters())
+                    .expect("it is a schema, as a test shows")
+            })
+        });
+        &ALL[self as usize]
+    }
+
     /// What is asked of the room, if it is the room that carries it out.
     #[must_use]
     pub fn room(self) -> Option<RoomTool> {
@@ -290,11 +303,31 @@ impl Verb {
 /// The arguments of a built-in tool as its struct.
 ///
 /// # Errors
-/// The outcome of a call with such arguments.
+/// The outcome of a call with such arguments, in the words of any other tool: an agent may say them.
 pub fn read<T: DeserializeOwned>(tool: &str, arguments: &Value) -> Result<T, Outcome> {
-    T::deserialize(arguments).map_err(|error| {
-        Outcome::failed(FailureKind::InvalidArguments, format!("`{tool}`: {error}"))
+    if let Some(verb) = Verb::of(tool)
+        && let Some(outcome) = misfit(tool, verb.validator(), arguments)
+    {
+        return Err(outcome);
+    }
+    // A whole number may be written as 20.0, which the schema allows and a reader of numbers does not.
+    T::deserialize(arguments).or_else(|_| T::deserialize(whole(arguments))).map_err(|_| {
+        let message = format!("the arguments of `{tool}` are wrong");
+        Outcome::failed(FailureKind::InvalidArguments, message)
     })
+}
+
+/// The same arguments, with whole numbers as such.
+fn whole(arguments: &Value) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and far below 2^53")]
+    let number = |value: &Value| match value.as_f64() {
+        Some(n) if value.is_f64() && n.fract() == 0.0 && n.abs() < 1e15 => Value::from(n as i64),
+        _ => value.clone(),
+    };
+    match arguments {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), number(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 /// The arguments of a transfer.
@@ -311,9 +344,10 @@ pub fn transfer(arguments: &Value) -> Result<Transfer, Outcome> {
 /// As [`read`], or there is something else than keys.
 pub fn digits(arguments: &Value) -> Result<Digits, Outcome> {
     let name = Verb::SendDtmf.name();
-    let digits: Digits = read(name, arguments)?;
-    if digits.are_keys() {
-        return Ok(digits);
+    // Keys are named in words rather than as a pattern.
+    let written = arguments.get("digits").and_then(Value::as_str);
+    if written.is_none_or(|written| Digits { digits: written.to_owned() }.are_keys()) {
+        return read(name, arguments);
     }
     let message = format!("`{name}`: keys are 0 to 9, A to D, * and #, 1 to 32 of them");
     Err(Outcome::failed(FailureKind::InvalidArguments, message))
@@ -328,6 +362,7 @@ mod tests {
         for verb in Verb::ALL {
             assert_eq!(Verb::of(verb.name()), Some(verb));
             assert!(jsonschema::draft202012::new(&verb.parameters()).is_ok());
+            assert_eq!(Verb::ALL[verb as usize], verb, "validators are found by it");
         }
         assert_eq!(Verb::of("order_status"), None);
     }
@@ -340,5 +375,15 @@ mod tests {
         assert!(digits(&json!({ "digits": "1x" })).is_err());
         assert!(digits(&json!({ "digits": "" })).is_err());
         assert_eq!(transfer(&json!({ "to": "tel:+1" })).map(|t| t.is_warm()), Ok(false));
+        assert_eq!(
+            read("hold", &json!({ "max_ms": 20.0 })),
+            Ok(Hold { max_ms: 20, ..Hold::default() })
+        );
+        let Err(Outcome::Failed(wrong)) = transfer(&json!({ "to": "tel:+1", "mode": "blind" }))
+        else {
+            panic!("a mode that is none")
+        };
+        assert!(wrong.message.starts_with("the arguments of `transfer_call` are wrong at /mode: "));
+        assert!(!wrong.message.contains("variant"), "{}", wrong.message);
     }
 }

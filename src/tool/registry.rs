@@ -93,6 +93,16 @@ pub fn is_deeper(value: &Value, max: usize) -> bool {
     }
 }
 
+/// The outcome of calling a tool with arguments that do not fit its schema, if they do not.
+#[must_use]
+pub fn misfit(tool: &str, schema: &jsonschema::Validator, arguments: &Value) -> Option<Outcome> {
+    let error = schema.validate(arguments).err()?;
+    let at = error.instance_path().to_string();
+    let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
+    let message = format!("the arguments of `{tool}` are wrong{place}: {error}");
+    Some(Outcome::failed(FailureKind::InvalidArguments, message))
+}
+
 /// Tools by name.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -152,16 +162,9 @@ impl Registry {
 
     fn checked(&self, call: &ToolCall) -> Result<&Entry, Outcome> {
         let entry = self.tools.get(&call.name).ok_or_else(|| unknown(&call.name))?;
-        match entry.schema.validate(&call.arguments.0) {
-            Ok(()) => Ok(entry),
-            Err(error) => {
-                let at = error.instance_path().to_string();
-                let place = if at.is_empty() { String::new() } else { format!(" at {at}") };
-                Err(Outcome::failed(
-                    FailureKind::InvalidArguments,
-                    format!("the arguments of `{}` are wrong{place}: {error}", call.name),
-                ))
-            }
+        match misfit(&call.name, &entry.schema, &call.arguments.0) {
+            None => Ok(entry),
+            Some(outcome) => Err(outcome),
         }
     }
 

@@ -75,6 +75,9 @@ impl Transfer {
     }
 }
 
+/// The pattern of [`Digits`].
+pub const KEYS: &str = "^[0-9A-D*#]{1,32}$";
+
 /// Keys of a telephone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

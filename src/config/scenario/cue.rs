@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::expect::Expect;
 use super::tell::Tell;
-use crate::config::schema::KEYS;
+use crate::tool::room::KEYS;
 
 /// Something that the caller does, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

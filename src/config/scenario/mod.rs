@@ -285,7 +285,9 @@ static SHAPE: LazyLock<Shape> = LazyLock::new(|| {
     Shape {
         noun: "scenario",
         opening: "`cues:`",
+        own: &["cues", "tests"],
         others: &[("agents", "configuration")],
+        elsewhere: "`antiphon check` and `antiphon run` take it; a test names it with `config:`",
         reference: "`antiphon schema cues`",
         lent: None,
         misformed: |_| Vec::new(),

@@ -8,8 +8,9 @@ use super::variable::{FACT_PREFIX, Kind, USER_INPUT_TYPES, Variable};
 
 /// Describes what rules can be made of.
 ///
-/// - `variables`: a list of `name`, `field_type` (`string`, `numeric`, `boolean` or `select`) and the
-///   usual `options` of a `select`; the name `fact.` is to be followed by that of a fact.
+/// - `variables`: a list of `name`, `field_type` (`string`, `numeric`, `boolean`, `select` or `fact`) and
+///   the usual `options` of a `select`; the name `fact.`, of the type `fact`, is to be followed by that of
+///   a fact.
 /// - `variable_type_operators`: for each type a list of `name` and `input_type`, which is what the
 ///   operator compares to: `text`, `numeric`, `select_multiple` (a list of texts) or `none`.
 /// - `actions`: a list of `name` and `params`, each of these with `name` and `field_type`: `agent` (a
@@ -34,7 +35,7 @@ pub fn description() -> Value {
         .collect();
     debug_assert_eq!(fact.word(), FACT_PREFIX, "what a form puts the name of a fact behind");
     let mut operators = Map::new();
-    for kind in [Kind::Text, Kind::Number, Kind::Boolean, Kind::Select] {
+    for kind in [Kind::Text, Kind::Number, Kind::Boolean, Kind::Select, Kind::Fact] {
         let of_kind = Operator::of(kind)
             .iter()
             .map(|(name, operator)| json!({ "name": name, "input_type": operator.input().name() }));

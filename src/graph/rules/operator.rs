@@ -17,7 +17,8 @@ pub enum Check {
     Matches(TextPattern),
     /// The text is not empty.
     NonEmpty,
-    /// Compares a number with a number; such as differ by at most a millionth are equal.
+    /// Compares a number with a number; such as differ by at most a millionth are equal. What is no
+    /// number, such as a fact that is a word, does not match.
     Number(NumberOperator, f64),
     /// The boolean is this.
     Boolean(bool),
@@ -75,6 +76,19 @@ pub enum NumberOperator {
     LessThan,
     /// It is less or equal.
     LessThanOrEqualTo,
+}
+
+impl NumberOperator {
+    fn holds(self, number: f64, value: f64) -> bool {
+        let difference = number - value;
+        match self {
+            Self::EqualTo => difference.abs() <= EPSILON,
+            Self::GreaterThan => difference > EPSILON,
+            Self::GreaterThanOrEqualTo => difference >= -EPSILON,
+            Self::LessThan => difference < -EPSILON,
+            Self::LessThanOrEqualTo => difference <= EPSILON,
+        }
+    }
 }
 
 /// Looks for one element. A plain text is one element.
@@ -152,6 +166,12 @@ const NUMBER: [(&str, Operator); 5] = [
     ("less_than_or_equal_to", Operator::Number(NumberOperator::LessThanOrEqualTo)),
 ];
 
+/// A fact is compared as a text or as a number; `equal_to` as its value is.
+const FACT: [(&str, Operator); 12] = [
+    TEXT[0], NUMBER[0], TEXT[1], TEXT[2], TEXT[3], TEXT[4], TEXT[5], TEXT[6], NUMBER[1], NUMBER[2],
+    NUMBER[3], NUMBER[4],
+];
+
 const BOOLEAN: [(&str, Operator); 2] =
     [("is_true", Operator::Boolean(true)), ("is_false", Operator::Boolean(false))];
 
@@ -179,6 +199,7 @@ impl Operator {
             Kind::Number => &NUMBER,
             Kind::Boolean => &BOOLEAN,
             Kind::Select => &SELECT,
+            Kind::Fact => &FACT,
         }
     }
 
@@ -208,14 +229,12 @@ impl Check {
             (Self::NonEmpty, Held::Text(text)) => !text.is_empty(),
             (Self::Number(operator, value), Held::Number(number)) => {
                 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-                let difference = *number as f64 - value;
-                match operator {
-                    NumberOperator::EqualTo => difference.abs() <= EPSILON,
-                    NumberOperator::GreaterThan => difference > EPSILON,
-                    NumberOperator::GreaterThanOrEqualTo => difference >= -EPSILON,
-                    NumberOperator::LessThan => difference < -EPSILON,
-                    NumberOperator::LessThanOrEqualTo => difference <= EPSILON,
-                }
+                let number = *number as f64;
+                operator.holds(number, *value)
+            }
+            (Self::Number(operator, value), Held::Text(text)) => {
+                let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+                number.is_some_and(|number| operator.holds(number, *value))
             }
             (Self::Boolean(wanted), Held::Boolean(found)) => wanted == found,
             (Self::Select(operator, value), Held::Text(text)) => {

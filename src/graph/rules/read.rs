@@ -177,7 +177,8 @@ impl Reader {
         let operator = self.required(map, "operator", place);
         let name = self.text(name?, "the name of a variable", &place.key("name"))?;
         let Some(variable) = Variable::named(name) else {
-            let known = Variable::NAMED.map(|variable| variable.word());
+            let mut known = Variable::NAMED.map(|variable| variable.word()).to_vec();
+            known.push("fact.NAME");
             let what = format!("there is no variable `{}`", excerpt(name));
             let remedy = match name.starts_with(super::FACT_PREFIX) {
                 true => "write the name of the fact after the dot".to_owned(),
@@ -188,13 +189,18 @@ impl Reader {
         };
         let word = self.text(operator?, "an operator", &place.key("operator"))?;
         let operators = Operator::of(variable.kind());
-        let Some((_, operator)) = operators.iter().find(|(name, _)| *name == word) else {
-            let known: Vec<&str> = operators.iter().map(|(name, _)| *name).collect();
+        // Of two of one name the value tells which is meant.
+        let value = map.get("value").unwrap_or(&Value::Null);
+        let mut named = operators.iter().filter(|(name, _)| *name == word);
+        let (first, second) = (named.next(), named.next());
+        let Some((_, operator)) = second.filter(|_| value.is_number()).or(first) else {
+            let mut known: Vec<&str> = operators.iter().map(|(name, _)| *name).collect();
+            known.dedup();
             let what = format!("`{}` is no operator for `{}`", excerpt(word), excerpt(name));
             self.wrong(&place.key("operator"), what, suggestion(word, "operators", &known));
             return None;
         };
-        let check = self.check(*operator, map.get("value").unwrap_or(&Value::Null), place)?;
+        let check = self.check(*operator, value, place)?;
         Some(Test { variable, check })
     }
 

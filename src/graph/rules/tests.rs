@@ -53,6 +53,7 @@ fn known() -> Known {
         facts: BTreeMap::from([
             ("tier", json!("gold")),
             ("age", json!(7)),
+            ("points", json!(" 1200 ")),
             ("vip", json!(true)),
             ("gone", Value::Null),
             ("orders", json!([1])),
@@ -104,7 +105,7 @@ fn conditions_hold_or_not_or_are_refused() {
             json!({ "all": [test("nope", "equal_to", &json!(1))] }),
             "0.conditions.all.0.name: there is no variable `nope`; the variables here are \
              `user_input`, `current_agent_name`, `current_agent_type`, `conversation_turn_count`, \
-             `is_first_turn`, `user_input_type`, `last_tool_name`, `last_tool_result`",
+             `is_first_turn`, `user_input_type`, `last_tool_name`, `last_tool_result`, `fact.NAME`",
         ),
         (
             json!({ "all": [turns("nope", json!(1))] }),
@@ -156,6 +157,19 @@ fn each_operator_has_its_meaning() {
         ("fact.age", "equal_to", json!("7"), true),
         ("fact.vip", "equal_to", json!("true"), true),
         ("fact.gone", "equal_to", json!(""), true),
+        ("fact.age", "equal_to", json!(7), true),
+        ("fact.age", "equal_to", json!(8), false),
+        ("fact.age", "greater_than_or_equal_to", json!(7), true),
+        ("fact.age", "greater_than", json!(7), false),
+        ("fact.age", "less_than", json!(7.5), true),
+        ("fact.age", "less_than_or_equal_to", json!(6), false),
+        ("fact.points", "greater_than_or_equal_to", json!(1000), true),
+        ("fact.points", "less_than", json!(1000), false),
+        // What is no number is neither more nor less.
+        ("fact.tier", "greater_than", json!(0), false),
+        ("fact.tier", "less_than", json!(0), false),
+        ("fact.none", "less_than", json!(1), false),
+        ("fact.vip", "equal_to", json!(1), false),
         ("conversation_turn_count", "equal_to", json!(2.000_000_9), true),
         ("conversation_turn_count", "equal_to", json!(2.000_002), false),
         ("conversation_turn_count", "greater_than", json!(1), true),
@@ -378,6 +392,8 @@ fn a_condition() -> impl Strategy<Value = Value> {
         test("user_input_type", "is_contained_by", &json!("unknown")),
         test("fact.tier", "equal_to_case_insensitive", &json!("GOLD")),
         test("fact.orders", "non_empty", &Value::Null),
+        test("fact.points", "equal_to", &json!(1200)),
+        test("fact.points", "greater_than", &json!(1000)),
     ]);
     leaf.prop_recursive(4, 32, 4, |inner| {
         let group = prop::collection::vec(inner, 1..4);

@@ -66,8 +66,8 @@ pub enum Variable {
     LastToolName,
     /// See [`Variables::last_tool_result`].
     LastToolResult,
-    /// The fact of this name, as a text: numbers and booleans as they are written, nothing as the
-    /// empty text.
+    /// The fact of this name. As a text, numbers and booleans are as they are written, and nothing is the
+    /// empty text; as a number, a text is the number that it spells.
     Fact(String),
 }
 
@@ -82,6 +82,8 @@ pub enum Kind {
     Boolean,
     /// One or more of a set of words.
     Select,
+    /// A fact: a text, or a number if it is compared with one.
+    Fact,
 }
 
 impl Kind {
@@ -93,6 +95,7 @@ impl Kind {
             Self::Number => "numeric",
             Self::Boolean => "boolean",
             Self::Select => "select",
+            Self::Fact => "fact",
         }
     }
 }
@@ -128,8 +131,8 @@ impl Variable {
             | Self::CurrentAgentName
             | Self::CurrentAgentType
             | Self::LastToolName
-            | Self::LastToolResult
-            | Self::Fact(_) => Kind::Text,
+            | Self::LastToolResult => Kind::Text,
+            Self::Fact(_) => Kind::Fact,
             Self::ConversationTurnCount => Kind::Number,
             Self::IsFirstTurn => Kind::Boolean,
             Self::UserInputType => Kind::Select,
