@@ -358,3 +358,52 @@ fn the_command_warns_and_is_strict_when_asked() {
         }
     }
 }
+
+/// What is wrong with a configuration, in one text.
+fn wrong_with(yaml: &str) -> String {
+    config::parse(yaml.as_bytes(), "a.yaml")
+        .err()
+        .map(|wrong| wrong.to_string())
+        .unwrap_or_default()
+}
+
+#[test]
+fn rules_lead_where_links_do_and_set_what_can_be_a_fact() {
+    let yaml = |key: &str, topology: &str| {
+        format!(
+            "
+name: ruled
+start: a
+agents: {{ a: {{}}, b: {{}}, c: {{}} }}
+{topology}
+transitions:
+  - from: a
+    to: b
+    when:
+      rules:
+        - conditions: {{ all: [{{ name: user_input, operator: contains, value: x }}] }}
+          actions: [{{ name: transition_to_agent, params: {{ agent_id: c }} }}, {{ name: set_context_value, params: {{ key: '{key}', value: 1 }} }}]
+"
+        )
+    };
+    assert_eq!(wrong_with(&yaml("why", "topology: { links: ['a -> c'] }")), "");
+    let none = wrong_with(&yaml("why", ""));
+    assert!(none.contains("no transition leads from `a` to `c`"), "{none}");
+    let call = wrong_with(&yaml("why", "topology: { links: ['a <=> c'] }"));
+    assert!(call.contains("no transition leads"), "a call is no hand-over: {call}");
+    let key = wrong_with(&yaml("the why", "topology: { links: ['a -> c'] }"));
+    assert!(key.contains("`the why` is no name of a fact"), "{key}");
+}
+
+#[test]
+fn the_result_of_a_built_in_tool_may_be_waited_for() {
+    let yaml = "
+name: built-in
+start: a
+agents: { a: {}, b: {} }
+transitions: [{ from: a, to: b, when: { tool_result: { tool: call_agent, key: ok, value: true } } }]
+";
+    assert_eq!(wrong_with(yaml), "");
+    let unknown = wrong_with(&yaml.replace("tool: call_agent", "tool: call_agnet"));
+    assert!(unknown.contains("unknown tool `call_agnet`"), "{unknown}");
+}

@@ -9,20 +9,37 @@ use serde_json::Value;
 use super::check::Report;
 use super::complaint::excerpt;
 use super::facts::Facts;
+use super::schema::is_identifier;
 use super::script::{self, Sources};
+use super::topology::links;
 use super::transitions::{Carry, Event, Operator, Transition, UserInput, When};
 use super::{Agent, Config};
 use crate::graph::event::{EventName, Source};
 use crate::graph::rules::{Action, AgentKey, FACT_PREFIX, RuleSet, Variable};
+use crate::graph::topology::LinkKind;
+use crate::graph::verb::Verb;
 
 /// To whom each agent hands over.
-pub(super) type Reached<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+pub(super) type Reached = BTreeMap<String, BTreeSet<String>>;
 
-/// To whom each agent of a configuration hands over.
-pub(super) fn reached(config: &Config) -> Reached<'_> {
+/// To whom each agent of a configuration hands over, by transitions and by links.
+pub(super) fn reached(config: &Config) -> Reached {
     let mut reached = Reached::new();
+    let mut lead = |from: &str, to: &str| {
+        reached.entry(from.to_owned()).or_default().insert(to.to_owned());
+    };
     for way in &config.transitions {
-        reached.entry(&way.from).or_default().insert(&way.to);
+        lead(&way.from, &way.to);
+    }
+    // What is wrong with links is told where they are checked.
+    for link in links(config).map(|all| all.links).unwrap_or_default() {
+        if link.kind == LinkKind::Query || link.pattern.is_call() {
+            continue;
+        }
+        lead(&link.from, &link.to);
+        if link.pattern.is_two_way() {
+            lead(&link.to, &link.from);
+        }
     }
     reached
 }
@@ -31,7 +48,7 @@ pub(super) fn reached(config: &Config) -> Reached<'_> {
 pub(super) fn check(
     index: &str,
     transition: &Transition,
-    reached: &Reached<'_>,
+    reached: &Reached,
     config: &Config,
     report: &mut Report<'_>,
 ) {
@@ -78,7 +95,9 @@ pub(super) fn check(
         When::ToolResult(result) => {
             sources = sources.with_result();
             let place = |key| ["transitions", index, "when", "tool_result", key];
-            if !config.tools.contains_key(&result.tool) {
+            if Verb::of(&result.tool).is_some() {
+                // Every agent has it.
+            } else if !config.tools.contains_key(&result.tool) {
                 report.unknown(
                     &place("tool"),
                     "tool",
@@ -111,7 +130,7 @@ pub(super) fn check(
             script::pattern(&place, pattern, report);
         }
         When::Rules(written) => {
-            let reached = reached.get(transition.from.as_str());
+            let reached = reached.get(&transition.from);
             rules(index, (transition, reached), written, config, report);
         }
         When::UserInput(UserInput::Contains(_))
@@ -136,7 +155,7 @@ pub(super) fn check(
 /// Business rules are sound, and lead where a transition does.
 fn rules(
     index: &str,
-    (transition, reached): (&Transition, Option<&BTreeSet<&str>>),
+    (transition, reached): (&Transition, Option<&BTreeSet<String>>),
     written: &[Value],
     config: &Config,
     report: &mut Report<'_>,
@@ -160,6 +179,12 @@ fn rules(
         let at = at.to_string();
         let place = [&home[..], &[&at, "actions"]].concat();
         for action in &rule.actions {
+            if let Action::SetContextValue { key, .. } = action
+                && !is_identifier(key)
+            {
+                let what = format!("`{}` is no name of a fact", excerpt(key));
+                report.tell(&place, what, "use letters, digits and `_`, 64 at most");
+            }
             let Action::TransitionToAgent { agent: key } = action else { continue };
             let told = match key {
                 AgentKey::Name(name) => name.clone(),
