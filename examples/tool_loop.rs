@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Response::calling([Call::new("call-1", "opening_hours", json!({ "day": "monday" }))]),
         Response::saying("On Monday we are open from nine to six."),
     ]);
-    let agent = ToolLoopAgent::new(model).with_system("You answer for a shop.").with_tools(tools)?;
+    let agent =
+        ToolLoopAgent::new(model).with_system("You answer for a shop.").with_tools(tools)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {

@@ -1,7 +1,7 @@
 //! Models and tools for programs without audio: text in, text out.
 //!
-//! [`generate`](run::generate) asks a [`LanguageModel`] and runs the tools that it calls until there is an
-//! answer; [`stream`](stream::stream) does the same and tells each piece as it comes, of every step. A
+//! [`generate`] asks a [`LanguageModel`] and runs the tools that it calls until there is an
+//! answer; [`stream()`] does the same and tells each piece as it comes, of every step. A
 //! [`ToolLoopAgent`] is a model with its tools and rules, to be used again and again. All of them drive the
 //! one [loop](crate::think::tool_loop) that sessions drive, too.
 //!

@@ -6,7 +6,7 @@
 //!
 //! These are the words of every provider; what each calls them on the wire is its own affair.
 //!
-//! **Invariant:** values only: whatever a provider sends, an [`Assembler`](assemble::Assembler) makes a
+//! **Invariant:** values only: whatever a provider sends, an [`Assembler`] makes a
 //! bounded response of it, or an error with a kind.
 
 pub mod assemble;
