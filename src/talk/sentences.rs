@@ -93,8 +93,7 @@ fn is_abbreviated(text: &str) -> bool {
 fn cut(text: &str) -> usize {
     let middle = text.char_indices().nth(CHARS_MAX / 2).map_or(0, |(at, _)| at);
     let after = |at: usize| at + text[at..].chars().next().map_or(0, char::len_utf8);
-    let comma =
-        text.rfind(|c| matches!(c, ',' | ';' | ':' | '–' | '，' | '、')).filter(|at| *at >= middle);
+    let comma = text.rfind([',', ';', ':', '–', '，', '、']).filter(|at| *at >= middle);
     let space = text.rfind(char::is_whitespace).filter(|at| *at > 0);
     comma.or(space).map_or(text.len(), after)
 }
