@@ -149,8 +149,9 @@ fn who_is_called_sees_the_facts_that_it_is_given() {
     let link = "topology: { links: ['desk <=> expert'] }\n";
     let lines = ["about shoes", "call_agent expert", "well", "return it", "well"];
     for (facts, seen) in [("[topic]", "shoes"), ("[]", "")] {
-        let with = format!("call_agent, with: {{ agent: expert, facts: {facts} }}");
-        let yaml = firm(link).replace("call_agent, with: { agent: expert }", &with);
+        let with = format!("call_agent, with: {{ agent: '{{fact.no}}expert', facts: {facts} }}");
+        let yaml = firm(link).replace("call_agent, with: { agent: '{fact.no}expert' }", &with);
+        assert!(yaml.contains(&with));
         let said = typed(&yaml, &lines).messages();
         assert_eq!(said[2], format!("It is expert, with {seen}."));
         assert_eq!(said[4], "It is desk, with shoes.", "who called knows what it knew");
