@@ -10,6 +10,7 @@ use super::run::GenerateError;
 use super::stream::StreamEvent;
 use super::{LanguageModel, ToolEvent, ToolResolver};
 use crate::host::pace::{Clock, Moment};
+use crate::think::chat::message::calls;
 use crate::think::chat::{Call, Message, ModelDelta, ModelError, ModelRequest, Part, ToolOutput};
 use crate::think::tool_loop::{Approval, Ending, LoopOptions, Prepared, Resolver, Todo, ToolLoop};
 use crate::tool::Json;
@@ -129,10 +130,8 @@ impl<'a> Driver<'a> {
     ) -> Result<(), ModelError> {
         if !L::LISTENS {
             let response = self.model.generate(request).await?;
-            for part in &response.parts {
-                if let Part::ToolCall(call) = part {
-                    self.called(&call.name);
-                }
+            for call in calls(&response.parts) {
+                self.called(&call.name);
             }
             self.run.respond(response);
             return Ok(());

@@ -126,15 +126,12 @@ struct Sending<'a> {
     cancelled: watch::Receiver<bool>,
 }
 
-impl Sending<'_> {
-    /// Waits until nobody wants the rest.
-    async fn unwanted(&mut self) {
-        let closed = self.events.closed();
-        tokio::select! {
-            // An error is a listener that is gone.
-            _ = self.cancelled.wait_for(|cancelled| *cancelled) => {}
-            () = closed => {}
-        }
+/// Waits until nobody wants the rest.
+async fn unwanted<T>(events: mpsc::Sender<T>, mut cancelled: watch::Receiver<bool>) {
+    tokio::select! {
+        // An error is a listener that is gone.
+        _ = cancelled.wait_for(|cancelled| *cancelled) => {}
+        () = events.closed() => {}
     }
 }
 
@@ -171,12 +168,12 @@ pub fn stream(
     let (tell_generated, generated) = oneshot::channel();
     tokio::spawn(async move {
         let mut driver = Driver::new(&*model, messages, tools.as_deref(), &options);
-        let mut sending = Sending { options: &options, events, cancelled: cancelled.clone() };
-        let mut watching = Sending { options: &options, events: sending.events.clone(), cancelled };
+        let unwanted = unwanted(events.clone(), cancelled.clone());
+        let mut sending = Sending { options: &options, events, cancelled };
         let ended = tokio::select! {
             ended = driver.drive(&mut sending) => ended,
             // A model or a tool that is silent is not waited for.
-            () = watching.unwanted() => Err(GenerateError::Cancelled),
+            () = unwanted => Err(GenerateError::Cancelled),
         };
         match ended {
             Ok(()) => {

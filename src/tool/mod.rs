@@ -19,7 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use json::Json;
-pub use registry::{DEPTH_MAX, Registry, Tool, ToolContext, WrongTool, is_deeper, misfit};
+pub use registry::{
+    DEPTH_MAX, Registry, Tool, ToolContext, WrongTool, is_deeper, misfit, schema_of,
+};
 pub use room::RoomTool;
 
 use crate::id::{CallId, LaneId};

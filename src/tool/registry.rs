@@ -93,6 +93,17 @@ pub fn is_deeper(value: &Value, max: usize) -> bool {
     }
 }
 
+/// What finds out whether arguments fit a tool's parameters.
+///
+/// # Errors
+/// The parameters are not a valid JSON Schema.
+pub fn schema_of(tool: &str, parameters: &Json) -> Result<jsonschema::Validator, WrongTool> {
+    jsonschema::validator_for(&parameters.0).map_err(|error| WrongTool {
+        tool: tool.to_owned(),
+        reason: format!("`parameters` is not a JSON Schema: {error}"),
+    })
+}
+
 /// The outcome of calling a tool with arguments that do not fit its schema, if they do not.
 #[must_use]
 pub fn misfit(tool: &str, schema: &jsonschema::Validator, arguments: &Value) -> Option<Outcome> {
@@ -121,10 +132,7 @@ impl Registry {
     /// # Errors
     /// The spec's `parameters` are not a valid JSON Schema.
     pub fn add(&mut self, spec: ToolSpec, tool: impl Tool + 'static) -> Result<(), WrongTool> {
-        let schema = jsonschema::validator_for(&spec.parameters.0).map_err(|error| WrongTool {
-            tool: spec.name.clone(),
-            reason: format!("`parameters` is not a JSON Schema: {error}"),
-        })?;
+        let schema = schema_of(&spec.name, &spec.parameters)?;
         let entry = Entry { tool: Arc::new(tool), schema: Arc::new(schema), spec };
         self.tools.insert(entry.spec.name.clone(), entry);
         Ok(())

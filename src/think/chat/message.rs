@@ -218,10 +218,7 @@ impl Message {
 
     /// Its calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::ToolCall(call) => Some(call),
-            _ => None,
-        })
+        calls(&self.parts)
     }
 }
 
@@ -233,6 +230,14 @@ pub fn words(parts: &[Part]) -> String {
         _ => None,
     });
     texts.collect()
+}
+
+/// The calls among parts.
+pub fn calls(parts: &[Part]) -> impl Iterator<Item = &Call> {
+    parts.iter().filter_map(|part| match part {
+        Part::ToolCall(call) => Some(call),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::options::LoopOptions;
 use super::step::StepResult;
-use super::work::{Working, calls};
+use super::work::Working;
 use super::{Ending, Stage, ToolLoop};
+use crate::think::chat::message::calls;
 use crate::think::chat::{Call, CallResult, Message, Part, Role, ToolOutput};
 
 impl ToolLoop {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stop::StopCondition;
 use crate::think::chat::{Declaration, Message, ModelRef, Params, ResponseFormat, ToolChoice};
-use crate::tool::{Json, ToolSpec, WrongTool};
+use crate::tool::{Json, ToolSpec, WrongTool, schema_of};
 
 /// Steps of a run at most, where nothing else is said.
 pub const MAX_STEPS: u32 = 8;
@@ -119,10 +119,7 @@ impl LoopTool {
     /// # Errors
     /// Its parameters are not a JSON Schema.
     pub fn new(declaration: Declaration) -> Result<Self, WrongTool> {
-        let schema = jsonschema::validator_for(&declaration.parameters.0).map_err(|error| {
-            let reason = format!("`parameters` is not a JSON Schema: {error}");
-            WrongTool { tool: declaration.name.clone(), reason }
-        })?;
+        let schema = schema_of(&declaration.name, &declaration.parameters)?;
         Ok(Self { declaration, needs_approval: false, schema: Arc::new(schema) })
     }
 

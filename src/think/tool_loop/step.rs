@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::think::chat::message::words;
+use crate::think::chat::message::{calls, words};
 use crate::think::chat::{
     Call, CallResult, FinishReason, Message, ModelRef, ModelRequest, Part, Response, Usage,
 };
@@ -69,10 +69,7 @@ impl StepResult {
 
     /// The calls.
     pub fn tool_calls(&self) -> impl Iterator<Item = &Call> {
-        self.content.iter().filter_map(|part| match part {
-            Part::ToolCall(call) => Some(call),
-            _ => None,
-        })
+        calls(&self.content)
     }
 
     /// The calls of tools that were declared.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{Approval, LoopOptions};
 use super::{Asking, Todo};
+use crate::think::chat::message::calls;
 use crate::think::chat::{Call, CallResult, Part, Response, ToolOutput};
 
 /// An answer whose calls are run.
@@ -143,12 +144,4 @@ impl Working {
         self.done(call, output);
         true
     }
-}
-
-/// The calls among parts.
-pub(super) fn calls(parts: &[Part]) -> impl Iterator<Item = &Call> {
-    parts.iter().filter_map(|part| match part {
-        Part::ToolCall(call) => Some(call),
-        _ => None,
-    })
 }
