@@ -27,6 +27,8 @@ use super::schema::IDENTIFIER;
 pub enum Agent {
     /// Answers from its intents. The default `kind`.
     Scripted(Scripted),
+    /// Answers as a model does, which may call tools.
+    Model(Thinker),
     /// Says back what it hears.
     Echo(Echo),
 }
@@ -39,8 +41,12 @@ impl<'de> Deserialize<'de> for Agent {
         let fields = Value::Object(fields);
         match kind.as_str() {
             Some("scripted") => serde_json::from_value(fields).map(Agent::Scripted),
+            Some("model") => serde_json::from_value(fields).map(Agent::Model),
             Some("echo") => serde_json::from_value(fields).map(Agent::Echo),
-            _ => return Err(D::Error::unknown_variant(&kind.to_string(), &["scripted", "echo"])),
+            _ => {
+                let known = &["scripted", "model", "echo"];
+                return Err(D::Error::unknown_variant(&kind.to_string(), known));
+            }
         }
         .map_err(D::Error::custom)
     }
@@ -67,7 +73,18 @@ impl Agent {
     pub fn agent_type(&self) -> &str {
         match self {
             Self::Scripted(scripted) => &scripted.agent_type,
+            Self::Model(thinker) => &thinker.agent_type,
             Self::Echo(_) => GENERAL,
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        match self {
+            Self::Scripted(scripted) => &scripted.description,
+            Self::Model(thinker) => &thinker.description,
+            Self::Echo(echo) => &echo.description,
         }
     }
 
@@ -76,9 +93,102 @@ impl Agent {
     pub const fn id(&self) -> Option<u32> {
         match self {
             Self::Scripted(scripted) => scripted.id,
+            Self::Model(thinker) => thinker.id,
             Self::Echo(_) => None,
         }
     }
+
+    /// The tools that it may call.
+    #[must_use]
+    pub fn tools(&self) -> &[String] {
+        match self {
+            Self::Scripted(scripted) => &scripted.tools,
+            Self::Model(thinker) => &thinker.tools,
+            Self::Echo(_) => &[],
+        }
+    }
+}
+
+/// An agent whose answers are a model's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Thinker {
+    /// What this agent is for. Default empty.
+    #[serde(default)]
+    #[schemars(length(max = 4000))]
+    pub description: String,
+    /// What kind of agent it is, for business rules. Default `general`.
+    #[serde(rename = "type", default = "general")]
+    #[schemars(length(min = 1, max = 64))]
+    pub agent_type: String,
+    /// Another name for it, in business rules: 0 to 1000000000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub id: Option<u32>,
+    /// Its voice, instead of `speech.synthesiser.voice`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub voice: Option<String>,
+    /// The model, one of `models`.
+    #[schemars(length(min = 1, max = 64))]
+    pub model: String,
+    /// What the model is told to be and to do. A template of facts. Default empty.
+    #[serde(default)]
+    #[schemars(length(max = 20_000))]
+    pub instructions: String,
+    /// Said when the call starts with this agent. A template of facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub greeting: Option<String>,
+    /// Said when a hand-over arrives here. A template of facts. Without it, the model answers what was said
+    /// last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub arrival: Option<String>,
+    /// Said when the caller is away. A template of facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub idle: Option<String>,
+    /// The tools it may call. Default none.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true), length(max = 200))]
+    pub tools: Vec<String>,
+    /// Whether it may call tools, or has to in its first step. Default `auto`.
+    #[serde(default)]
+    pub tool_choice: Choice,
+    /// Tools after whose results the model is not asked again in this turn. Default none.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true), length(max = 200))]
+    pub stop_after: Vec<String>,
+    /// How often the model is asked in a turn at most: 1 to 100. Default 8.
+    #[serde(default = "eight")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_steps: u32,
+    /// Whether the model is asked as soon as there are words, before it is known that the user has
+    /// finished. What it says is not heard before; if the user goes on, it is thrown away. Default false.
+    #[serde(default)]
+    pub preemptive: bool,
+}
+
+/// Whether a model may call tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It has to call one in its first step.
+    Required,
+    /// It must not.
+    None,
+}
+
+fn general() -> String {
+    GENERAL.to_owned()
+}
+
+const fn eight() -> u32 {
+    8
 }
 
 /// An agent that says back what it hears.

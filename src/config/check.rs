@@ -18,7 +18,7 @@ use super::script::{self, Sources};
 use super::wording;
 use super::yaml::Node;
 use super::{Agent, Config, Tool};
-use super::{topology, ways as transitions};
+use super::{models, topology, ways as transitions};
 
 /// So many patterns may all agents have. Compiling one may take some milliseconds, and a file is
 /// checked in seconds.
@@ -42,6 +42,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
     journals(config, &mut report);
     livekit(config, &mut report);
     start(config, &mut report);
+    models::check(config, &mut report);
     for (name, tool) in &config.tools {
         self::tool(name, tool, &mut report);
     }
@@ -62,6 +63,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
     for (name, agent) in &config.agents {
         match agent {
             Agent::Scripted(scripted) => script::check(name, scripted, config, &mut report),
+            Agent::Model(thinker) => models::agent(name, thinker, config, &mut report),
             Agent::Echo(_) => {}
         }
     }

@@ -35,6 +35,7 @@ mod facts;
 mod growth;
 mod journals;
 mod livekit;
+mod models;
 pub mod scenario;
 mod schema;
 mod script;
@@ -57,17 +58,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::agents::{Agent, Echo, Intent, Invocation, Scripted, Slot};
+pub use self::agents::{Agent, Choice as Calls, Echo, Intent, Invocation, Scripted, Slot, Thinker};
 pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::conversation::UnknownConversation;
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
 pub use self::livekit::{Livekit, Publish};
+pub use self::models::{Model, Provider, Reply};
 pub use self::schema::{is_identifier, is_name, schema};
 pub use self::script::{PATTERN_SIZE_MAX, compile as compile_pattern};
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
-pub use self::tools::{Canned, Data, Delivery, Rpc, Run, Tool};
+pub use self::tools::{Canned, Data, Delivery, OnBargeIn, Rpc, Run, Tool};
 pub use self::topology::{Links, links};
 pub use self::transitions::{
     Carry, Decision, Event, Operator, Results, ToolResult, Transition, Turns, TurnsOf, UserInput,
@@ -133,6 +135,10 @@ pub struct Config {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
     pub tools: BTreeMap<String, Tool>,
+    /// The models by name: of agents, and of `speech`. Default none.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 200))]
+    pub models: BTreeMap<String, Model>,
     /// The agents by name; at least one.
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "minProperties" = 1, "maxProperties" = 10_000))]
     pub agents: BTreeMap<String, Agent>,

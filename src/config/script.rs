@@ -33,12 +33,25 @@ pub(super) struct Sources<'a> {
     result: bool,
     error: bool,
     open: bool,
+    no_facts: bool,
 }
 
 impl<'a> Sources<'a> {
     /// Facts only, which are there in every template.
     pub(super) fn facts(owner: &'a str) -> Self {
-        Self { owner, words: BTreeSet::new(), result: false, error: false, open: false }
+        Self {
+            owner,
+            words: BTreeSet::new(),
+            result: false,
+            error: false,
+            open: false,
+            no_facts: false,
+        }
+    }
+
+    /// Nothing yet.
+    pub(super) fn nothing(owner: &'a str) -> Self {
+        Self { no_facts: true, ..Self::facts(owner) }
     }
 
     /// Slots and groups as well.
@@ -68,6 +81,9 @@ impl<'a> Sources<'a> {
             Some((format!("{} has no `{{{root}}}`: {what}", self.owner), remedy.to_owned()))
         };
         match (root, key) {
+            ("fact", _) if self.no_facts => {
+                absent("a model is told facts in its instructions", "write what it answers")
+            }
             ("fact", Some(_)) => None,
             ("fact", None) => {
                 Some(("`{fact}` does not say which".into(), "write `{fact.name}`".into()))
@@ -95,7 +111,7 @@ impl<'a> Sources<'a> {
                         .filter(|(_, there)| *there)
                         .map(|(name, _)| *name),
                 );
-                known.push("fact.…");
+                known.extend((!self.no_facts).then_some("fact.…"));
                 let what = format!("unknown placeholder `{{{}}}`", excerpt(word));
                 Some((what, suggestion(word, "placeholders", &known)))
             }
@@ -373,7 +389,7 @@ pub(super) fn pattern_count(agent: &Agent) -> usize {
         Agent::Scripted(scripted) => {
             scripted.intents.iter().map(|intent| intent.patterns.len()).sum()
         }
-        Agent::Echo(_) => 0,
+        Agent::Model(_) | Agent::Echo(_) => 0,
     }
 }
 

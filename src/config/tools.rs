@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::tool::RoomTool;
 pub use crate::tool::canned::Canned;
 pub use crate::tool::room::{Data, Rpc};
-pub use crate::tool::{Delivery, Run};
+pub use crate::tool::{Delivery, OnBargeIn, Run};
 
 /// A tool, and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,31 @@ pub struct Tool {
     pub delivery: Delivery,
     /// Whether a call may be repeated without harm after a crash. Default false.
     pub idempotent: bool,
+    /// Said when a call takes longer than `filler_after_ms` and nothing else is being said. A template of
+    /// facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub filler: Option<String>,
+    /// How long a call may take before `filler` is said, in milliseconds: 0 to 600000. Default 700, by
+    /// when a silence is noticed.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub filler_after_ms: u32,
+    /// How long a model's turn waits for a result, in milliseconds: 0 to 600000. Default 0: as long as it
+    /// takes. After that the model is told that the call is under way, and goes on; it is asked again when
+    /// the result is there.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub patience_ms: u32,
+    /// So many calls run at the same time in this process at most; further ones wait: 0 to 1000. Default
+    /// 0: as many as there are workers.
+    #[schemars(range(min = 0, max = 1_000))]
+    pub max_concurrent: u32,
+    /// What the user is asked before a model's call is made. A template of the call's arguments and of
+    /// facts. Without it, calls are made unasked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub approval: Option<String>,
+    /// What becomes of a call of a model's when the user interrupts the turn that made it. Default `keep`.
+    pub on_barge_in: OnBargeIn,
     /// Answers without code, for demonstrations and tests. Without it, `rpc` or `data`, a tool of this
     /// name must be registered in code.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +99,12 @@ impl Default for Tool {
             timeout_ms: 30_000,
             delivery: Delivery::NextTick,
             idempotent: false,
+            filler: None,
+            filler_after_ms: 700,
+            patience_ms: 0,
+            max_concurrent: 0,
+            approval: None,
+            on_barge_in: OnBargeIn::Keep,
             canned: None,
             rpc: None,
             data: None,

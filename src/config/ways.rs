@@ -65,7 +65,8 @@ pub(super) fn check(
             report.tell(&place("from"), what, "remove the transition, or make it a scripted agent");
             None
         }
-        None => None,
+        // It understands no intents: what waits for one is told below.
+        Some(Agent::Model(_)) | None => None,
     };
     if transition.from == transition.to {
         let what = format!("`{}` hands over to itself", transition.from);

@@ -135,7 +135,7 @@ impl Session {
         let agent = plan.agent(self.agent);
         self.echo = match agent.kind {
             AgentKind::Echo { delay } => Some(Echo::new(delay, plan.samples())),
-            AgentKind::Scripted(_) => None,
+            AgentKind::Scripted(_) | AgentKind::Model(_) => None,
         };
         self.event(now, EventKind::AgentStarted { agent: agent.name.clone() }, out);
         if let Some(moment) = moment {

@@ -240,7 +240,7 @@ impl Session {
     pub fn new(plan: &Plan, seed: u64) -> Self {
         let echo = match plan.agent(plan.start).kind {
             AgentKind::Echo { delay } => Some(Echo::new(delay, plan.samples())),
-            AgentKind::Scripted(_) => None,
+            AgentKind::Scripted(_) | AgentKind::Model(_) => None,
         };
         Self {
             life: Life::Ready,
@@ -376,7 +376,7 @@ impl Session {
         self.echo = match (&plan.agent(self.agent).kind, self.echo.take()) {
             (AgentKind::Echo { delay }, None) => Some(Echo::new(*delay, plan.samples())),
             (AgentKind::Echo { .. }, echo) => echo,
-            (AgentKind::Scripted(_), _) => None,
+            (AgentKind::Scripted(_) | AgentKind::Model(_), _) => None,
         };
     }
 

@@ -92,7 +92,8 @@ impl Session {
                     | FailureKind::Panicked
                     | FailureKind::NoWorker
                     | FailureKind::SessionEnded
-                    | FailureKind::NotRecorded => RpcError::APPLICATION,
+                    | FailureKind::NotRecorded
+                    | FailureKind::Cancelled => RpcError::APPLICATION,
                 };
                 Err(RpcError::new(code, failure.message))
             }

@@ -29,6 +29,7 @@ pub(super) fn is_understood(plan: &Plan, agent: AgentId, text: &str) -> bool {
 fn script_of(plan: &Plan, agent: AgentId) -> Option<&Script> {
     match &plan.agent(agent).kind {
         AgentKind::Scripted(script) => Some(script),
+        AgentKind::Model(thinker) => Some(&thinker.script),
         AgentKind::Echo { .. } => None,
     }
 }

@@ -49,6 +49,10 @@ pub struct ToolSpec {
     pub idempotent: bool,
     /// What is asked of the room, if it is the room that carries the calls out.
     pub room: Option<RoomTool>,
+    /// So many calls run at the same time in a process at most; none: as many as there are workers.
+    pub max_concurrent: Option<u32>,
+    /// What becomes of a model's call when the user interrupts the turn that made it.
+    pub on_barge_in: OnBargeIn,
 }
 
 impl ToolSpec {
@@ -66,6 +70,8 @@ impl ToolSpec {
             delivery: Delivery::NextTick,
             idempotent: false,
             room: None,
+            max_concurrent: None,
+            on_barge_in: OnBargeIn::Keep,
         }
     }
 
@@ -93,6 +99,18 @@ pub enum Run {
     /// On a tool worker: may wait, and the tick does not wait for it.
     #[default]
     Worker,
+}
+
+/// What becomes of a model's call when the user interrupts the turn that made it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBargeIn {
+    /// It goes on, and its result is told when it is there.
+    #[default]
+    Keep,
+    /// It is not wanted any more. One that waits for a worker is not made; what one that runs has done
+    /// stays done.
+    Cancel,
 }
 
 /// When the agent learns the outcome of a call that was done within the tick.
@@ -178,6 +196,8 @@ pub enum FailureKind {
     SessionEnded,
     /// Nothing was recorded for this call (replay and forks).
     NotRecorded,
+    /// It is not wanted any more.
+    Cancelled,
 }
 
 /// The outcome of a call, as it is recorded on a tick.

@@ -7,6 +7,7 @@
 
 mod lower;
 mod policies;
+mod thinker;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::think::script::Script;
 use crate::tool::{Json, ToolSpec};
 
 pub use policies::{Kept, Policies, pair};
+pub use thinker::Thinker;
 
 /// What the sessions of one configuration share.
 #[derive(Debug)]
@@ -107,6 +109,8 @@ pub enum AgentKind {
     },
     /// Answers by a script.
     Scripted(Box<Script>),
+    /// Answers as a model does.
+    Model(Box<Thinker>),
 }
 
 /// The bounds of what a session holds. What is beyond is refused, and `limit.reached` says so.
@@ -223,7 +227,7 @@ impl Plan {
         let numbered = agents.iter().zip(0..).map(|(agent, at)| (agent.name.clone(), AgentId(at)));
         let mut ids: BTreeMap<String, AgentId> = numbered.collect();
         for (name, agent) in &config.agents {
-            let planned = agent_plan(name, agent, &config, rate)?;
+            let planned = agent_plan(name, agent, &config, (rate, len))?;
             match ids.get(name) {
                 Some(id) => agents[usize::from(id.0)] = planned,
                 None => {
@@ -246,7 +250,7 @@ impl Plan {
         let policies = Policies::new(&policies, len, &agent)?;
         let limits = Limits::default();
         let speech = &config.speech;
-        Ok(Self {
+        let mut plan = Self {
             len,
             rate,
             rules: floor_rules(&config.turn, len),
@@ -281,7 +285,14 @@ impl Plan {
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
             limits,
             config,
-        })
+        };
+        for at in 0..plan.agents.len() {
+            let AgentKind::Model(thinker) = &plan.agents[at].kind else { continue };
+            let mut thinker = thinker.clone();
+            thinker.acquaint(&plan, AgentId(at as u16))?;
+            plan.agents[at].kind = AgentKind::Model(thinker);
+        }
+        Ok(plan)
     }
 
     /// The agent of an id that this plan has given out.
@@ -323,7 +334,7 @@ fn agent_plan(
     name: &str,
     agent: &config::Agent,
     config: &Config,
-    rate: Rate,
+    (rate, len): (Rate, TickLen),
 ) -> Result<AgentPlan, Unplanned> {
     let default_voice = config.speech.synthesiser.voice.clone();
     let (voice, kind) = match agent {
@@ -335,6 +346,12 @@ fn agent_plan(
                 .map_err(|what| Unplanned(format!("agent `{name}`: {what}")))?;
             let voice = scripted.voice.clone().unwrap_or(default_voice);
             (voice, AgentKind::Scripted(Box::new(script)))
+        }
+        config::Agent::Model(thinker) => {
+            let prepared = Thinker::new(thinker, config, len)
+                .map_err(|Unplanned(what)| Unplanned(format!("agent `{name}`: {what}")))?;
+            let voice = thinker.voice.clone().unwrap_or(default_voice);
+            (voice, AgentKind::Model(Box::new(prepared)))
         }
     };
     let agent_type = agent.agent_type().to_owned();
@@ -363,5 +380,7 @@ pub fn tool_spec(name: &str, tool: &config::Tool) -> ToolSpec {
         delivery: tool.delivery,
         idempotent: tool.idempotent,
         room: tool.room(),
+        max_concurrent: (tool.max_concurrent > 0).then_some(tool.max_concurrent),
+        on_barge_in: tool.on_barge_in,
     }
 }
