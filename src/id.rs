@@ -43,6 +43,10 @@ id!(
     CallId(u32), "call-"
 );
 id!(
+    /// A question to a model.
+    AskId(u32), "ask-"
+);
+id!(
     /// A request of a participant, by remote procedure call; numbered by the edge that brings it.
     RequestId(u32), "request-"
 );

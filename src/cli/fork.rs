@@ -226,10 +226,10 @@ fn run(
     let seconds = |tick: Tick| format!("{:.2}", len.start_ms(tick) as f64 / 1_000.0);
     let diverged = fork.diverged();
     if args.json {
-        let Unknown { calls, texts, utterances } = fork.unknown();
+        let Unknown { calls, texts, utterances, models } = fork.unknown();
         line(json!({
             "of": shown, "at": at, "diverged": diverged, "end": end, "metrics": metrics,
-            "unknown": { "calls": calls, "texts": texts, "utterances": utterances },
+            "unknown": { "calls": calls, "texts": texts, "utterances": utterances, "models": models },
         }));
     } else {
         line(format_args!("forked {shown} at {} s (tick {at})", seconds(at)));
@@ -288,11 +288,12 @@ fn open(args: &ForkArgs, plan: Arc<Plan>) -> Result<(Folder, Ink), Failure> {
     Ok((folder, early.map_or_else(ink, Ok)?))
 }
 
-fn unknown(Unknown { calls, texts, utterances }: Unknown, live: bool) {
+fn unknown(Unknown { calls, texts, utterances, models }: Unknown, live: bool) {
     let counted = [
         (calls, "calls of tools"),
         (texts, "texts to be spoken"),
         (utterances, "utterances to be recognised"),
+        (models, "requests to models"),
     ];
     let lacking: Vec<String> = counted
         .iter()

@@ -129,6 +129,14 @@ impl View {
                 format!("{} {}", agent_style(who), warn(&format!("interrupted after “…{heard}”")))
             }
             EventKind::AgentResumed => warn("that was no interruption: the agent goes on"),
+            EventKind::ModelFailed { cause, .. } => warn(&plain(&format!("model: {cause}"))),
+            EventKind::ApprovalAsked { name, arguments, .. } => {
+                format!("  {} may {name}({}) be called?", tool("tool"), arguments.0)
+            }
+            EventKind::ApprovalGiven { name, approved, .. } => {
+                let how = if *approved { "approved" } else { "denied" };
+                format!("  {} {name} is {how}", tool("tool"))
+            }
             EventKind::ToolCalled { call, name, arguments, .. } => {
                 format!("  {} {name}({})  {}", tool("tool"), arguments.0, dim(&call.to_string()))
             }
@@ -219,7 +227,10 @@ impl View {
                 warn(&plain(&format!("the other configuration is refused: {cause}")))
             }
             EventKind::Custom { name, .. } => dim(&plain(&format!("event {name}"))),
-            EventKind::SessionCreated { .. }
+            EventKind::ModelAsked { .. }
+            | EventKind::ModelAnswered { .. }
+            | EventKind::ModelDropped { .. }
+            | EventKind::SessionCreated { .. }
             | EventKind::AgentStopped { .. }
             | EventKind::AgentDecided { .. }
             | EventKind::FactSet { .. }

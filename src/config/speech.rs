@@ -21,6 +21,14 @@ pub struct Speech {
     /// `{fact.name}` is filled in. Default "Sorry, something went wrong. Please try again."
     #[schemars(length(min = 1, max = 4000))]
     pub apology: String,
+    /// Words by which a user approves of a call that a tool's `approval` asks for. Default "yes", "yeah",
+    /// "sure", "okay", "go ahead", "please do", "of course".
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 200)))]
+    pub yes: Vec<String>,
+    /// Words by which it does not; they count before those of `yes`. Default "no", "nope", "don't", "do not",
+    /// "stop", "cancel", "never mind".
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 200)))]
+    pub no: Vec<String>,
     /// Further phrases the recogniser shall expect, beyond those of the intents. Default none.
     #[schemars(length(max = 1000), inner(length(min = 1, max = 200)))]
     pub vocabulary: Vec<String>,
@@ -32,9 +40,15 @@ impl Default for Speech {
             recogniser: Recogniser::default(),
             synthesiser: Synthesiser::default(),
             apology: "Sorry, something went wrong. Please try again.".into(),
+            yes: texts(["yes", "yeah", "sure", "okay", "go ahead", "please do", "of course"]),
+            no: texts(["no", "nope", "don't", "do not", "stop", "cancel", "never mind"]),
             vocabulary: Vec::new(),
         }
     }
+}
+
+fn texts<const N: usize>(all: [&str; N]) -> Vec<String> {
+    all.map(str::to_owned).into()
 }
 
 /// The engine that turns voice into words.

@@ -30,6 +30,7 @@
 
 mod agent;
 mod drive;
+pub mod live;
 mod options;
 pub mod run;
 pub mod scripted;

@@ -110,6 +110,9 @@ impl Edge for Wire {
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
                 | Inbound::Fact { .. }
+                | Inbound::Model { .. }
+                | Inbound::ModelEnd { .. }
+                | Inbound::ModelFailed { .. }
                 | Inbound::Reload { .. } => input.inbound.push(value),
             }
         }

@@ -12,6 +12,7 @@ pub mod clips;
 pub mod flite;
 pub mod lexicon;
 pub mod live;
+pub mod minds;
 #[cfg(feature = "speech")]
 mod native;
 #[cfg(feature = "speech")]

@@ -114,6 +114,8 @@ impl VirtualEar {
             Effect::Speak { .. }
             | Effect::SpeakDrop { .. }
             | Effect::Answer { .. }
+            | Effect::Ask { .. }
+            | Effect::AskDrop { .. }
             | Effect::Play { .. } => return,
         };
         if let Err(error) = done {

@@ -115,6 +115,8 @@ impl Observer {
             EventKind::AgentMessage { .. } if plan.synthesiser.is_none() => {
                 self.answered(now, tell);
             }
+            // Nobody has heard any of it.
+            EventKind::AgentInterrupted { cause: CutCause::Overtaken, played_ms: 0, .. } => {}
             EventKind::AgentInterrupted { cause, since, .. } => {
                 // A cut is told once for every item that it cuts.
                 if self.cut.replace(now) == Some(now) {
@@ -169,6 +171,12 @@ impl Observer {
             | EventKind::RpcAnswered { .. }
             | EventKind::ConnectionLost { .. }
             | EventKind::ConnectionRestored
+            | EventKind::ModelAsked { .. }
+            | EventKind::ModelAnswered { .. }
+            | EventKind::ModelFailed { .. }
+            | EventKind::ModelDropped { .. }
+            | EventKind::ApprovalAsked { .. }
+            | EventKind::ApprovalGiven { .. }
             | EventKind::AgentStopped { .. }
             | EventKind::AgentError { .. }
             | EventKind::AgentDecided { .. }

@@ -252,6 +252,12 @@ impl Turns {
             | EventKind::RpcAnswered { .. }
             | EventKind::ConnectionLost { .. }
             | EventKind::ConnectionRestored
+            | EventKind::ModelAsked { .. }
+            | EventKind::ModelAnswered { .. }
+            | EventKind::ModelFailed { .. }
+            | EventKind::ModelDropped { .. }
+            | EventKind::ApprovalAsked { .. }
+            | EventKind::ApprovalGiven { .. }
             | EventKind::AgentStopped { .. }
             | EventKind::AgentError { .. }
             | EventKind::AgentDecided { .. }

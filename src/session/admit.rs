@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use super::event::{EndReason, EventKind};
 use super::hear::clip;
 use super::input::{Inbound, Input, LineState, TrackChange};
+use super::mind::APPROVAL;
 use super::output::Output;
 use super::plan::Plan;
 use super::{Life, Session};
@@ -126,7 +127,11 @@ impl Session {
             Inbound::Custom { lane, name, data } => {
                 let lane = lane.filter(|lane| self.is_there(*lane));
                 let name = clipped(name);
+                let approval = (name == APPROVAL).then(|| data.0.clone());
                 self.event(now, EventKind::Custom { name, lane, data }, out);
+                if let Some(data) = approval {
+                    self.approved_by_event(now, &data, out);
+                }
             }
             Inbound::Fact { lane, name, value, scope, ttl_ms } => {
                 let until = ttl_ms.map(|ms| now.after(plan.len.ticks_min_one(ms)));
@@ -145,6 +150,12 @@ impl Session {
                     LineState::Restored => EventKind::ConnectionRestored,
                 };
                 self.event(now, kind, out);
+            }
+            Inbound::Model { ask, delta } => self.model_said(now, ask, &delta),
+            Inbound::ModelEnd { ask } => self.model_ended(ask),
+            Inbound::ModelFailed { ask, mut error } => {
+                error.message = clipped(error.message);
+                self.model_failed(ask, error);
             }
             Inbound::Reload { .. } => {
                 let kind = match self.reloaded() {

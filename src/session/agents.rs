@@ -11,7 +11,7 @@ use serde_json::json;
 use super::event::EventKind;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
-use super::{Asker, Life, Session};
+use super::{Life, Session};
 use crate::clock::Tick;
 use crate::graph::{Occasion, Results};
 use crate::id::{AgentId, CallId};
@@ -91,6 +91,7 @@ impl Session {
     pub(super) fn arrive(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(next) = self.next.take() else { return };
         let Next { to, along, summary, history, results, arrival, by_call } = next;
+        self.leave_minds(plan, now, out);
         let stopped = plan.agent(self.agent).name.clone();
         self.event(now, EventKind::AgentStopped { agent: stopped }, out);
         if !by_call {
@@ -103,7 +104,7 @@ impl Session {
         let fates = self.pending.iter_mut().map(|pending| (&pending.asker, &mut pending.fate));
         let known = self.answered.iter_mut().map(|answered| (&answered.asker, &mut answered.fate));
         for (asker, fate) in fates.chain(known) {
-            if matches!(asker, Asker::Agent(asked) if asked.agent == self.agent) {
+            if asker.agent() == Some(self.agent) {
                 *fate = results;
             }
         }
@@ -138,8 +139,11 @@ impl Session {
             AgentKind::Scripted(_) | AgentKind::Model(_) => None,
         };
         self.event(now, EventKind::AgentStarted { agent: agent.name.clone() }, out);
-        if let Some(moment) = moment {
-            self.say_at(plan, now, moment, out);
+        let Some(moment) = moment else { return };
+        let says = self.say_at(plan, now, moment, out);
+        // Who has no words of its own for it answers what was said last.
+        if !says && moment == Moment::Arrival && self.dialogue.has_user_since(self.tenure.history) {
+            self.engage(plan, now, None, out);
         }
     }
 

@@ -11,7 +11,8 @@ use crate::clock::{Tick, TickLen};
 use crate::graph::Cause;
 use crate::graph::event::EventName;
 use crate::graph::facts::Scope;
-use crate::id::{CallId, ItemId, LaneId, RequestId, TurnId, UtteranceId};
+use crate::id::{AskId, CallId, ItemId, LaneId, RequestId, TurnId, UtteranceId};
+use crate::think::chat::{ErrorKind, FinishReason, Usage};
 use crate::tool::{Json, Outcome};
 
 use super::input::Quality;
@@ -38,6 +39,8 @@ pub enum CutCause {
     Words,
     /// Typed text.
     Text,
+    /// The user has said more before it was heard.
+    Overtaken,
 }
 
 /// Why a session ended.
@@ -301,6 +304,31 @@ pub enum EventKind {
     /// Another configuration came that cannot be used; the session goes on as it was.
     #[serde(rename = "config.refused")]
     ConfigRefused { cause: String },
+    /// A model is asked for an agent: which step of its turn, and with how many messages.
+    #[serde(rename = "model.asked")]
+    ModelAsked { ask: AskId, agent: String, model: String, step: u32, messages: u32 },
+    /// A model's answer is whole: after so many ticks it began, and it took so many in all.
+    #[serde(rename = "model.answered")]
+    ModelAnswered {
+        ask: AskId,
+        model: Option<String>,
+        first_after_ticks: Option<u64>,
+        after_ticks: u64,
+        finish: Option<FinishReason>,
+        usage: Option<Usage>,
+    },
+    /// A model, and all that stood in for it, has failed.
+    #[serde(rename = "model.failed")]
+    ModelFailed { ask: AskId, kind: ErrorKind, cause: String },
+    /// The answer of a model is no longer wanted.
+    #[serde(rename = "model.dropped")]
+    ModelDropped { ask: AskId },
+    /// Somebody has to approve of a call before it is made.
+    #[serde(rename = "approval.asked")]
+    ApprovalAsked { agent: String, name: String, arguments: Json },
+    /// Somebody did, or did not.
+    #[serde(rename = "approval.given")]
+    ApprovalGiven { name: String, approved: bool, reason: Option<String> },
 }
 
 impl EventKind {
@@ -371,6 +399,12 @@ impl EventKind {
             Self::Custom { .. } => EventName::Custom,
             Self::ConfigReloaded { .. } => EventName::ConfigReloaded,
             Self::ConfigRefused { .. } => EventName::ConfigRefused,
+            Self::ModelAsked { .. } => EventName::ModelAsked,
+            Self::ModelAnswered { .. } => EventName::ModelAnswered,
+            Self::ModelFailed { .. } => EventName::ModelFailed,
+            Self::ModelDropped { .. } => EventName::ModelDropped,
+            Self::ApprovalAsked { .. } => EventName::ApprovalAsked,
+            Self::ApprovalGiven { .. } => EventName::ApprovalGiven,
         }
     }
 

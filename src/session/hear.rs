@@ -139,7 +139,7 @@ impl Session {
         }
         // A voice that has cut the agent needs no words any more.
         self.floor.decided();
-        self.forget_cut(out);
+        self.forget_cut(plan, now, out);
         self.floor.words(now, lane, text, |_| true);
         let turn = self.floor.take_turn();
         self.turns.push(super::Ended { turn, typed: true });
@@ -233,7 +233,7 @@ impl Session {
     fn interrupt_by_words(&mut self, plan: &Plan, now: Tick, over_agent: bool, out: &mut Output) {
         if self.floor.awaits_words() {
             self.floor.decided();
-            self.forget_cut(out);
+            self.forget_cut(plan, now, out);
         } else if over_agent
             && plan.rules.barge_in.is_some()
             && self.playout.is_speaking()
@@ -241,7 +241,7 @@ impl Session {
         {
             let since = self.floor.last_voiced();
             self.cut(plan, now, CutCause::Words, (since, 0), out);
-            self.forget_cut(out);
+            self.forget_cut(plan, now, out);
         }
     }
 
@@ -263,7 +263,7 @@ impl Session {
         }
         // Whether the agent was interrupted will not be known: the apology ends it.
         self.floor.decided();
-        self.forget_cut(out);
+        self.forget_cut(plan, now, out);
         let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::RecogniserFailed { lane, utterance, cause }, out);
         self.apologise(plan, now, out);

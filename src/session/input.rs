@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
 use crate::graph::facts::Scope;
-use crate::id::{CallId, ItemId, LaneId, RequestId, UtteranceId};
+use crate::id::{AskId, CallId, ItemId, LaneId, RequestId, UtteranceId};
 use crate::pcm::{Clip, pcm_bytes};
+use crate::think::chat::{ModelDelta, ModelError};
 use crate::tool::{Json, Outcome};
 
 /// What arrived for one tick, in order of arrival. Reused from tick to tick.
@@ -273,6 +274,25 @@ pub enum Inbound {
         /// a file is, only for what would keep a session from going on.
         config: String,
     },
+    /// A piece of a model's answer. What comes for a question that is not awaited any more is ignored.
+    Model {
+        /// The question.
+        ask: AskId,
+        /// The piece.
+        delta: ModelDelta,
+    },
+    /// A model's answer is over.
+    ModelEnd {
+        /// The question.
+        ask: AskId,
+    },
+    /// A model, and all that stood in for it, has failed.
+    ModelFailed {
+        /// The question.
+        ask: AskId,
+        /// Why.
+        error: ModelError,
+    },
 }
 
 /// What has become of a participant's audio track.
@@ -353,6 +373,9 @@ impl Inbound {
             | Self::JournalLost { .. }
             | Self::HangUp { .. }
             | Self::Line { .. }
+            | Self::Model { .. }
+            | Self::ModelEnd { .. }
+            | Self::ModelFailed { .. }
             | Self::Reload { .. } => None,
         }
     }

@@ -21,6 +21,7 @@ mod admit;
 mod agents;
 pub mod checkpoint;
 pub mod context;
+mod dialogue;
 pub mod event;
 mod hear;
 pub mod held;
@@ -28,6 +29,7 @@ mod hold;
 pub mod input;
 pub mod lane;
 pub mod laps;
+mod mind;
 pub mod output;
 pub mod plan;
 mod policy;
@@ -62,11 +64,13 @@ use crate::tool::{Hands, Json, Outcome, ToolCall};
 
 use agents::{Caller, Next, Tenure};
 use context::Memory;
+use dialogue::Dialogue;
 use event::{EndReason, Event, EventKind};
 use hold::OnHold;
 use input::Input;
 use lane::Lane;
 use laps::{Laps, Phase, Unmarked};
+use mind::Mind;
 use output::Output;
 use plan::{AgentKind, Plan};
 use policy::Used;
@@ -116,6 +120,14 @@ pub struct Session {
     calls: u32,
     occurrences: BTreeMap<String, u32>,
     pending: Vec<Pending>,
+    /// What models do for agents, in the order in which they have begun.
+    minds: Vec<Mind>,
+    /// Runs of models that have begun.
+    runs: u32,
+    /// Questions to models.
+    asks: u32,
+    /// What was said and called, as models are told it.
+    dialogue: Dialogue,
     answered: Vec<Answered>,
     /// Requests of participants that are not answered.
     requests: Vec<Request>,
@@ -164,6 +176,10 @@ struct Pending {
     deferred: bool,
     /// What becomes of its outcome, if the agent that asked has handed over.
     fate: Results,
+    /// So long a model's turn waits for it; after that, the model goes on without it.
+    patience: Option<u64>,
+    /// Words for the time until it is there have been said.
+    filled: bool,
     /// The policy that sets the timeout, if one does.
     policy: Option<String>,
     /// What it does to the call, if it is a verb that the room carries out.
@@ -177,6 +193,19 @@ enum Asker {
     Agent(Asked),
     /// A participant, by its request.
     Participant(RequestId),
+    /// A model, in a run for an agent.
+    Model { agent: AgentId, run: u32 },
+}
+
+impl Asker {
+    /// The agent that has asked.
+    fn agent(&self) -> Option<AgentId> {
+        match self {
+            Self::Agent(asked) => Some(asked.agent),
+            Self::Model { agent, .. } => Some(*agent),
+            Self::Participant(_) => None,
+        }
+    }
 }
 
 /// A call that is to be made in this tick.
@@ -272,6 +301,10 @@ impl Session {
             calls: 0,
             occurrences: BTreeMap::new(),
             pending: Vec::new(),
+            minds: Vec::new(),
+            runs: 0,
+            asks: 0,
+            dialogue: Dialogue::default(),
             answered: Vec::new(),
             requests: Vec::new(),
             requested: Vec::new(),
@@ -328,6 +361,7 @@ impl Session {
         self.work(plan, now, hands, &mut occasions, out);
         laps.lap(Phase::Work);
         let noted = self.route(plan, now, &mut occasions, out);
+        self.ask_models(plan, now, &mut occasions, out);
         laps.lap(Phase::Route);
         self.speak(plan, now, out);
         self.show(plan, out);

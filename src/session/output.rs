@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use crate::id::{ItemId, LaneId, RequestId, UtteranceId};
+use crate::id::{AskId, ItemId, LaneId, RequestId, UtteranceId};
 use crate::pcm::Clip;
 use crate::pcm::playout::Played;
+use crate::think::chat::ModelRequest;
 use crate::tool::{CallRecord, ToolCall};
 
 /// What came of one tick. Reused from tick to tick.
@@ -173,7 +174,7 @@ impl Output {
 }
 
 /// Something for the world to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
     /// Give a frame of an utterance to the recogniser; the first one begins it.
     Listen {
@@ -227,5 +228,19 @@ pub enum Effect {
         item: ItemId,
         /// The clip, by its name.
         clip: String,
+    },
+    /// Ask a model.
+    Ask {
+        /// The question.
+        ask: AskId,
+        /// The model, by its name in the configuration.
+        model: String,
+        /// What it is asked.
+        request: Box<ModelRequest>,
+    },
+    /// The answer of a model is no longer wanted.
+    AskDrop {
+        /// The question.
+        ask: AskId,
     },
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dialogue::Heard as HeardOf;
 use super::event::{CutCause, EndReason, EventKind};
 use super::hear::clip;
 use super::output::{Effect, Output};
@@ -74,7 +75,7 @@ impl Session {
         }
     }
 
-    fn announce(
+    pub(super) fn announce(
         &mut self,
         plan: &Plan,
         now: Tick,
@@ -91,10 +92,12 @@ impl Session {
         if plan.synthesiser.is_none() {
             // Without a voice, what is written is said.
             self.floor.agent_heard(now);
+            self.note_said(plan, now, None, &text);
             let speaker = Speaker::Agent(self.agent);
             self.transcript.push(Said { speaker, text, from: now, to: now, interrupted: false });
             return None;
         }
+        self.note_said(plan, now, Some(item), &text);
         let expected = plan.rate.samples(CHARACTER_MS) * text.chars().count();
         self.playout.queue(item, self.agent, text.clone(), now, expected as u64);
         let voice = agent.voice.clone();
@@ -103,6 +106,13 @@ impl Session {
         out.effects.push(Effect::Speak { item, text: text.clone(), voice, apology: ready });
         self.speaking.insert(item, Speaking { from: now, text, apology });
         Some(item)
+    }
+
+    /// What an agent says is part of what models are told, where there are any.
+    fn note_said(&mut self, plan: &Plan, now: Tick, item: Option<ItemId>, text: &str) {
+        if plan.has_models {
+            self.dialogue.agent(now, item, text);
+        }
     }
 
     /// Fills the tick with what the agent says.
@@ -124,7 +134,7 @@ impl Session {
         if out.agent_speech {
             self.floor.agent_heard(now);
         }
-        self.end_if_done(now, out);
+        self.end_if_done(plan, now, out);
     }
 
     fn note_played(&mut self, now: Tick, out: &mut Output) {
@@ -139,6 +149,7 @@ impl Session {
             if played.finished {
                 // A text of which no sample came ends as it begins: nobody has heard it.
                 let speaking = self.speaking.remove(&played.item);
+                self.dialogue.heard(played.item, HeardOf::All);
                 let speaking = speaking.filter(|it| played.to > 0 && !it.text.is_empty());
                 if let Some(Speaking { from, text, .. }) = speaking {
                     let speaker = Speaker::Agent(played.agent);
@@ -149,7 +160,7 @@ impl Session {
         }
     }
 
-    fn end_if_done(&mut self, now: Tick, out: &mut Output) {
+    fn end_if_done(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Life::Closing(reason) = &self.life else { return };
         let waits = match reason {
             // Nobody hears the rest, or there is none.
@@ -164,8 +175,9 @@ impl Session {
             return;
         }
         let reason = reason.clone();
-        self.forget_cut(out);
+        self.forget_cut(plan, now, out);
         self.end_calls(now, out);
+        self.end_minds(now, out);
         self.life = Life::Ended;
         out.ended = true;
         self.event(now, EventKind::SessionEnded { reason }, out);
@@ -185,7 +197,7 @@ impl Session {
         (since, voiced_ms): (Tick, u64),
         out: &mut Output,
     ) {
-        self.forget_cut(out);
+        self.forget_cut(plan, now, out);
         let mut heard = Vec::new();
         self.playout.cut(plan.fade, &mut heard);
         for Heard { item, agent, samples, spoken, unspoken } in heard {
@@ -211,14 +223,19 @@ impl Session {
 
     /// What was cut is not resumed: it stands in the transcript as far as it was heard, and its
     /// audio is no longer wanted.
-    pub(super) fn forget_cut(&mut self, out: &mut Output) {
-        for (_, said) in self.cut_off.drain(..) {
+    pub(super) fn forget_cut(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        for (item, said) in self.cut_off.drain(..) {
+            self.dialogue.heard(item, HeardOf::Part(said.text.clone()));
             self.transcript.push(said);
         }
+        let mut gone = Vec::new();
         while let Some(item) = self.playout.forget(&mut out.spent) {
             self.speaking.remove(&item);
+            self.dialogue.heard(item, HeardOf::Part(String::new()));
             out.effects.push(Effect::SpeakDrop { item });
+            gone.push(item);
         }
+        self.cut_for_good(plan, now, &gone, out);
     }
 
     /// The interruption was false: the agent goes on where it was cut.
@@ -246,6 +263,7 @@ impl Session {
         self.cut_off.retain(|(cut, _)| *cut != item);
         let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::SynthesiserFailed { item, cause }, out);
+        self.dialogue.heard(item, HeardOf::Part(heard.spoken.clone()));
         if heard.samples > 0 && !heard.spoken.is_empty() {
             let from = speaking.as_ref().map_or(now, |speaking| speaking.from);
             let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken);

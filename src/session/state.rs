@@ -36,7 +36,10 @@ impl Session {
         let known = self.answered.iter().filter(told);
         let known = known.map(|answered| (&answered.asker, &*answered.name));
         let mut outcomes = awaited.chain(known);
-        if !self.playout.is_idle() || outcomes.any(|(asker, tool)| is_told(plan, asker, tool)) {
+        if self.has_thoughts()
+            || !self.playout.is_idle()
+            || outcomes.any(|(asker, tool)| is_told(plan, asker, tool))
+        {
             return AgentState::Thinking;
         }
         AgentState::Listening
@@ -45,7 +48,12 @@ impl Session {
 
 /// Whether the agent will tell of a call's outcome: by its script, or because the outcome may hand over.
 fn is_told(plan: &Plan, asker: &Asker, tool: &str) -> bool {
-    let Asker::Agent(asked) = asker else { return false };
+    let asked = match asker {
+        Asker::Agent(asked) => asked,
+        // A model is told of all that comes.
+        Asker::Model { .. } => return true,
+        Asker::Participant(_) => return false,
+    };
     let AgentKind::Scripted(script) = &plan.agent(asked.agent).kind else { return false };
     let hands_over = |condition: &Condition| matches!(condition, Condition::ToolResult { tool: of, .. } if of == tool);
     script.tells(asked)

@@ -1,6 +1,7 @@
 //! What the current agent makes of turns and outcomes.
 
 use super::event::EventKind;
+use super::mind::thinker;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
 use super::{Answered, Asker, EndReason, Ended, Session, Wanted};
@@ -11,7 +12,7 @@ use crate::id::{AgentId, LaneId};
 use crate::talk::transcript::{Said, Speaker};
 use crate::think::Thought;
 use crate::think::script::{Moment, Script};
-use crate::tool::{Json, Outcome, ToolCall};
+use crate::tool::{Json, ToolCall};
 
 /// What happened in a tick, for the graph, and the calls it led to.
 #[derive(Default)]
@@ -59,12 +60,13 @@ impl Session {
         for ended in std::mem::take(&mut self.turns) {
             self.reply(plan, now, ended, &mut occasions, out);
         }
+        self.minds_go_on(plan, now, &mut occasions, out);
         occasions
     }
 
     /// Whether the agent that asked has handed over.
     fn is_elsewhere(&self, answered: &Answered) -> bool {
-        matches!(&answered.asker, Asker::Agent(asked) if asked.agent != self.agent)
+        answered.asker.agent().is_some_and(|agent| agent != self.agent)
     }
 
     /// Whether the outcome waits for the agent that asked to come back.
@@ -96,17 +98,16 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
+        if matches!(answered.asker, Asker::Model { .. }) {
+            return self.answer_model(plan, now, answered, occasions, out);
+        }
         let Answered { name, asker, outcome, fate, .. } = answered;
         let Asker::Agent(asked) = asker else { return };
         let Some(script) = script_of(plan, asked.agent) else { return };
         let thoughts = script.answer(&asked, &outcome, &self.facts);
         // Only what the current agent asked can move it on, unless the hand-over says otherwise.
         if asked.agent == self.agent || fate == Results::Follow {
-            if let Outcome::Done(value) = &outcome {
-                self.tenure.result_text = value.0.to_string();
-                self.tenure.result = Some((name.clone(), value.clone()));
-            }
-            occasions.all.push(Occasion::ToolResult { tool: name, outcome });
+            self.happened(&name, &outcome, occasions);
         }
         self.perform(plan, now, None, thoughts, occasions, out);
         self.stepped(plan, now, out);
@@ -126,6 +127,8 @@ impl Session {
         self.idle_prompts = 0;
         self.turn_count += 1;
         self.tenure.turns += 1;
+        let thinks = thinker(plan, self.agent).is_some();
+        let mut asker = None;
         for (lane, text) in turn.by_lane() {
             let script = script_of(plan, self.agent);
             let understood = script.and_then(|script| script.understand(&text));
@@ -147,11 +150,21 @@ impl Session {
                 last_voiced: turn.last_voiced,
             };
             self.event(now, kind, out);
+            if plan.has_models {
+                self.dialogue.user(now, lane, &text);
+            }
             // Who has said goodbye does not begin anew, and who is on hold is not answered.
             if !self.answers() {
                 continue;
             }
             self.tenure.input = Some(text.clone());
+            if thinks {
+                if !self.approved_by_voice(plan, now, &text, out) {
+                    asker = Some(lane);
+                }
+                occasions.all.push(Occasion::Words(text));
+                continue;
+            }
             occasions.all.push(Occasion::Words(text));
             let Some(script) = script else { continue };
             let thoughts = script.reply(self.agent, understood.as_ref(), &self.facts);
@@ -161,6 +174,10 @@ impl Session {
             }
             self.perform(plan, now, Some(lane), thoughts, occasions, out);
             self.stepped(plan, now, out);
+        }
+        // All that was said in a turn has one answer.
+        if asker.is_some() {
+            self.engage(plan, now, asker, out);
         }
     }
 
@@ -195,11 +212,21 @@ impl Session {
     }
 
     /// What the current agent says unasked at this moment, if anything.
-    pub(super) fn say_at(&mut self, plan: &Plan, now: Tick, moment: Moment, out: &mut Output) {
+    /// True if there is anything.
+    pub(super) fn say_at(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        moment: Moment,
+        out: &mut Output,
+    ) -> bool {
         let script = script_of(plan, self.agent);
-        if let Some(text) = script.and_then(|script| script.at(moment, &self.facts)) {
+        let text = script.and_then(|script| script.at(moment, &self.facts));
+        let says = text.is_some();
+        if let Some(text) = text {
             self.say(plan, now, text, out);
         }
+        says
     }
 }
 

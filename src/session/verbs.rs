@@ -101,7 +101,7 @@ impl Session {
             }
             Verb::CallAgent => {
                 let verb::CallAgent { agent, facts } = read(call)?;
-                if !matches!(asker, Asker::Agent(asked) if asked.agent == self.agent) {
+                if asker.agent() != Some(self.agent) {
                     return Err(failed("only the current agent calls another".to_owned()));
                 }
                 self.call_agent(plan, now, (call.id, &agent), facts, out).map_err(failed)?;

@@ -15,7 +15,8 @@ impl Session {
     pub(super) fn wake(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         self.wake_recogniser(plan, now, out);
         self.wake_synthesiser(plan, now, out);
-        self.wake_tools(now, out);
+        self.wake_tools(plan, now, out);
+        self.wake_minds(plan, now, out);
         // Words that are still awaited come too late; a voice that is still heard does not.
         let voice = self.lanes.iter().any(Lane::is_open);
         if self.floor.was_false(&plan.rules, now) && !voice {
@@ -26,7 +27,7 @@ impl Session {
         {
             // Never to go on is decided as soon as nothing more is heard.
             self.floor.decided();
-            self.forget_cut(out);
+            self.forget_cut(plan, now, out);
         }
         self.wake_talker(plan, now, out);
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
@@ -79,7 +80,7 @@ impl Session {
     /// Whether something is to be said, or an outcome awaited.
     fn is_thinking(&self) -> bool {
         let awaits = self.pending.iter().any(|pending| pending.timeout < u64::MAX);
-        !self.playout.is_idle() || awaits
+        !self.playout.is_idle() || awaits || self.has_thoughts()
     }
 
     fn wake_recogniser(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
@@ -103,7 +104,9 @@ impl Session {
         }
     }
 
-    fn wake_tools(&mut self, now: Tick, out: &mut Output) {
+    fn wake_tools(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        self.fill(plan, now, out);
+        self.lose_patience(now);
         let late = |p: &&super::Pending| now.since(p.since) >= p.timeout;
         while let Some(late) = self.pending.iter().find(late) {
             let call = late.call;

@@ -74,12 +74,14 @@ impl Session {
                 };
                 let kept = match &asker {
                     Asker::Agent(asked) => plan.policies.agent_timeout(asked.agent),
+                    Asker::Model { agent, .. } => plan.policies.agent_timeout(*agent),
                     Asker::Participant(_) => None,
                 };
                 let kept = kept.filter(|kept| kept.bound < timeout && timeout < u64::MAX);
                 let timeout = kept.map_or(timeout, |kept| kept.bound);
                 let policy = kept.map(|kept| kept.policy.clone());
                 let (id, name) = (call.id, call.name);
+                let conduct = plan.conducts.get(&name);
                 self.pending.push(Pending {
                     call: id,
                     name,
@@ -88,6 +90,8 @@ impl Session {
                     asker,
                     deferred: false,
                     fate: Results::default(),
+                    patience: conduct.and_then(|conduct| conduct.patience),
+                    filled: conduct.is_none_or(|conduct| conduct.filler.is_none()),
                     policy,
                     verb: doing,
                 });
@@ -129,7 +133,9 @@ impl Session {
         }
         match asker {
             Asker::Participant(request) => self.respond_with(now, request, outcome, out),
-            Asker::Agent(_) => self.answered.push(Answered { call, name, asker, outcome, fate }),
+            Asker::Agent(_) | Asker::Model { .. } => {
+                self.answered.push(Answered { call, name, asker, outcome, fate })
+            }
         }
     }
 
@@ -140,7 +146,7 @@ impl Session {
             self.tool_result(now, call, Outcome::failed(FailureKind::SessionEnded, message), out);
         }
         for Answered { call, name, asker, fate, .. } in std::mem::take(&mut self.answered) {
-            let stays = matches!(asker, Asker::Agent(asked) if asked.agent != self.agent);
+            let stays = asker.agent().is_some_and(|agent| agent != self.agent);
             if stays && fate == Results::Stay {
                 self.event(now, EventKind::ToolOrphaned { call, name }, out);
             }

@@ -1,12 +1,14 @@
 //! What a recording knows: which answer came to which question, and after how long.
 //!
-//! A question is a call of a tool, a text for a synthesiser, or an utterance for a recogniser. Two
+//! A question is a call of a tool, a text for a synthesiser, a request to a model, or an utterance for a
+//! recogniser. Two
 //! questions are the same if their names and arguments are, and each has been asked equally often:
 //!
 //! | question | name and arguments |
 //! |---|---|
 //! | a call | the tool and the JSON of its arguments |
 //! | a text | the voice and the words |
+//! | a model's answer | the model and the JSON of the request |
 //! | an utterance | the lane, the tick in which it was noticed, and how much voice it had: participants are recorded, so that this is the same sound |
 //!
 //! **Invariant:** an answer is given at most as often as it was recorded.
@@ -15,13 +17,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Tick;
-use crate::id::{AgentId, CallId, ItemId, LaneId, UtteranceId};
+use crate::id::{AgentId, AskId, CallId, ItemId, LaneId, UtteranceId};
 use crate::journal::{Journal, Transcode};
 use crate::pcm::Clip;
 use crate::session::event::EventKind;
 use crate::session::input::Inbound;
 use crate::session::output::{Effect, Output};
 use crate::session::plan::Plan;
+use crate::think::chat::{ModelDelta, ModelError, ModelRequest};
 use crate::tool::{Called, Outcome, ToolCall};
 
 use super::player::{NotReplayable, Player};
@@ -65,6 +68,27 @@ pub(super) enum Words {
     Failed(String),
 }
 
+/// What a model said to a question, each so many ticks after it was asked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answering {
+    pub(super) said: Vec<(u64, ModelSaid)>,
+}
+
+impl Answering {
+    /// Whether its end is known.
+    pub(super) fn is_whole(&self) -> bool {
+        self.said.iter().any(|(_, said)| !matches!(said, ModelSaid::Delta(_)))
+    }
+}
+
+/// Something that a model said.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ModelSaid {
+    Delta(ModelDelta),
+    End,
+    Failed(ModelError),
+}
+
 /// An utterance, and what was made of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard {
@@ -99,6 +123,7 @@ pub(super) enum Answer {
 pub(super) struct Memory {
     calls: BTreeMap<(String, String), Vec<Answer>>,
     texts: BTreeMap<(String, String), Vec<Spoken>>,
+    models: BTreeMap<(String, String), Vec<Answering>>,
     utterances: BTreeMap<(LaneId, Tick), Heard>,
 }
 
@@ -107,10 +132,16 @@ pub(super) struct Memory {
 pub(super) struct Asked {
     calls: BTreeMap<(String, String), usize>,
     texts: BTreeMap<(String, String), usize>,
+    models: BTreeMap<(String, String), usize>,
 }
 
 fn call_key(call: &ToolCall) -> (String, String) {
     (call.name.clone(), call.arguments.0.to_string())
+}
+
+fn model_key(model: &str, request: &ModelRequest) -> (String, String) {
+    // A request is plain data, so that this does not fail.
+    (model.to_owned(), serde_json::to_string(request).unwrap_or_default())
 }
 
 fn next(asked: &mut BTreeMap<(String, String), usize>, key: &(String, String)) -> usize {
@@ -163,6 +194,17 @@ impl Memory {
         self.texts.get(&key)?.get(at)
     }
 
+    pub(super) fn model(
+        &self,
+        asked: &mut Asked,
+        model: &str,
+        request: &ModelRequest,
+    ) -> Option<&Answering> {
+        let key = model_key(model, request);
+        let at = next(&mut asked.models, &key);
+        self.models.get(&key)?.get(at)
+    }
+
     /// What was made of an utterance that was noticed at this tick.
     pub(super) fn utterance(&self, lane: LaneId, noticed: Tick) -> Option<&Heard> {
         self.utterances.get(&(lane, noticed))
@@ -175,6 +217,7 @@ struct Learning {
     memory: Memory,
     calls: BTreeMap<CallId, (Tick, (String, String), usize)>,
     items: BTreeMap<ItemId, (Tick, (String, String), usize)>,
+    asks: BTreeMap<AskId, (Tick, (String, String), usize)>,
     utterances: BTreeMap<(LaneId, UtteranceId), Listened>,
 }
 
@@ -207,6 +250,13 @@ impl Learning {
                 Inbound::RecogniserFailed { lane, utterance, cause } => {
                     self.words(now, (*lane, *utterance), Words::Failed(cause.clone()));
                 }
+                Inbound::Model { ask, delta } => {
+                    self.model(now, *ask, ModelSaid::Delta(delta.clone()));
+                }
+                Inbound::ModelEnd { ask } => self.model(now, *ask, ModelSaid::End),
+                Inbound::ModelFailed { ask, error } => {
+                    self.model(now, *ask, ModelSaid::Failed(error.clone()));
+                }
                 Inbound::Joined { .. }
                 | Inbound::Left { .. }
                 | Inbound::Audio { .. }
@@ -233,6 +283,13 @@ impl Learning {
         let Some((since, key, at)) = self.items.get(&item) else { return };
         if let Some(spoken) = self.memory.texts.get_mut(key) {
             spoken[*at].sounds.push((now.since(*since), sound));
+        }
+    }
+
+    fn model(&mut self, now: Tick, ask: AskId, said: ModelSaid) {
+        let Some((since, key, at)) = self.asks.get(&ask) else { return };
+        if let Some(answers) = self.memory.models.get_mut(key) {
+            answers[*at].said.push((now.since(*since), said));
         }
     }
 
@@ -287,7 +344,16 @@ impl Learning {
                         spoken[*at].dropped = Some(now.since(*since));
                     }
                 }
-                Effect::Listen { .. } | Effect::ListenDrop { .. } | Effect::Answer { .. } => {}
+                Effect::Ask { ask, model, request } => {
+                    let key = model_key(model, request);
+                    let answers = self.memory.models.entry(key.clone()).or_default();
+                    answers.push(Answering::default());
+                    self.asks.insert(*ask, (now, key, answers.len() - 1));
+                }
+                Effect::Listen { .. }
+                | Effect::ListenDrop { .. }
+                | Effect::AskDrop { .. }
+                | Effect::Answer { .. } => {}
             }
         }
     }

@@ -11,15 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::memory::{Answer, Asked, Memory, Sound, Spoken, Words, sound_key, voiced_ms};
+use super::memory::{
+    Answer, Answering, Asked, Memory, ModelSaid, Sound, Spoken, Words, sound_key, voiced_ms,
+};
 use super::player::not_recorded;
 use crate::clock::Tick;
-use crate::id::{ItemId, LaneId, UtteranceId};
+use crate::id::{AskId, ItemId, LaneId, UtteranceId};
 use crate::journal::{Journal, Transcode};
 use crate::session::event::EventKind;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::slot::{Edge, ToolEdge};
+use crate::think::chat::{ErrorKind, ModelError, ModelRequest};
 use crate::tool::{Called, Hands, ToolCall};
 
 /// What answers the questions that a recording cannot answer.
@@ -45,6 +48,8 @@ pub struct Unknown {
     pub texts: u64,
     /// Utterances without words.
     pub utterances: u64,
+    /// Requests to models.
+    pub models: u64,
 }
 
 /// What a fork and the one who drives it both know.
@@ -57,13 +62,14 @@ pub(super) struct Way {
     calls: AtomicU64,
     texts: AtomicU64,
     utterances: AtomicU64,
+    models: AtomicU64,
 }
 
 impl Way {
     pub(super) fn unknown(&self) -> Unknown {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (calls, texts, utterances) = (of(&self.calls), of(&self.texts), of(&self.utterances));
-        Unknown { calls, texts, utterances }
+        Unknown { calls, texts, utterances, models: of(&self.models) }
     }
 }
 
@@ -84,15 +90,17 @@ pub(super) struct Recall {
     open: BTreeMap<(LaneId, UtteranceId), Tick>,
     /// Questions that the live engines were given.
     live_items: BTreeSet<ItemId>,
+    live_asks: BTreeSet<AskId>,
     live_utterances: BTreeSet<(LaneId, UtteranceId)>,
     scratch: Output,
     given: Input,
 }
 
-/// Answers of a tick come in the order in which edges give: words, audio, outcomes.
+/// Answers of a tick come in the order in which edges give: words, audio, models, outcomes.
 const WORDS: u8 = 0;
 const AUDIO: u8 = 1;
-const OUTCOME: u8 = 2;
+const MODEL: u8 = 2;
+const OUTCOME: u8 = 3;
 
 impl Recall {
     pub(super) fn new(
@@ -115,6 +123,7 @@ impl Recall {
             asked_in_all: 0,
             open: BTreeMap::new(),
             live_items: BTreeSet::new(),
+            live_asks: BTreeSet::new(),
             live_utterances: BTreeSet::new(),
             scratch: Output::default(),
             given: Input::default(),
@@ -138,6 +147,7 @@ impl Recall {
             engine.give(now, &mut self.given);
         }
         let (items, utterances) = (&self.live_items, &self.live_utterances);
+        let asks = &self.live_asks;
         self.given.inbound.retain(|value| match value {
             Inbound::Transcript { lane, utterance, .. }
             | Inbound::RecogniserFailed { lane, utterance, .. } => {
@@ -146,6 +156,9 @@ impl Recall {
             Inbound::Speech { item, .. } | Inbound::SynthesiserFailed { item, .. } => {
                 items.contains(item)
             }
+            Inbound::Model { ask, .. }
+            | Inbound::ModelEnd { ask }
+            | Inbound::ModelFailed { ask, .. } => asks.contains(ask),
             _ => false,
         });
         live.tools.give(now, &mut self.given);
@@ -176,6 +189,30 @@ impl Recall {
             self.texts_unknown();
             let cause = "the recording has no (more) audio of these words".to_owned();
             self.answer(after + 1, AUDIO, Inbound::SynthesiserFailed { item, cause });
+        }
+    }
+
+    fn asked_model(&mut self, ask: AskId, model: &str, request: &ModelRequest) {
+        let answer = self.memory.model(&mut self.asked, model, request).cloned();
+        let is_whole = answer.as_ref().is_some_and(Answering::is_whole);
+        if !is_whole && self.live.is_some() && self.parted() {
+            self.live_asks.insert(ask);
+            return;
+        }
+        let is_unknown = answer.is_none();
+        for (ticks, said) in answer.into_iter().flat_map(|answer| answer.said) {
+            let value = match said {
+                ModelSaid::Delta(delta) => Inbound::Model { ask, delta },
+                ModelSaid::End => Inbound::ModelEnd { ask },
+                ModelSaid::Failed(error) => Inbound::ModelFailed { ask, error },
+            };
+            self.answer(ticks, MODEL, value);
+        }
+        if is_unknown {
+            self.way.models.fetch_add(u64::from(self.parted()), Ordering::Relaxed);
+            let why = "the recording has no answer to this request";
+            let error = ModelError::new(ErrorKind::Unavailable, why);
+            self.answer(1, MODEL, Inbound::ModelFailed { ask, error });
         }
     }
 
@@ -252,6 +289,7 @@ impl Recall {
                 Effect::Listen { .. } | Effect::ListenEnd { .. } | Effect::ListenDrop { .. } => {
                     true
                 }
+                Effect::Ask { ask, .. } | Effect::AskDrop { ask } => self.live_asks.contains(ask),
                 // Whoever asked is in the recording, and hears nothing.
                 Effect::Answer { .. } => false,
             };
@@ -323,6 +361,13 @@ impl Edge for Recall {
                     | Inbound::SynthesiserFailed { item: of, .. } => of != item,
                     _ => true,
                 }),
+                Effect::Ask { ask, model, request } => self.asked_model(*ask, model, request),
+                Effect::AskDrop { ask } => self.due.retain(|_, value| match value {
+                    Inbound::Model { ask: of, .. }
+                    | Inbound::ModelEnd { ask: of }
+                    | Inbound::ModelFailed { ask: of, .. } => of != ask,
+                    _ => true,
+                }),
                 Effect::Listen { .. } | Effect::Answer { .. } => {}
             }
         }
@@ -375,6 +420,9 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::Speech { .. }
         | Inbound::SynthesiserFailed { .. }
         | Inbound::ToolResult { .. }
+        | Inbound::Model { .. }
+        | Inbound::ModelEnd { .. }
+        | Inbound::ModelFailed { .. }
         | Inbound::JournalLost { .. } => false,
     }
 }

@@ -372,6 +372,7 @@ impl Timeline {
                     CutCause::Voice => format!("by {voiced_ms} ms of voice since {at} s"),
                     CutCause::Words => format!("by words, voice until {at} s"),
                     CutCause::Text => "by typed text".to_owned(),
+                    CutCause::Overtaken => "by more that the user said".to_owned(),
                 };
                 let heard = if *played_ms == 0 {
                     "before a sound of it".to_owned()
@@ -381,6 +382,32 @@ impl Timeline {
                 (item.to_string(), format!("{agent} is cut {why}, {heard}"))
             }
             EventKind::AgentResumed => (none(), "that was no interruption".to_owned()),
+            EventKind::ModelAsked { ask, agent, model, step, messages } => {
+                let step = if *step > 0 { format!(", step {}", step + 1) } else { none() };
+                let s = if *messages == 1 { "" } else { "s" };
+                (ask.to_string(), format!("{agent} asks {model}{step}: {messages} message{s}"))
+            }
+            EventKind::ModelAnswered { ask, first_after_ticks, after_ticks, usage, .. } => {
+                let first = first_after_ticks.map_or_else(none, |ticks| {
+                    format!("began after {} ms, ", self.len.span_ms(ticks))
+                });
+                let tokens = usage.and_then(|usage| usage.total);
+                let tokens = tokens.map_or_else(none, |total| format!(", {total} tokens"));
+                let after = self.len.span_ms(*after_ticks);
+                (ask.to_string(), format!("{first}done after {after} ms{tokens}"))
+            }
+            EventKind::ModelFailed { ask, kind, cause } => {
+                (ask.to_string(), format!("{}: {}", kind.as_str(), cut(cause)))
+            }
+            EventKind::ModelDropped { ask } => (ask.to_string(), none()),
+            EventKind::ApprovalAsked { agent, name, arguments } => {
+                (none(), format!("{agent}: {name}({})", cut(&arguments.0.to_string())))
+            }
+            EventKind::ApprovalGiven { name, approved, reason } => {
+                let how = if *approved { "approved" } else { "denied" };
+                let why = reason.as_deref().map_or_else(none, |why| format!(": {}", cut(why)));
+                (none(), format!("{name} is {how}{why}"))
+            }
             EventKind::ToolCalled { call, name, arguments, .. } => {
                 (call.to_string(), format!("{name}({})", cut(&arguments.0.to_string())))
             }

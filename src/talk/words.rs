@@ -17,6 +17,18 @@ pub fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Whether the words of a phrase stand in a text, one after the other.
+///
+/// ```
+/// use antiphon::talk::words::contains_phrase;
+/// assert!(contains_phrase("Well, go ahead then.", "go ahead") && !contains_phrase("I know", "no"));
+/// ```
+#[must_use]
+pub fn contains_phrase(text: &str, phrase: &str) -> bool {
+    let (text, phrase) = (words(text), words(phrase));
+    !phrase.is_empty() && text.windows(phrase.len()).any(|part| part == phrase)
+}
+
 /// Spoken digits in a row become one written number: `four two one seven` → `4217`. Words that are
 /// already digits join in.
 #[must_use]

@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** nothing here performs anything; thoughts are values.
 
+pub mod canned;
 pub mod chat;
 pub mod echo;
 pub mod phrase;

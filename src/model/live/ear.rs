@@ -297,6 +297,8 @@ impl Edge for LiveEar {
                 Effect::Speak { .. }
                 | Effect::SpeakDrop { .. }
                 | Effect::Answer { .. }
+                | Effect::Ask { .. }
+                | Effect::AskDrop { .. }
                 | Effect::Play { .. } => {}
             }
         }

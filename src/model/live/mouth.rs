@@ -181,6 +181,8 @@ impl Edge for LiveMouth {
                 | Effect::ListenEnd { .. }
                 | Effect::ListenDrop { .. }
                 | Effect::Answer { .. }
+                | Effect::Ask { .. }
+                | Effect::AskDrop { .. }
                 | Effect::Play { .. } => {}
             }
         }

@@ -127,7 +127,7 @@ impl Cuts {
             CutCause::Voice => stage.speaking().map(|known| (known.lane, known.id)).collect(),
             CutCause::Words => words.iter().map(|words| (words.lane, words.utterance)).collect(),
             // The turn that comes in the same tick says who.
-            CutCause::Text => Vec::new(),
+            CutCause::Text | CutCause::Overtaken => Vec::new(),
         };
         let mut who: Vec<String> = by.iter().map(|(lane, _)| stage.name(*lane)).collect();
         who.dedup();
@@ -276,6 +276,7 @@ impl Cut {
             (_, CutCause::Voice) => "by voice",
             (_, CutCause::Words) => "by words",
             (_, CutCause::Text) => "by typed text",
+            (_, CutCause::Overtaken) => "overtaken",
         }
     }
 
@@ -346,6 +347,9 @@ impl Cut {
             CutCause::Text => {
                 prose.name(&whose).text(" typed a message, and typed text always takes the turn;")
             }
+            CutCause::Overtaken => prose
+                .name(&whose)
+                .text(" had said more before it was heard, so it was out of date;"),
         }
     }
 
@@ -371,6 +375,9 @@ impl Cut {
                         ),
                     CutCause::Words => prose.text(" ").quote(text).text(" was answered instead"),
                     CutCause::Text => prose.text(" The message was ").quote(text),
+                    CutCause::Overtaken => {
+                        prose.text(" ").quote(text).text(" was answered instead")
+                    }
                 };
                 match intent {
                     Some(intent) => prose.text(", as the intent ").code(intent).text("."),

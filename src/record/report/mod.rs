@@ -335,6 +335,12 @@ impl Story {
             | EventKind::RpcAnswered { .. }
             | EventKind::ConnectionLost { .. }
             | EventKind::ConnectionRestored
+            | EventKind::ModelAsked { .. }
+            | EventKind::ModelAnswered { .. }
+            | EventKind::ModelFailed { .. }
+            | EventKind::ModelDropped { .. }
+            | EventKind::ApprovalAsked { .. }
+            | EventKind::ApprovalGiven { .. }
             | EventKind::AgentStopped { .. }
             | EventKind::AgentError { .. }
             | EventKind::AgentDecided { .. }

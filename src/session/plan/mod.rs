@@ -82,8 +82,25 @@ pub struct Plan {
     pub description: String,
     /// From the session's rate to that of speech.
     pub to_speech: ResamplerTable,
+    /// How calls of tools are talked about, where anything is said of it.
+    pub conducts: BTreeMap<String, Conduct>,
+    /// Whether a model answers for any agent.
+    pub has_models: bool,
     /// The bounds of what a session holds.
     pub limits: Limits,
+}
+
+/// How calls of a tool are talked about.
+#[derive(Debug, Clone, Default)]
+pub struct Conduct {
+    /// Said when a call takes long.
+    pub filler: Option<Template>,
+    /// That is so after so many ticks.
+    pub filler_after: u64,
+    /// So many ticks a model's turn waits.
+    pub patience: Option<u64>,
+    /// What the user is asked before a model's call is made.
+    pub approval: Option<Template>,
 }
 
 /// An agent, prepared.
@@ -283,6 +300,8 @@ impl Plan {
                 .clone(),
             policies,
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
+            conducts: conducts(&config, len)?,
+            has_models: false,
             limits,
             config,
         };
@@ -291,6 +310,7 @@ impl Plan {
             let mut thinker = thinker.clone();
             thinker.acquaint(&plan, AgentId(at as u16))?;
             plan.agents[at].kind = AgentKind::Model(thinker);
+            plan.has_models = true;
         }
         Ok(plan)
     }
@@ -356,6 +376,26 @@ fn agent_plan(
     };
     let agent_type = agent.agent_type().to_owned();
     Ok(AgentPlan { name: name.to_owned(), agent_type, voice, kind })
+}
+
+fn conducts(config: &Config, len: TickLen) -> Result<BTreeMap<String, Conduct>, Unplanned> {
+    let spoken = config.tools.iter().filter(|(_, tool)| {
+        tool.filler.is_some() || tool.approval.is_some() || tool.patience_ms > 0
+    });
+    let conduct = |(name, tool): (&String, &config::Tool)| {
+        let template = |text: &Option<String>| {
+            let parsed = text.as_deref().map(Template::parse).transpose();
+            parsed.map_err(|error| Unplanned(format!("tool `{name}`: {error}")))
+        };
+        let conduct = Conduct {
+            filler: template(&tool.filler)?,
+            filler_after: len.ticks_min_one(tool.filler_after_ms),
+            patience: unless_zero(tool.patience_ms, len),
+            approval: template(&tool.approval)?,
+        };
+        Ok((name.clone(), conduct))
+    };
+    spoken.map(conduct).collect()
 }
 
 fn tools(config: &Config) -> BTreeMap<String, ToolSpec> {

@@ -203,6 +203,8 @@ impl Ears {
                 Effect::Speak { .. }
                 | Effect::SpeakDrop { .. }
                 | Effect::Answer { .. }
+                | Effect::Ask { .. }
+                | Effect::AskDrop { .. }
                 | Effect::Play { .. } => {}
             }
         }

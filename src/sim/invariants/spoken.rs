@@ -173,6 +173,8 @@ impl Spoken {
                 | Effect::ListenEnd { .. }
                 | Effect::ListenDrop { .. }
                 | Effect::Answer { .. }
+                | Effect::Ask { .. }
+                | Effect::AskDrop { .. }
                 | Effect::Play { .. } => {}
             }
         }

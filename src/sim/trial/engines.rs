@@ -67,6 +67,8 @@ impl Edge for Ear {
                 | Effect::Speak { .. }
                 | Effect::SpeakDrop { .. }
                 | Effect::Answer { .. }
+                | Effect::Ask { .. }
+                | Effect::AskDrop { .. }
                 | Effect::Play { .. } => {
                     continue;
                 }
@@ -156,6 +158,8 @@ impl Edge for Mouth {
                 Effect::Listen { .. }
                 | Effect::ListenEnd { .. }
                 | Effect::ListenDrop { .. }
+                | Effect::Ask { .. }
+                | Effect::AskDrop { .. }
                 | Effect::Answer { .. } => {}
             }
         }

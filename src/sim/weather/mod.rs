@@ -22,6 +22,7 @@ use crate::seed::Seed;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::Output;
 use crate::slot::Edge;
+use crate::think::chat::{ErrorKind, ModelError};
 use crate::tool::{Called, FailureKind, Hands, Outcome, Tool, ToolCall, ToolContext};
 
 /// How bad it is, in percent of the results of engines and tools.
@@ -110,7 +111,13 @@ fn failed(value: &Inbound) -> Option<Inbound> {
             let outcome = Outcome::failed(FailureKind::Failed, cause());
             Some(Inbound::ToolResult { call, outcome })
         }
-        Inbound::Joined { .. }
+        Inbound::Model { ask, .. } => {
+            let error = ModelError::new(ErrorKind::Provider, cause());
+            Some(Inbound::ModelFailed { ask, error })
+        }
+        Inbound::ModelEnd { .. }
+        | Inbound::ModelFailed { .. }
+        | Inbound::Joined { .. }
         | Inbound::Left { .. }
         | Inbound::Audio { .. }
         | Inbound::UserText { .. }

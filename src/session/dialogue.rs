@@ -1,0 +1,316 @@
+//! What was said and called so far, as a model is told it.
+//!
+//! What an agent says is written down when it is announced, and how much of it counts is known when it was
+//! played: what nobody heard was never said. Calls stand where they were made, with what came of them.
+//!
+//! **Invariant:** it is bounded: what is oldest is forgotten first; a call never stands without an answer.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Tick;
+use crate::id::{CallId, ItemId, LaneId};
+use crate::think::chat::{Call, CallResult, Message, Part, Role, ToolOutput};
+
+/// Entries at most: an hour of lively talk.
+const ENTRIES_MAX: usize = 1_024;
+
+/// Bytes of texts, arguments and results at most: what most models can read at once.
+const BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of a result that a model is told at most: a tool that gives a book is of no use in a talk.
+const RESULT_MAX: usize = 32 << 10;
+
+/// What a model is told of a call that is not back.
+pub(super) const UNDER_WAY: &str = "<the call is under way; what comes of it will be told>";
+
+/// All that was said and called.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Dialogue {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    at: Tick,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum What {
+    User {
+        lane: LaneId,
+        text: String,
+    },
+    Agent {
+        item: Option<ItemId>,
+        text: String,
+        heard: Heard,
+    },
+    Called {
+        made: Option<CallId>,
+        call: Call,
+        output: Option<ToolOutput>,
+        told: bool,
+    },
+    /// Something that happened beside the talk.
+    Note(String),
+}
+
+/// How much of what an agent says was heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Heard {
+    /// That is not known yet: it waits to be played, or is played.
+    Waits,
+    /// All of it.
+    All,
+    /// This; nothing at all if it is empty.
+    Part(String),
+}
+
+impl What {
+    fn bytes(&self) -> usize {
+        // A few for what stands around it in a request.
+        let around = 16;
+        around
+            + match self {
+                Self::User { text, .. } | Self::Agent { text, .. } | Self::Note(text) => text.len(),
+                Self::Called { call, output, .. } => {
+                    let output = output.as_ref().map_or(0, |output| output.text().len());
+                    call.text().len() + call.name.len() + output
+                }
+            }
+    }
+}
+
+impl Dialogue {
+    fn push(&mut self, at: Tick, what: What) {
+        self.bytes += what.bytes();
+        self.entries.push_back(Entry { at, what });
+        while self.entries.len() > ENTRIES_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1)
+        {
+            let gone = self.entries.pop_front().map_or(0, |entry| entry.what.bytes());
+            self.bytes = self.bytes.saturating_sub(gone);
+        }
+    }
+
+    /// A participant has said this.
+    pub(super) fn user(&mut self, at: Tick, lane: LaneId, text: &str) {
+        self.push(at, What::User { lane, text: text.to_owned() });
+    }
+
+    /// An agent says this; without an item, it is said already.
+    pub(super) fn agent(&mut self, at: Tick, item: Option<ItemId>, text: &str) {
+        let heard = if item.is_some() { Heard::Waits } else { Heard::All };
+        self.push(at, What::Agent { item, text: text.to_owned(), heard });
+    }
+
+    /// How much of an item was heard; the first word on it stands.
+    pub(super) fn heard(&mut self, item: ItemId, how: Heard) {
+        let entry = self.entries.iter_mut().rev().find_map(|entry| match &mut entry.what {
+            What::Agent { item: Some(of), heard, .. } if *of == item => Some(heard),
+            _ => None,
+        });
+        if let Some(heard) = entry.filter(|heard| **heard == Heard::Waits) {
+            *heard = how;
+        }
+    }
+
+    /// A model has called a tool; without a number, the call was not made.
+    pub(super) fn called(&mut self, at: Tick, made: Option<CallId>, call: &Call) {
+        self.push(at, What::Called { made, call: call.clone(), output: None, told: false });
+    }
+
+    fn call(&mut self, of: CallId) -> Option<(&mut Option<ToolOutput>, &mut bool)> {
+        self.entries.iter_mut().rev().find_map(|entry| match &mut entry.what {
+            What::Called { made: Some(made), output, told, .. } if *made == of => {
+                Some((output, told))
+            }
+            _ => None,
+        })
+    }
+
+    /// What came of a call. False if a model was told that the call is under way: then it stays so, and a
+    /// note has to tell the rest.
+    pub(super) fn answered(&mut self, of: CallId, with: &ToolOutput) -> bool {
+        let Some((output, told)) = self.call(of) else { return false };
+        if *told || output.is_some() {
+            return false;
+        }
+        *output = Some(with.clone());
+        self.bytes += with.text().len();
+        true
+    }
+
+    /// A model is told that a call is under way.
+    pub(super) fn told_under_way(&mut self, of: CallId) {
+        if let Some((output, told)) = self.call(of) {
+            *told |= output.is_none();
+        }
+    }
+
+    /// A call that was not made: nobody allowed it.
+    pub(super) fn denied(&mut self, at: Tick, call: &Call, why: Option<String>) {
+        let output = Some(ToolOutput::Denied(why));
+        self.push(at, What::Called { made: None, call: call.clone(), output, told: true });
+    }
+
+    /// Something that happened beside the talk.
+    pub(super) fn note(&mut self, at: Tick, text: String) {
+        self.push(at, What::Note(text));
+    }
+
+    /// Whether a participant has said anything since then.
+    pub(super) fn has_user_since(&self, since: Tick) -> bool {
+        let mut recent = self.entries.iter().rev().take_while(|entry| entry.at >= since);
+        recent.any(|entry| matches!(entry.what, What::User { .. }))
+    }
+
+    /// All since a tick, as messages; `name` is what a participant is called where there are several.
+    pub(super) fn messages(
+        &mut self,
+        since: Tick,
+        name: &dyn Fn(LaneId) -> Option<String>,
+    ) -> Vec<Message> {
+        let mut messages: Vec<Message> = Vec::new();
+        let mut results: Vec<Message> = Vec::new();
+        for Entry { what, .. } in self.entries.iter_mut().filter(|entry| entry.at >= since) {
+            if !matches!(what, What::Called { .. }) {
+                messages.append(&mut results);
+            }
+            match what {
+                What::User { lane, text } => messages.push(Message::user(match name(*lane) {
+                    Some(name) => format!("{name}: {text}"),
+                    None => text.clone(),
+                })),
+                What::Agent { text, heard, .. } => {
+                    let said = match heard {
+                        Heard::Waits | Heard::All => text,
+                        Heard::Part(part) => part,
+                    };
+                    if !said.is_empty() {
+                        say(&mut messages, said);
+                    }
+                }
+                What::Called { call, output, told, .. } => {
+                    *told |= output.is_none();
+                    match messages.last_mut().filter(|last| last.role == Role::Assistant) {
+                        Some(last) => last.parts.push(Part::ToolCall(call.clone())),
+                        None => messages.push(Message {
+                            role: Role::Assistant,
+                            parts: vec![Part::ToolCall(call.clone())],
+                        }),
+                    }
+                    let output = output.clone();
+                    results.push(Message::result(CallResult {
+                        call: call.id.clone(),
+                        name: call.name.clone(),
+                        output: output.unwrap_or_else(|| ToolOutput::Text(UNDER_WAY.to_owned())),
+                        provider_executed: false,
+                    }));
+                }
+                What::Note(text) => messages.push(Message::system(text.clone())),
+            }
+        }
+        messages.append(&mut results);
+        messages
+    }
+}
+
+/// Adds to what the agent said last, or begins anew.
+fn say(messages: &mut Vec<Message>, said: &str) {
+    let last = messages.last_mut().filter(|last| last.role == Role::Assistant);
+    match last.and_then(|last| last.parts.last_mut()) {
+        Some(Part::Text(text)) => {
+            text.push(' ');
+            text.push_str(said);
+        }
+        _ => messages.push(Message::assistant(said)),
+    }
+}
+
+/// An output of a length that a model is told.
+pub(super) fn bounded(output: ToolOutput) -> ToolOutput {
+    let mut text = match &output {
+        ToolOutput::Json(value) | ToolOutput::Error(value) => value.0.to_string(),
+        ToolOutput::Text(text) => text.clone(),
+        ToolOutput::Denied(_) => return output,
+    };
+    if text.len() <= RESULT_MAX {
+        return output;
+    }
+    text.truncate(text.floor_char_boundary(RESULT_MAX));
+    text.push_str("… <cut off: the result is too long>");
+    ToolOutput::Text(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(dialogue: &mut Dialogue) -> Vec<(Role, String)> {
+        let messages = dialogue.messages(Tick(0), &|_| None);
+        messages.into_iter().map(|message| (message.role, message.words())).collect()
+    }
+
+    #[test]
+    fn what_nobody_heard_was_never_said() {
+        let mut dialogue = Dialogue::default();
+        dialogue.user(Tick(0), LaneId(0), "when");
+        dialogue.agent(Tick(1), Some(ItemId(0)), "At nine.");
+        dialogue.agent(Tick(1), Some(ItemId(1)), "And at ten in the evening.");
+        dialogue.agent(Tick(1), Some(ItemId(2)), "Anything else?");
+        dialogue.heard(ItemId(0), Heard::All);
+        dialogue.heard(ItemId(1), Heard::Part("And at ten".into()));
+        dialogue.heard(ItemId(2), Heard::Part(String::new()));
+        dialogue.heard(ItemId(2), Heard::All);
+        let said = "At nine. And at ten".to_owned();
+        assert_eq!(told(&mut dialogue), [(Role::User, "when".into()), (Role::Assistant, said)]);
+    }
+
+    #[test]
+    fn calls_stand_with_their_answers() {
+        let mut dialogue = Dialogue::default();
+        let call = |id: &str| Call::new(id, "look", json!({}));
+        dialogue.agent(Tick(0), None, "One moment.");
+        dialogue.called(Tick(0), Some(CallId(0)), &call("a"));
+        dialogue.called(Tick(0), Some(CallId(1)), &call("b"));
+        let output = ToolOutput::Json(json!(3).into());
+        assert!(dialogue.answered(CallId(0), &output) && !dialogue.answered(CallId(0), &output));
+        dialogue.agent(Tick(2), None, "Three.");
+        let messages = dialogue.messages(Tick(0), &|_| None);
+        let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::Assistant, Role::Tool, Role::Tool, Role::Assistant]);
+        assert_eq!(messages[0].calls().count(), 2);
+        let Part::ToolResult(second) = &messages[2].parts[0] else { panic!("{messages:?}") };
+        assert_eq!(second.output, ToolOutput::Text(UNDER_WAY.into()), "never without an answer");
+        assert_eq!(messages[3].words(), "Three.");
+    }
+
+    #[test]
+    fn what_is_oldest_is_forgotten_first() {
+        let mut dialogue = Dialogue::default();
+        for at in 0..2_000 {
+            dialogue.user(Tick(at), LaneId(0), &format!("{at} {}", "x".repeat(400)));
+        }
+        let messages = dialogue.messages(Tick(0), &|_| None);
+        let bytes: usize = messages.iter().map(|message| message.words().len()).sum();
+        assert!(bytes < BYTES_MAX && bytes > BYTES_MAX / 2, "{bytes}");
+        assert!(messages.last().unwrap().words().starts_with("1999 "));
+        assert!(dialogue.has_user_since(Tick(1_999)) && !dialogue.has_user_since(Tick(2_000)));
+        let long = bounded(ToolOutput::Text("é".repeat(RESULT_MAX)));
+        assert!(long.text().len() < RESULT_MAX + 100 && long.text().contains("cut off"));
+    }
+
+    #[test]
+    fn several_participants_are_named() {
+        let mut dialogue = Dialogue::default();
+        dialogue.user(Tick(0), LaneId(3), "hello");
+        let messages = dialogue.messages(Tick(0), &|lane| Some(format!("Ann {}", lane.0)));
+        assert_eq!(messages[0].words(), "Ann 3: hello");
+    }
+}

@@ -1,0 +1,333 @@
+//! An agent's mind: a model that answers for it, and the tools that it calls, within the ticks.
+//!
+//! A run begins with a turn of the user. Its state is the [`ToolLoop`]; the session polls it, asks the
+//! model by an effect, takes the pieces of its answer as inputs, makes its calls in the work phase, and says
+//! what it has to say sentence by sentence:
+//!
+//! ```text
+//! turn ─ engage ─▶ ToolLoop ─ Ask ─▶ Effect::Ask ⇢ Inbound::Model… ─▶ sentences ─▶ items ─▶ heard
+//!                     ▲                                                                      │
+//!                     └──────── outcomes ◀─ work ◀─ Execute                    dialogue ◀────┘
+//! ```
+//!
+//! **Invariant:** one run speaks at a time; what nobody wants any more is dropped at the edge as well; a
+//! call that was made has its outcome told once.
+
+mod approve;
+mod go_on;
+mod patience;
+mod say;
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use super::dialogue::Heard as HeardOf;
+use super::event::{CutCause, EventKind};
+use super::output::{Effect, Output};
+use super::plan::{AgentKind, Plan, Thinker};
+use crate::clock::Tick;
+use crate::id::{AgentId, AskId, CallId, ItemId, LaneId};
+use crate::talk::sentences::Sentences;
+use crate::talk::transcript::{Said, Speaker};
+use crate::think::chat::{ErrorKind, Message, ModelDelta, ModelError, ModelRequest};
+use crate::think::tool_loop::ToolLoop;
+use crate::tool::{FailureKind, OnBargeIn, Outcome};
+
+use approve::Approving;
+
+pub(super) use approve::APPROVAL;
+
+/// Runs of a session at most: the one that speaks, those that wait for agents that were called, and
+/// turns that wait where nobody may interrupt.
+const RUNS_MAX: usize = 12;
+
+/// A run of a model and its tools.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Mind {
+    /// Its number in the session.
+    id: u32,
+    pub(super) agent: AgentId,
+    /// The participant whose turn it answers.
+    lane: Option<LaneId>,
+    run: ToolLoop,
+    /// A request that is to be made in this tick.
+    wants: Option<Box<ModelRequest>>,
+    asked: Option<Asking>,
+    /// When the answer of the step was asked for and began, until the step is told.
+    timed: Option<Asking>,
+    sentences: Sentences,
+    /// What is to be said, and not announced yet.
+    ready: VecDeque<String>,
+    /// What is announced, and not over.
+    items: Vec<ItemId>,
+    /// The call that is made.
+    executing: Option<Executing>,
+    approving: Option<Approving>,
+    over: bool,
+    /// Something came of an earlier call that it has not been told.
+    news: bool,
+}
+
+/// A model that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Asking {
+    ask: AskId,
+    since: Tick,
+    /// When it was heard of last.
+    heard: Tick,
+    /// When its answer began.
+    first: Option<Tick>,
+}
+
+/// A call of the model's that is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Executing {
+    call: CallId,
+    /// The model's id of it.
+    id: String,
+}
+
+/// What a model needs to be told, if the agent has one.
+pub(super) fn thinker(plan: &Plan, agent: AgentId) -> Option<&Thinker> {
+    match &plan.agent(agent).kind {
+        AgentKind::Model(thinker) => Some(thinker),
+        AgentKind::Scripted(_) | AgentKind::Echo { .. } => None,
+    }
+}
+
+impl Session {
+    /// Answers what was said last: by a run of the current agent's, which overtakes those before it.
+    pub(super) fn engage(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        lane: Option<LaneId>,
+        out: &mut Output,
+    ) {
+        if thinker(plan, self.agent).is_none() {
+            return;
+        }
+        self.overtake(plan, now, out);
+        self.begin_run(plan, now, lane, out);
+    }
+
+    /// Begins a run for the current agent, if a model answers for it.
+    fn begin_run(&mut self, plan: &Plan, now: Tick, lane: Option<LaneId>, out: &mut Output) {
+        if thinker(plan, self.agent).is_none() {
+            return;
+        }
+        if self.minds.len() >= RUNS_MAX {
+            return self.limit(now, "runs", out);
+        }
+        let id = self.runs;
+        self.runs += 1;
+        let messages = self.talk_so_far();
+        self.minds.push(Mind {
+            id,
+            agent: self.agent,
+            lane,
+            run: ToolLoop::new(format!("run-{id}"), messages),
+            wants: None,
+            asked: None,
+            timed: None,
+            sentences: Sentences::default(),
+            ready: VecDeque::new(),
+            items: Vec::new(),
+            executing: None,
+            approving: None,
+            over: false,
+            news: false,
+        });
+    }
+
+    /// What the current agent's model is told of the talk.
+    fn talk_so_far(&mut self) -> Vec<Message> {
+        let several = self.lanes.len() > 1;
+        let lanes = &self.lanes;
+        let name = |id: LaneId| {
+            let lane = lanes.iter().find(|lane| several && lane.id == id)?;
+            Some(lane.name.clone()).filter(|name| !name.is_empty())
+        };
+        let known = self.tenure.history;
+        self.dialogue.messages(known, &name)
+    }
+
+    /// The user has said more: what an earlier run has not said yet is not said any more. Where nobody may
+    /// interrupt, a run that has begun to speak goes on, and the next one waits.
+    fn overtake(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let mut at = 0;
+        while let Some(mind) = self.minds.get(at) {
+            let speaks = !mind.items.is_empty() || !mind.ready.is_empty();
+            let goes_on = plan.rules.barge_in.is_none() && speaks;
+            if mind.agent != self.agent || goes_on {
+                at += 1;
+            } else {
+                self.abandon(plan, now, at, CutCause::Overtaken, out);
+            }
+        }
+    }
+
+    /// Ends a run: its model is not listened to any more, and what it has not said is not said.
+    fn abandon(&mut self, plan: &Plan, now: Tick, at: usize, why: CutCause, out: &mut Output) {
+        let mind = self.minds.remove(at);
+        self.unask(now, &mind, out);
+        let waits = |item: &ItemId| self.speaking.contains_key(item);
+        let mut unsaid: Vec<ItemId> = mind.items.iter().copied().filter(waits).collect();
+        if self.playout.saying().is_some_and(|(item, _)| unsaid.contains(&item)) {
+            // It is heard right now: it fades.
+            self.cut(plan, now, why, (now, 0), out);
+            self.forget_cut(plan, now, out);
+            unsaid.clear();
+        }
+        for item in unsaid {
+            self.unsay(plan, now, item, why, out);
+        }
+        if let Some(Approving { call, .. }) = &mind.approving {
+            self.dialogue.denied(now, call, Some("the user said something else".to_owned()));
+        }
+        self.release(plan, now, &mind, out);
+    }
+
+    /// A model is not listened to any more.
+    fn unask(&mut self, now: Tick, mind: &Mind, out: &mut Output) {
+        if let Some(Asking { ask, .. }) = mind.asked {
+            out.effects.push(Effect::AskDrop { ask });
+            self.event(now, EventKind::ModelDropped { ask }, out);
+        }
+    }
+
+    /// An item that is announced is not said.
+    fn unsay(&mut self, plan: &Plan, now: Tick, item: ItemId, cause: CutCause, out: &mut Output) {
+        let Some(heard) = self.playout.remove(item) else { return };
+        let from = self.speaking.remove(&item).map_or(now, |speaking| speaking.from);
+        out.effects.push(Effect::SpeakDrop { item });
+        self.cut_off.retain(|(cut, _)| *cut != item);
+        self.dialogue.heard(item, HeardOf::Part(heard.spoken.clone()));
+        if heard.samples > 0 && !heard.spoken.is_empty() {
+            let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken.clone());
+            self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
+        }
+        let kind = EventKind::AgentInterrupted {
+            item,
+            cause,
+            since: now,
+            voiced_ms: 0,
+            played_ms: plan.rate.ms(heard.samples),
+            spoken: heard.spoken,
+            unspoken: heard.unspoken,
+        };
+        self.event(now, kind, out);
+    }
+
+    /// The calls of a run that is over: those that nobody wants any more fail, others go on.
+    fn release(&mut self, plan: &Plan, now: Tick, mind: &Mind, out: &mut Output) {
+        let Some(Executing { call, .. }) = &mind.executing else { return };
+        let pending = self.pending.iter().find(|pending| pending.call == *call);
+        let wanted = pending.and_then(|pending| plan.tools.get(&pending.name));
+        if wanted.is_some_and(|spec| spec.on_barge_in == OnBargeIn::Cancel) {
+            let outcome = Outcome::failed(FailureKind::Cancelled, "the user has interrupted it");
+            self.tool_result(now, *call, outcome, out);
+        }
+    }
+
+    /// What was cut is not said: neither is what the same run was about to say.
+    pub(super) fn cut_for_good(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        cut: &[ItemId],
+        out: &mut Output,
+    ) {
+        let of = |mind: &Mind| mind.items.iter().any(|item| cut.contains(item));
+        while let Some(at) = self.minds.iter().position(of) {
+            self.minds[at].items.retain(|item| !cut.contains(item));
+            self.abandon(plan, now, at, CutCause::Overtaken, out);
+        }
+    }
+
+    /// The current agent hands over: what its model has decided to say is said, and no more is asked. Who
+    /// has called another agent goes on when that one returns.
+    pub(super) fn leave_minds(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        if self.callers.iter().any(|caller| caller.agent == self.agent) {
+            return;
+        }
+        while let Some(at) = self.minds.iter().position(|mind| mind.agent == self.agent) {
+            while let Some(text) = self.minds[at].ready.pop_front() {
+                self.say(plan, now, text, out);
+            }
+            let mind = self.minds.remove(at);
+            self.unask(now, &mind, out);
+        }
+    }
+
+    /// The session ends: nobody listens to models any more.
+    pub(super) fn end_minds(&mut self, now: Tick, out: &mut Output) {
+        for mind in std::mem::take(&mut self.minds) {
+            self.unask(now, &mind, out);
+        }
+    }
+
+    /// Who is asked; nobody, if the answer is not wanted any more.
+    fn asked_at(&self, ask: AskId) -> Option<usize> {
+        self.minds.iter().position(|mind| mind.asked.is_some_and(|asking| asking.ask == ask))
+    }
+
+    /// A piece of a model's answer.
+    pub(super) fn model_said(&mut self, now: Tick, ask: AskId, delta: &ModelDelta) {
+        let Some(at) = self.asked_at(ask) else { return };
+        let mind = &mut self.minds[at];
+        if let Some(asking) = &mut mind.asked {
+            asking.heard = now;
+            asking.first.get_or_insert(now);
+        }
+        if let ModelDelta::Text(text) = delta {
+            let whole = mind.sentences.push(text);
+            mind.ready.extend(whole);
+        }
+        mind.run.delta(delta);
+    }
+
+    /// A model's answer is over.
+    pub(super) fn model_ended(&mut self, ask: AskId) {
+        let Some(at) = self.asked_at(ask) else { return };
+        let mind = &mut self.minds[at];
+        let rest = mind.sentences.end();
+        mind.ready.extend(rest);
+        mind.timed = mind.asked.take();
+        mind.run.end();
+    }
+
+    /// A model has failed.
+    pub(super) fn model_failed(&mut self, ask: AskId, error: ModelError) {
+        let Some(at) = self.asked_at(ask) else { return };
+        let mind = &mut self.minds[at];
+        // Half a sentence is worse than none.
+        mind.sentences = Sentences::default();
+        mind.timed = mind.asked.take();
+        mind.run.fail(error);
+    }
+
+    /// Models that have not been heard of for too long have failed.
+    pub(super) fn wake_minds(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        for at in 0..self.minds.len() {
+            let mind = &self.minds[at];
+            let Some(thinker) = thinker(plan, mind.agent) else { continue };
+            let late = mind.asked.filter(|asking| now.since(asking.heard) >= thinker.patience);
+            let Some(Asking { ask, first, .. }) = late else { continue };
+            out.effects.push(Effect::AskDrop { ask });
+            let kind = if first.is_some() { ErrorKind::Stalled } else { ErrorKind::TimedOut };
+            let span = plan.len.span_ms(thinker.patience);
+            let error =
+                ModelError::new(kind, format!("nothing was heard of the model for {span} ms"));
+            self.model_failed(ask, error);
+        }
+        self.wake_approvals(plan, now, out);
+    }
+
+    /// Whether the current agent's model is at work.
+    pub(super) fn has_thoughts(&self) -> bool {
+        self.minds.iter().any(|mind| mind.agent == self.agent && !mind.over)
+    }
+}
