@@ -132,16 +132,21 @@ impl Dialogue {
         })
     }
 
-    /// What came of a call. False if a model was told that the call is under way: then it stays so, and a
-    /// note has to tell the rest.
-    pub(super) fn answered(&mut self, of: CallId, with: &ToolOutput) -> bool {
-        let Some((output, told)) = self.call(of) else { return false };
-        if *told || output.is_some() {
-            return false;
+    /// What came of a call; the first word on it stands. Where a model was told that it is under way, it
+    /// stays so, and a note has to tell the rest.
+    pub(super) fn answered(&mut self, of: CallId, with: &ToolOutput) {
+        if let Some((output, told)) = self.call(of)
+            && !*told
+            && output.is_none()
+        {
+            *output = Some(with.clone());
+            self.bytes += with.text().len();
         }
-        *output = Some(with.clone());
-        self.bytes += with.text().len();
-        true
+    }
+
+    /// Whether it is known here what came of a call.
+    pub(super) fn has_answer(&mut self, of: CallId) -> bool {
+        self.call(of).is_some_and(|(output, _)| output.is_some())
     }
 
     /// A model is told that a call is under way.
@@ -280,7 +285,9 @@ mod tests {
         dialogue.called(Tick(0), Some(CallId(0)), &call("a"));
         dialogue.called(Tick(0), Some(CallId(1)), &call("b"));
         let output = ToolOutput::Json(json!(3).into());
-        assert!(dialogue.answered(CallId(0), &output) && !dialogue.answered(CallId(0), &output));
+        dialogue.answered(CallId(0), &output);
+        dialogue.answered(CallId(0), &ToolOutput::Text("again".into()));
+        assert!(dialogue.has_answer(CallId(0)) && !dialogue.has_answer(CallId(1)));
         dialogue.agent(Tick(2), None, "Three.");
         let messages = dialogue.messages(Tick(0), &|_| None);
         let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();

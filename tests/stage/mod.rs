@@ -12,6 +12,7 @@ use antiphon::config;
 use antiphon::id::{ItemId, LaneId};
 use antiphon::journal::{Header, Journal, Scribe};
 use antiphon::model::clips::Clips;
+use antiphon::model::minds::{Oracle as Model, VirtualMinds};
 use antiphon::model::tone::Tone;
 use antiphon::model::virtual_time::{VirtualEar, VirtualMouth};
 use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser, render};
@@ -29,6 +30,7 @@ use antiphon::sim::timeline::Timeline;
 use antiphon::sim::tools::{Latency, VirtualTools};
 use antiphon::sim::trial::canned;
 use antiphon::slot::{Edge, Slot, Status};
+use antiphon::think::chat::{self, Message, ModelRequest};
 use antiphon::tool::{Registry, Tool};
 use serde_json::Value;
 
@@ -97,6 +99,7 @@ pub(crate) struct Stage {
     voice: fn(&str) -> Voice,
     ready_apology: bool,
     tools: Registry,
+    minds: VirtualMinds,
     happens: VecDeque<(u64, Inbound)>,
     clips: BTreeMap<String, Clip>,
     skips: BTreeMap<u64, u32>,
@@ -147,6 +150,7 @@ impl Stage {
         let seed = config.seed;
         let plan = Arc::new(Plan::new(config).unwrap());
         let tools = canned(&plan);
+        let minds = VirtualMinds::canned(&plan.config.models, plan.len);
         Self {
             plan,
             callers: Vec::new(),
@@ -154,6 +158,7 @@ impl Stage {
             voice: |_| Voice::Speaks,
             ready_apology: true,
             tools,
+            minds,
             happens: VecDeque::new(),
             clips: BTreeMap::new(),
             skips: BTreeMap::new(),
@@ -210,6 +215,13 @@ impl Stage {
     /// Puts code behind a tool of the configuration.
     pub(crate) fn tool(mut self, name: &str, tool: impl Tool + 'static) -> Self {
         self.tools.add(self.plan.tools[name].clone(), tool).unwrap();
+        self
+    }
+
+    /// Puts somebody who answers behind a model of the configuration.
+    pub(crate) fn model(mut self, name: &str, model: impl Model + 'static) -> Self {
+        let latency_ms = self.plan.config.models[name].latency_ms;
+        self.minds.add(name, Box::new(model), latency_ms, self.plan.len);
         self
     }
 
@@ -274,6 +286,7 @@ impl Stage {
             transcript: Vec::new(),
             context: Value::Null,
             timeline: Timeline::new(&plan),
+            requests: Vec::new(),
         };
         while (scene.ticks.len() as u64) < ticks_max && scene.status == Status::Running {
             let due = slot.session().tick();
@@ -285,6 +298,10 @@ impl Stage {
             let out = slot.output();
             look(due.after(u64::from(skipped)), out);
             scene.timeline.tick(due.after(u64::from(skipped)), out);
+            scene.requests.extend(out.effects.iter().filter_map(|effect| match effect {
+                Effect::Ask { request, .. } => Some(ModelRequest::clone(request)),
+                _ => None,
+            }));
             scene.events.extend(out.events.iter().cloned());
             scene.agent.extend_from_slice(&out.audio);
             scene.heard.extend_from_slice(&out.heard);
@@ -304,7 +321,17 @@ impl Stage {
 
     fn slot(self) -> Slot {
         let Self {
-            plan, callers, hears, voice, ready_apology, tools, happens, clips, seed, ..
+            plan,
+            callers,
+            hears,
+            voice,
+            ready_apology,
+            tools,
+            minds,
+            happens,
+            clips,
+            seed,
+            ..
         } = self;
         let (len, rate) = (plan.len, plan.rate);
         let mut edges: Vec<Box<dyn Edge>> = Vec::new();
@@ -326,6 +353,7 @@ impl Stage {
         let engine = Box::new(Actor { voice });
         let mouth = VirtualMouth::new(engine, apology, speech.synthesiser.latency_ms, len, rate);
         edges.push(Box::new(Hanging { edge: mouth, voice, mute: BTreeSet::new() }));
+        edges.push(Box::new(minds));
         let session = Session::new(&plan, seed);
         let tools = VirtualTools::new(tools, Latency::Declared, len, "scene".to_owned());
         let scribe = Scribe::new(&Header::new(&plan, seed));
@@ -366,6 +394,8 @@ pub(crate) struct Scene {
     pub(crate) context: Value,
     /// What was said, as the transcript has it at the end.
     pub(crate) transcript: Vec<String>,
+    /// What models were asked.
+    pub(crate) requests: Vec<ModelRequest>,
     timeline: Timeline,
 }
 
@@ -392,6 +422,24 @@ impl Scene {
     pub(crate) fn messages(&self) -> Vec<String> {
         let texts = self.each("agent.message", "text").into_iter();
         texts.map(|text| text.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What the models were told with each request: whose, and what, a line each.
+    pub(crate) fn told(&self) -> Vec<Vec<String>> {
+        let line = |message: &Message| {
+            let role = format!("{:?}", message.role).to_lowercase();
+            let parts = message.parts.iter().map(|part| match part {
+                chat::Part::Text(text) => text.clone(),
+                chat::Part::ToolCall(call) => format!("{}({})", call.name, call.text()),
+                chat::Part::ToolResult(result) => {
+                    format!("{} = {}", result.name, result.output.text())
+                }
+                other => format!("{other:?}"),
+            });
+            format!("{role}: {}", parts.collect::<Vec<_>>().join(" | "))
+        };
+        let lines = |request: &ModelRequest| request.messages.iter().map(line).collect();
+        self.requests.iter().map(lines).collect()
     }
 
     /// The agent's audio of a tick, in a scene without skips.

@@ -14,6 +14,7 @@ use super::super::think::Occasions;
 use super::super::{Answered, Asker, Session, Wanted};
 use super::{Asking, Executing, Mind, thinker};
 use crate::clock::Tick;
+use crate::graph::verb::Verb;
 use crate::graph::{Occasion, Results};
 use crate::id::{AskId, CallId};
 use crate::think::chat::{Call, ModelError, ToolChoice, ToolOutput};
@@ -135,7 +136,14 @@ impl Session {
             }
             return self.go_on(plan, now, run, occasions, out);
         }
-        self.tell_late(plan, now, (call, &name), &output, out);
+        // What the session has done itself is done, and what the next agent's model was told already is told.
+        let is_own = Verb::of(&name).is_some_and(|verb| verb != Verb::CallAgent);
+        let is_told = self.dialogue.has_answer(call);
+        if is_own {
+            self.dialogue.answered(call, &output);
+        } else if !is_told {
+            self.tell_late(plan, now, (call, &name), &output, out);
+        }
     }
 
     /// An outcome whose run does not wait for it any more: the next one is told, and where none is at work,
@@ -148,15 +156,13 @@ impl Session {
         output: &ToolOutput,
         out: &mut Output,
     ) {
-        let is_new = !self.dialogue.answered(call, output);
         if thinker(plan, self.agent).is_none() || !self.answers() {
             let name = name.to_owned();
             return self.event(now, EventKind::ToolOrphaned { call, name }, out);
         }
-        if is_new {
-            let text = format!("The call of `{name}` has come to an end: {}", output.text());
-            self.dialogue.note(now, text);
-        }
+        self.dialogue.told_under_way(call);
+        let text = format!("The call of `{name}` has come to an end: {}", output.text());
+        self.dialogue.note(now, text);
         match self.minds.iter_mut().find(|mind| mind.agent == self.agent && !mind.over) {
             Some(mind) => mind.news = true,
             None => self.begin_run(plan, now, None, out),

@@ -22,11 +22,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::Session;
-use super::dialogue::Heard as HeardOf;
+use super::dialogue::{Heard as HeardOf, bounded};
 use super::event::{CutCause, EventKind};
 use super::output::{Effect, Output};
 use super::plan::{AgentKind, Plan, Thinker};
+use super::{Asker, Session};
 use crate::clock::Tick;
 use crate::id::{AgentId, AskId, CallId, ItemId, LaneId};
 use crate::talk::sentences::Sentences;
@@ -228,6 +228,7 @@ impl Session {
         let wanted = pending.and_then(|pending| plan.tools.get(&pending.name));
         if wanted.is_some_and(|spec| spec.on_barge_in == OnBargeIn::Cancel) {
             let outcome = Outcome::failed(FailureKind::Cancelled, "the user has interrupted it");
+            self.dialogue.answered(*call, &outcome.clone().into());
             self.tool_result(now, *call, outcome, out);
         }
     }
@@ -252,6 +253,13 @@ impl Session {
     pub(super) fn leave_minds(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         if self.callers.iter().any(|caller| caller.agent == self.agent) {
             return;
+        }
+        for answered in &self.answered {
+            // What has just come is told to the next agent's model where it belongs.
+            if matches!(answered.asker, Asker::Model { agent, .. } if agent == self.agent) {
+                let output = bounded(answered.outcome.clone().into());
+                self.dialogue.answered(answered.call, &output);
+            }
         }
         while let Some(at) = self.minds.iter().position(|mind| mind.agent == self.agent) {
             while let Some(text) = self.minds[at].ready.pop_front() {
