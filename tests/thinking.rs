@@ -295,6 +295,51 @@ fn where_nobody_may_interrupt_the_next_answer_waits() {
     assert!(scene.was_heard("And so is the fourth, which is not even announced."));
 }
 
+/// A desk that asks early, of which the caller asks something by voice.
+fn early(second: Option<(u32, Hears)>, answers: &[Answer]) -> Scene {
+    let yaml = DESK.replace("    greeting: Hello.\n", "    preemptive: true\n").replace(
+        "start: desk",
+        "turn: { end_silence_min_ms: 500, end_silence_max_ms: 1500 }\nstart: desk",
+    );
+    let mut lines = vec![plays(When::Start(200), "caller-07-policy")];
+    let mut hears = vec![Hears::Words("what is the return policy")];
+    if let Some((ms, heard)) = second {
+        lines.push(plays(When::Start(ms), "caller-02-hours"));
+        hears.push(heard);
+    }
+    let stage = Stage::new(&yaml).model("small", model(answers.iter().cloned()));
+    stage.hears(hears).caller(caller("ann"), lines).play()
+}
+
+#[test]
+fn an_early_answer_is_spoken_when_the_turn_has_ended_with_the_same_words() {
+    // The recogniser's interim words are another question, which is dropped.
+    let answers = [says("One word?"), says("Thirty days. And a receipt.")];
+    let scene = early(None, &answers);
+    assert_eq!(scene.messages(), ["Thirty days.", "And a receipt."]);
+    let (asked, turn) = (scene.all("model.asked"), scene.one("user.message"));
+    assert_eq!((asked.len(), scene.all("model.dropped").len()), (2, 1));
+    let ticks = |event: &Value| event["tick"].as_u64().unwrap();
+    assert!(ticks(&asked[1]) + 25 < ticks(&turn), "asked half a second before");
+    assert_eq!(ticks(&scene.all("agent.message")[0]), ticks(&turn), "and ready when the turn ends");
+    assert_eq!(scene.told()[1].last().unwrap(), "user: what is the return policy");
+}
+
+#[test]
+fn an_early_answer_is_thrown_away_unheard_when_the_user_goes_on() {
+    let tool = || calls("Old. ", &[("a", "clock", json!({}))]);
+    let answers = [tool(), tool(), tool(), says("All of it.")];
+    let second = Some((3_200, Hears::Words("and where")));
+    let scene = early(second, &answers);
+    assert_eq!(scene.all("tool.called").len(), 0, "nothing is done before the turn has ended");
+    assert_eq!(scene.messages(), ["All of it."]);
+    assert_eq!(scene.requests.len() - 1, scene.all("model.dropped").len());
+    assert_eq!(
+        scene.told().last().unwrap().last().unwrap(),
+        "user: what is the return policy and where"
+    );
+}
+
 /// The desk with a slow clock.
 fn slow(conduct: &str) -> String {
     DESK.replace(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load;
+use super::minds::Minds;
 use crate::config::{Agent, RecogniserEngine, Slot, SynthesiserEngine};
 use crate::model::clips::Clips;
 use crate::model::lexicon::{Lexicon, SlotWords};
@@ -27,6 +28,7 @@ pub(super) struct Engines {
     synthesiser: SynthesiserEngine,
     apology: Option<Clip>,
     clips: Clips,
+    minds: Minds,
 }
 
 impl Engines {
@@ -75,8 +77,9 @@ impl Engines {
             wrong.push(failure.to_string());
             Clips::default()
         });
+        let minds = Minds::new(plan, &mut wrong)?;
         if wrong.is_empty() {
-            Ok(Self { lexicon, synthesiser, apology, clips })
+            Ok(Self { lexicon, synthesiser, apology, clips, minds })
         } else {
             Err(Failure::input(wrong.join("\n")))
         }
@@ -106,6 +109,7 @@ impl Engines {
                 engine, apology, latency_ms, plan.len, plan.rate,
             )));
         }
+        edges.extend(self.minds.virtual_edge(plan));
         Ok(edges)
     }
 
@@ -122,6 +126,7 @@ impl Engines {
             let pool = MouthPool::start(MOUTHS, move || new_synthesiser(kind)).map_err(broken)?;
             edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate, patience)));
         }
+        edges.extend(self.minds.live_edge());
         Ok(edges)
     }
 }

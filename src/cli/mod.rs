@@ -26,6 +26,7 @@ mod journalled;
 mod junit;
 mod load;
 mod metrics;
+mod minds;
 mod moment;
 mod replay;
 mod report;

@@ -29,6 +29,7 @@
 //! **Invariant:** one task drives a run, and nothing of it goes on when nobody wants it any more.
 
 mod agent;
+pub mod canned;
 mod drive;
 pub mod live;
 mod options;

@@ -143,7 +143,7 @@ impl Session {
         let says = self.say_at(plan, now, moment, out);
         // Who has no words of its own for it answers what was said last.
         if !says && moment == Moment::Arrival && self.dialogue.has_user_since(self.tenure.history) {
-            self.engage(plan, now, None, out);
+            self.engage(plan, now, None, None, out);
         }
     }
 

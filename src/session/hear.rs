@@ -162,6 +162,9 @@ impl Session {
         let kind =
             EventKind::UserTranscript { lane, utterance, text: text.clone(), confidence, last };
         self.event(now, kind, out);
+        if plan.has_models {
+            self.note_interim(lane, utterance, &text, last);
+        }
         // Before its utterance is over, nothing is final: not even a recogniser that says so.
         let Some(awaited) = last.then(|| self.lanes[at].settle(utterance)).flatten() else {
             return;
@@ -282,7 +285,7 @@ impl Session {
 }
 
 /// Speech that was not understood: no words that any script knows.
-const UNINTELLIGIBLE: &str = "…";
+pub(super) const UNINTELLIGIBLE: &str = "…";
 
 /// Voice of which the recogniser is unsure is noise when it is shorter than this: coughs, laughs and
 /// doors last under a second, and a caller who says something says more.

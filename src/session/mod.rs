@@ -53,7 +53,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Tick;
 use crate::graph::Results;
 use crate::graph::facts::Facts;
-use crate::id::{AgentId, CallId, ItemId, LaneId, RequestId};
+use crate::id::{AgentId, CallId, ItemId, LaneId, RequestId, UtteranceId};
 use crate::pcm::playout::Playout;
 use crate::seed::Seed;
 use crate::talk::floor::{Floor, TurnEnd};
@@ -122,6 +122,8 @@ pub struct Session {
     pending: Vec<Pending>,
     /// What models do for agents, in the order in which they have begun.
     minds: Vec<Mind>,
+    /// The words of an utterance that is not over.
+    interim: Option<(LaneId, UtteranceId, String)>,
     /// Runs of models that have begun.
     runs: u32,
     /// Questions to models.
@@ -302,6 +304,7 @@ impl Session {
             occurrences: BTreeMap::new(),
             pending: Vec::new(),
             minds: Vec::new(),
+            interim: None,
             runs: 0,
             asks: 0,
             dialogue: Dialogue::default(),

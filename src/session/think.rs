@@ -1,6 +1,7 @@
 //! What the current agent makes of turns and outcomes.
 
 use super::event::EventKind;
+use super::hear::UNINTELLIGIBLE;
 use super::mind::thinker;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
@@ -14,6 +15,9 @@ use crate::think::Thought;
 use crate::think::script::{Moment, Script};
 use crate::tool::{Json, ToolCall};
 
+/// What a model is told of speech that was not understood.
+const NOT_UNDERSTOOD: &str = "<speech that was not understood>";
+
 /// What happened in a tick, for the graph, and the calls it led to.
 #[derive(Default)]
 pub(super) struct Occasions {
@@ -24,6 +28,10 @@ pub(super) struct Occasions {
 
 /// Whether an agent would understand these words: then they are complete.
 pub(super) fn is_understood(plan: &Plan, agent: AgentId, text: &str) -> bool {
+    if thinker(plan, agent).is_some() {
+        // Where the recogniser says that a sentence has ended, it has.
+        return text.trim_end().ends_with(['.', '?', '!', '。', '？', '！']);
+    }
     script_of(plan, agent).is_some_and(|script| script.understand(text).is_some())
 }
 
@@ -129,6 +137,7 @@ impl Session {
         self.tenure.turns += 1;
         let thinks = thinker(plan, self.agent).is_some();
         let mut asker = None;
+        let mut said = None;
         for (lane, text) in turn.by_lane() {
             let script = script_of(plan, self.agent);
             let understood = script.and_then(|script| script.understand(&text));
@@ -151,7 +160,11 @@ impl Session {
             };
             self.event(now, kind, out);
             if plan.has_models {
-                self.dialogue.user(now, lane, &text);
+                self.dialogue.user(
+                    now,
+                    lane,
+                    if text == UNINTELLIGIBLE { NOT_UNDERSTOOD } else { &text },
+                );
             }
             // Who has said goodbye does not begin anew, and who is on hold is not answered.
             if !self.answers() {
@@ -160,6 +173,7 @@ impl Session {
             self.tenure.input = Some(text.clone());
             if thinks {
                 if !self.approved_by_voice(plan, now, &text, out) {
+                    said = asker.is_none().then(|| text.clone());
                     asker = Some(lane);
                 }
                 occasions.all.push(Occasion::Words(text));
@@ -177,7 +191,7 @@ impl Session {
         }
         // All that was said in a turn has one answer.
         if asker.is_some() {
-            self.engage(plan, now, asker, out);
+            self.engage(plan, now, asker, said.as_deref(), out);
         }
     }
 

@@ -33,6 +33,7 @@ impl Session {
         if let Some(turn) = self.floor.end_turn(&plan.rules, now, self.is_listening()) {
             self.turns.push(super::Ended { turn: Some(turn), typed: false });
         }
+        self.wake_early(plan, now, out);
         self.wake_hold(plan, now, out);
         self.wake_idle(plan, now, out);
         if plan.call_max.is_some_and(|max| now.0 >= max) {

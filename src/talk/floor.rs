@@ -277,6 +277,15 @@ impl Floor {
         }
     }
 
+    /// What was said in the turn so far, by whom.
+    #[must_use]
+    pub fn said(&self) -> Vec<(LaneId, String)> {
+        match &self.turn {
+            Turn::None => Vec::new(),
+            Turn::Open { parts, .. } => by_lane(parts),
+        }
+    }
+
     /// Whether the user became present or away in this tick.
     pub fn presence(&mut self, rules: &FloorRules, tick: Tick) -> Option<Presence> {
         let quiet = self.silence(tick);

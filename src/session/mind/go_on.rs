@@ -49,6 +49,11 @@ impl Session {
     ) {
         while let Some(at) = self.minds.iter().position(|mind| mind.id == id && !mind.over) {
             let mind = &mut self.minds[at];
+            // What comes of its answer is for when the turn has ended.
+            let is_asked = mind.asked.is_some() || mind.timed.is_some() || mind.wants.is_some();
+            if mind.early.is_some() && is_asked {
+                return;
+            }
             let Some(thinker) = thinker(plan, mind.agent) else {
                 // Another configuration has another kind of agent in its place.
                 let mind = self.minds.remove(at);
@@ -163,7 +168,11 @@ impl Session {
         self.dialogue.told_under_way(call);
         let text = format!("The call of `{name}` has come to an end: {}", output.text());
         self.dialogue.note(now, text);
-        match self.minds.iter_mut().find(|mind| mind.agent == self.agent && !mind.over) {
+        match self
+            .minds
+            .iter_mut()
+            .find(|mind| mind.agent == self.agent && !mind.over && mind.early.is_none())
+        {
             Some(mind) => mind.news = true,
             None => self.begin_run(plan, now, None, out),
         }

@@ -14,6 +14,7 @@
 //! call that was made has its outcome told once.
 
 mod approve;
+mod early;
 mod go_on;
 mod patience;
 mod say;
@@ -65,6 +66,8 @@ pub(super) struct Mind {
     /// The call that is made.
     executing: Option<Executing>,
     approving: Option<Approving>,
+    /// It was asked before the turn had ended, and these are the words that it answers.
+    early: Option<String>,
     over: bool,
     /// Something came of an earlier call that it has not been told.
     news: bool,
@@ -98,15 +101,20 @@ pub(super) fn thinker(plan: &Plan, agent: AgentId) -> Option<&Thinker> {
 }
 
 impl Session {
-    /// Answers what was said last: by a run of the current agent's, which overtakes those before it.
+    /// Answers what was said last: by a run of the current agent's, which overtakes those before it. `said` is
+    /// what one participant has said, if it was one.
     pub(super) fn engage(
         &mut self,
         plan: &Plan,
         now: Tick,
         lane: Option<LaneId>,
+        said: Option<&str>,
         out: &mut Output,
     ) {
         if thinker(plan, self.agent).is_none() {
+            return;
+        }
+        if said.is_some_and(|said| self.adopt(said)) {
             return;
         }
         self.overtake(plan, now, out);
@@ -118,12 +126,24 @@ impl Session {
         if thinker(plan, self.agent).is_none() {
             return;
         }
+        let messages = self.talk_so_far();
+        self.new_run(now, lane, messages, out);
+    }
+
+    /// A run on these messages; none where there are too many.
+    fn new_run(
+        &mut self,
+        now: Tick,
+        lane: Option<LaneId>,
+        messages: Vec<Message>,
+        out: &mut Output,
+    ) -> Option<u32> {
         if self.minds.len() >= RUNS_MAX {
-            return self.limit(now, "runs", out);
+            self.limit(now, "runs", out);
+            return None;
         }
         let id = self.runs;
         self.runs += 1;
-        let messages = self.talk_so_far();
         self.minds.push(Mind {
             id,
             agent: self.agent,
@@ -137,9 +157,11 @@ impl Session {
             items: Vec::new(),
             executing: None,
             approving: None,
+            early: None,
             over: false,
             news: false,
         });
+        Some(id)
     }
 
     /// What the current agent's model is told of the talk.
@@ -194,6 +216,9 @@ impl Session {
     fn unask(&mut self, now: Tick, mind: &Mind, out: &mut Output) {
         if let Some(Asking { ask, .. }) = mind.asked {
             out.effects.push(Effect::AskDrop { ask });
+        }
+        // One that is whole and was not taken up was asked in vain as well.
+        if let Some(Asking { ask, .. }) = mind.asked.or(mind.timed) {
             self.event(now, EventKind::ModelDropped { ask }, out);
         }
     }
@@ -262,10 +287,12 @@ impl Session {
             }
         }
         while let Some(at) = self.minds.iter().position(|mind| mind.agent == self.agent) {
-            while let Some(text) = self.minds[at].ready.pop_front() {
+            let mut mind = self.minds.remove(at);
+            let ready = std::mem::take(&mut mind.ready);
+            // What was asked early is no answer yet.
+            for text in ready.into_iter().filter(|_| mind.early.is_none()) {
                 self.say(plan, now, text, out);
             }
-            let mind = self.minds.remove(at);
             self.unask(now, &mind, out);
         }
     }
@@ -336,6 +363,6 @@ impl Session {
 
     /// Whether the current agent's model is at work.
     pub(super) fn has_thoughts(&self) -> bool {
-        self.minds.iter().any(|mind| mind.agent == self.agent && !mind.over)
+        self.minds.iter().any(|mind| mind.agent == self.agent && !mind.over && mind.early.is_none())
     }
 }

@@ -19,7 +19,7 @@ impl Session {
             return;
         }
         let speaks = !self.playout.is_idle() || self.playout.has_kept();
-        if speaks || self.minds.iter().any(|mind| !mind.ready.is_empty()) {
+        if speaks || self.minds.iter().any(|mind| mind.early.is_none() && !mind.ready.is_empty()) {
             return;
         }
         let agent = self.agent;

@@ -32,6 +32,6 @@ impl Session {
 impl super::Mind {
     /// Whether it speaks, or is about to.
     fn has_words(&self) -> bool {
-        !self.over || !self.ready.is_empty() || !self.items.is_empty()
+        self.early.is_none() && (!self.over || !self.ready.is_empty() || !self.items.is_empty())
     }
 }
