@@ -168,6 +168,12 @@ fn lexicon(plan: &Plan) -> Result<Lexicon, SpeechError> {
     let config = &plan.config;
     let mut phrases: Vec<String> = config.speech.vocabulary.clone();
     phrases.extend(config.turn.backchannels.iter().cloned());
+    if config.tools.values().any(|tool| tool.approval.is_some()) {
+        phrases.extend(config.speech.yes.iter().chain(&config.speech.no).cloned());
+    }
+    // What a canned model answers to is what can be said to it.
+    let replies = config.models.values().flat_map(|model| &model.replies);
+    phrases.extend(replies.filter_map(|reply| reply.hears.clone().filter(|_| reply.after.is_none())));
     for agent in config.agents.values() {
         let Agent::Scripted(agent) = agent else { continue };
         phrases.extend(agent.intents.iter().flat_map(|intent| intent.phrases.iter().cloned()));

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::journalled::{self, About};
 use super::load;
 use crate::config::scenario::{self, Case, Scenario};
-use crate::config::{Config, RecogniserEngine, SynthesiserEngine};
+use crate::config::{Config, Provider, RecogniserEngine, Reply, SynthesiserEngine};
 use crate::host::pace::Clock;
 use crate::id::LaneId;
 use crate::record::{Folder, SessionEnd, Timing};
@@ -109,6 +109,18 @@ impl Suite {
             if let Some(tool) = config.tools.get_mut(*name) {
                 (tool.canned, tool.rpc, tool.data) = (None, None, None);
             }
+        }
+        for (name, model) in &mut config.models {
+            let missing = || {
+                let fails = format!("this test has no replies of the model `{name}`; add them under `models`");
+                vec![Reply { fails: Some(fails), ..Reply::default() }]
+            };
+            match case.models.get(name.as_str()) {
+                Some(replies) => model.replies = replies.to_vec(),
+                None if model.provider != Provider::Canned => model.replies = missing(),
+                None => {}
+            }
+            model.provider = Provider::Canned;
         }
         if case.engines == scenario::Engines::BuiltIn {
             let speech = &mut config.speech;

@@ -183,8 +183,8 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
         for (index, reply) in model.replies.iter().enumerate() {
             let index = index.to_string();
             let place = ["models", name, "replies", &index];
-            if reply.say.is_none() && reply.call.is_none() && reply.fails.is_none() {
-                report.tell(&place, "a reply of nothing", "give it `say`, `call` or `fails`");
+            if let Some((what, remedy)) = nothing(reply) {
+                report.tell(&place, what, remedy);
             }
             let tools = [reply.after.as_ref(), reply.call.as_ref().map(|call| &call.tool)];
             for (key, tool) in ["after", "call"].into_iter().zip(tools) {
@@ -202,6 +202,12 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// What is wrong with a reply of nothing.
+pub(super) fn nothing(reply: &Reply) -> Option<(&'static str, &'static str)> {
+    let is_nothing = reply.say.is_none() && reply.call.is_none() && reply.fails.is_none();
+    is_nothing.then_some(("a reply of nothing", "give it `say`, `call` or `fails`"))
 }
 
 /// Checks an agent whose answers are a model's.

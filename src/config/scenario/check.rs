@@ -8,7 +8,7 @@ use super::{Act, Cue, Expect, Pattern, SHAPE, Scenario, Untold};
 use crate::config::check::Report;
 use crate::config::complaint::{COMPLAINTS_MAX, Complaint, Complaints, suggestion};
 use crate::config::yaml::{self, Node};
-use crate::config::{Agent, Config};
+use crate::config::{Agent, Config, models};
 use crate::graph::event::EventName;
 use crate::graph::verb::Verb;
 
@@ -207,6 +207,28 @@ pub fn against(
                 let what = format!("`{name}` is done by the session itself");
                 let remedy = "remove the answers: it is done in a test as well".to_owned();
                 tell(&mut report, &way(&place, &[name]), what, remedy);
+            }
+        }
+    }
+    let mut replies: Vec<(Way, &BTreeMap<String, _>)> =
+        vec![(way(&[], &["models"]), &scenario.models)];
+    for (index, test) in scenario.tests.iter().enumerate() {
+        replies.push((way(&[], &["tests", &index.to_string(), "models"]), &test.models));
+    }
+    let models: BTreeSet<&str> = config.models.keys().map(String::as_str).collect();
+    for (place, replied) in replies {
+        for (name, replies) in replied.iter() {
+            if !models.contains(name.as_str()) {
+                unknown(&way(&place, &[name]), "model", name, &models, &mut report);
+            }
+            for (index, reply) in replies.iter().enumerate() {
+                let place = way(&place, &[name, &index.to_string()]);
+                if let Some(after) = &reply.after {
+                    known.tool(way(&place, &["after"]), after, &mut report);
+                }
+                if let Some((what, remedy)) = models::nothing(reply) {
+                    tell(&mut report, &place, what.to_owned(), remedy.to_owned());
+                }
             }
         }
     }

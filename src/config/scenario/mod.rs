@@ -70,6 +70,7 @@ pub use self::expect::{Answer, Called, Ends, Expect, Happens, Moved};
 pub use self::pattern::Pattern;
 pub use self::tell::{Tell, Told, Untold};
 
+use super::Reply;
 use super::complaint::{Complaint, Complaints};
 use super::document::{self, Document, Shape};
 use super::schema::{self, IDENTIFIER};
@@ -96,6 +97,11 @@ pub struct Scenario {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "answers")]
     pub tools: BTreeMap<String, Vec<Answer>>,
+    /// What models answer instead of being asked, as a canned model's `replies`. A model of others without any
+    /// fails in a test: nothing is asked over the network. Default none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "replies")]
+    pub models: BTreeMap<String, Vec<Reply>>,
     /// The caller's name, 1 to 64 characters. Default none: whoever reads the file chooses one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
@@ -151,6 +157,10 @@ pub struct Test {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "answers")]
     pub tools: BTreeMap<String, Vec<Answer>>,
+    /// Replies of models, which replace those of the file model by model. Default none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "replies")]
+    pub models: BTreeMap<String, Vec<Reply>>,
     /// As `patience_ms` of the file, 0 to 600000. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 600_000))]
@@ -192,6 +202,8 @@ pub struct Case<'s> {
     pub engines: Engines,
     /// The answers of tools, by their names.
     pub tools: BTreeMap<&'s str, &'s [Answer]>,
+    /// The replies of models, by their names.
+    pub models: BTreeMap<&'s str, &'s [Reply]>,
     /// See [`Scenario::patience_ms`].
     pub patience_ms: u32,
     /// See [`Scenario::hang_up_ms`].
@@ -225,6 +237,9 @@ impl Scenario {
         let tools = |all: &'s BTreeMap<String, Vec<Answer>>| {
             all.iter().map(|(name, answers)| (name.as_str(), answers.as_slice()))
         };
+        let models = |all: &'s BTreeMap<String, Vec<Reply>>| {
+            all.iter().map(|(name, replies)| (name.as_str(), replies.as_slice()))
+        };
         let of = |test: Option<&'s Test>| {
             let cues = test.map_or(&*self.cues, |test| &*test.cues);
             let engines = test.and_then(|test| test.speech).or(self.speech);
@@ -235,6 +250,9 @@ impl Scenario {
                 engines: engines.unwrap_or_else(|| usual(cues)),
                 tools: tools(&self.tools)
                     .chain(test.into_iter().flat_map(|t| tools(&t.tools)))
+                    .collect(),
+                models: models(&self.models)
+                    .chain(test.into_iter().flat_map(|t| models(&t.models)))
                     .collect(),
                 patience_ms: test.and_then(|test| test.patience_ms).unwrap_or(self.patience_ms),
                 hang_up_ms: test.and_then(|test| test.hang_up_ms).unwrap_or(self.hang_up_ms),
@@ -264,6 +282,16 @@ fn answers(generator: &mut schemars::SchemaGenerator) -> Schema {
         "additionalProperties": { "type": "array", "items": answer, "minItems": 1, "maxItems": 1000 },
         "propertyNames": { "pattern": IDENTIFIER },
         "maxProperties": 1000,
+    })
+}
+
+fn replies(generator: &mut schemars::SchemaGenerator) -> Schema {
+    let reply = generator.subschema_for::<Reply>();
+    schemars::json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "array", "items": reply, "minItems": 1, "maxItems": 1000 },
+        "propertyNames": { "pattern": IDENTIFIER },
+        "maxProperties": 200,
     })
 }
 

@@ -263,6 +263,7 @@ impl Draft {
         let opening = (self.opening != Expect::default()).then(|| Box::new(self.opening));
         let (cues, tests) = (self.cues, Vec::new());
         Scenario {
+            models: std::collections::BTreeMap::new(),
             config: Some(config.to_owned()),
             seed: Some(seed),
             speech: None,
