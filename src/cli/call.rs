@@ -75,7 +75,7 @@ const DEMOTED: &str = "the session's thread took nearly all of a core for half a
 
 /// Holds the call, shows it, and says where everything is.
 pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
-    let view = View::new(call.plan.len, call.json);
+    let view = View::new(&call.plan, call.json);
     let plan = &call.plan;
     let is_scripted = plan.agents.iter().any(|agent| matches!(agent.kind, AgentKind::Scripted(_)));
     if plan.recogniser.is_none() && is_scripted && call.has_voice() {

@@ -150,7 +150,7 @@ pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, F
     let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     let Entry { options, key } = args.entry(&plan)?;
     let page = key.map(|key| args.page(&plan, &options, key)).transpose()?.flatten();
-    let view = View::new(plan.len, args.json);
+    let view = View::new(&plan, args.json);
     let engines = Engines::new(&plan, &mut |text| eprintln!("{text}"))?;
     stop_on_interrupt();
     let Some(joined) = join(&plan, options, &view, args.json, page)? else {

@@ -173,7 +173,8 @@ fn lexicon(plan: &Plan) -> Result<Lexicon, SpeechError> {
     }
     // What a canned model answers to is what can be said to it.
     let replies = config.models.values().flat_map(|model| &model.replies);
-    phrases.extend(replies.filter_map(|reply| reply.hears.clone().filter(|_| reply.after.is_none())));
+    phrases
+        .extend(replies.filter_map(|reply| reply.hears.clone().filter(|_| reply.after.is_none())));
     for agent in config.agents.values() {
         let Agent::Scripted(agent) = agent else { continue };
         phrases.extend(agent.intents.iter().flat_map(|intent| intent.phrases.iter().cloned()));

@@ -112,7 +112,9 @@ impl Suite {
         }
         for (name, model) in &mut config.models {
             let missing = || {
-                let fails = format!("this test has no replies of the model `{name}`; add them under `models`");
+                let fails = format!(
+                    "this test has no replies of the model `{name}`; add them under `models`"
+                );
                 vec![Reply { fails: Some(fails), ..Reply::default() }]
             };
             match case.models.get(name.as_str()) {

@@ -13,11 +13,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::clock::TickLen;
 use crate::id::{ItemId, LaneId};
 use crate::session::event::{Event, EventKind};
+use crate::session::plan::Plan;
 use crate::tool::Outcome;
 
 /// Shows a call.
 pub(super) struct View {
     len: TickLen,
+    /// A model answers for some agent.
+    thinks: bool,
     json: bool,
     bar: Option<ProgressBar>,
     names: BTreeMap<LaneId, String>,
@@ -28,7 +31,7 @@ pub(super) struct View {
 
 impl View {
     /// A view for a call with these ticks.
-    pub(super) fn new(len: TickLen, json: bool) -> Self {
+    pub(super) fn new(plan: &Plan, json: bool) -> Self {
         let bar = (!json && Term::stdout().is_term()).then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {msg}");
@@ -36,7 +39,8 @@ impl View {
             bar
         });
         let agent = String::new();
-        Self { len, json, bar, names: BTreeMap::new(), items: BTreeMap::new(), agent }
+        let (len, thinks) = (plan.len, plan.has_models);
+        Self { len, thinks, json, bar, names: BTreeMap::new(), items: BTreeMap::new(), agent }
     }
 
     /// Shows an event.
@@ -94,9 +98,13 @@ impl View {
                 joined
             }
             EventKind::UserMessage { lane, text, intent, .. } => {
+                // A model understands without intents.
                 let meant = intent.as_deref().unwrap_or("nothing known");
+                let meant = if intent.is_none() && self.thinks { "" } else { meant };
                 let (who, text) = (user(&name(&self.names, lane)), plain(text));
-                format!("{who} {text}  {}", dim(&format!("→ {meant}")))
+                let meant =
+                    if meant.is_empty() { String::new() } else { dim(&format!("  → {meant}")) };
+                format!("{who} {text}{meant}")
             }
             EventKind::UserBackchannel { lane, text } => {
                 let told = format!("({}) the agent goes on", plain(text));

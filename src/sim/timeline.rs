@@ -45,6 +45,7 @@ const NAME: usize = 24;
 pub struct Timeline {
     name: String,
     len: TickLen,
+    thinks: bool,
     ticks: Vec<TimelineTick>,
     names: BTreeMap<LaneId, String>,
     /// Who says what, of all items.
@@ -87,6 +88,7 @@ impl Timeline {
         Self {
             name: plan.config.name.clone(),
             len: plan.len,
+            thinks: plan.has_models,
             ticks: Vec::new(),
             names: BTreeMap::new(),
             items: BTreeMap::new(),
@@ -298,10 +300,13 @@ impl Timeline {
                 (utterance.to_string(), format!("{who}: {}{sure}", quoted(text)))
             }
             EventKind::UserMessage { turn, lane, text, intent, typed, .. } => {
-                let meant = intent.as_deref().unwrap_or("nothing known");
+                // A model understands without intents.
+                let unknown = if self.thinks { "" } else { " → nothing known" };
+                let meant = intent.as_ref().map(|intent| format!(" → {intent}"));
+                let meant = meant.as_deref().unwrap_or(unknown);
                 let typed = if *typed { " typed" } else { "" };
                 let who = self.who(*lane);
-                (turn.to_string(), format!("{who}{typed}: {} → {meant}", quoted(text)))
+                (turn.to_string(), format!("{who}{typed}: {}{meant}", quoted(text)))
             }
             EventKind::UserBackchannel { lane, text } => {
                 (none(), format!("{}: {}, the agent goes on", self.who(*lane), quoted(text)))

@@ -381,6 +381,7 @@ impl Cut {
                 };
                 match intent {
                     Some(intent) => prose.text(", as the intent ").code(intent).text("."),
+                    None if plan.has_models => prose.text("."),
                     None => prose.text("; no intent was understood in it."),
                 }
             }
@@ -425,6 +426,7 @@ impl Cut {
                 let prose = prose.quote(text).text(", and that was answered instead");
                 match intent {
                     Some(intent) => prose.text(", as the intent ").code(intent).text("."),
+                    None if plan.has_models => prose.text("."),
                     None => prose.text("; no intent was understood in it."),
                 }
             }
