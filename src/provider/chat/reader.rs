@@ -384,7 +384,7 @@ mod tests {
             (r#"{"choices":[],"error":{"code":502}}"#, ErrorKind::Provider, "502"),
             (r#"{"object":"error","message":"gone","code":404}"#, ErrorKind::Refused, "gone"),
             ("<html>", ErrorKind::Malformed, "<html>"),
-            (r#"{"choices":{}}"#, ErrorKind::Malformed, "choices"),
+            (r#"{"choices":{}}"#, ErrorKind::Malformed, "not understood"),
             ("[1]", ErrorKind::Malformed, "not understood"),
             (r#"{"choices":[{"del"#, ErrorKind::CutOff, "in the middle"),
         ] {
