@@ -8,6 +8,8 @@
 #   scripts/setup.sh build speech test   all that, a second recogniser that listens to the demo, and a browser
 #   scripts/setup.sh rooms           + what tests/rooms meets in LiveKit rooms: a livekit-server, and the official Python
 #                                    client in a virtual environment; both are put into .tools, which is not committed
+#   scripts/setup.sh models          + what tests/providers meets: OpenAI's Python client and a proxy that speaks its
+#                                    protocol, in a virtual environment of their own there; 300 MB, 750 MB unpacked
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
 # install: names the packages and the command, and exits with 2. So it does for the browser on Ubuntu, which has none as
@@ -22,7 +24,7 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 here=${BASH_SOURCE[0]%/*}
 [ "$here" != "${BASH_SOURCE[0]}" ] || here=.
 tools=$here/../.tools
-requirements=$here/../tests/peers/requirements.txt
+peers=$here/../tests/peers
 
 # The last version that `go install` takes as it is: later ones carry replace directives, which it refuses.
 livekit_server=github.com/livekit/livekit-server/cmd/server@v1.13.5
@@ -80,8 +82,13 @@ have_livekit_server() {
     have livekit-server || [ -x "$tools/bin/livekit-server" ]
 }
 
-# Whether the virtual environment is there, and made from the requirements as they are now.
-have_peers() { [ -x "$tools/python/bin/python" ] && cmp -s "$requirements" "$tools/python/made-from.txt"; }
+# have_venv python requirements.txt: whether the virtual environment is there, and made from the requirements as they
+# are now.
+have_venv() { [ -x "$tools/$1/bin/python" ] && cmp -s "$peers/$2" "$tools/$1/made-from.txt"; }
+
+have_peers() { have_venv python requirements.txt; }
+
+have_models() { have_venv models models.txt; }
 
 # A Python that can make a virtual environment: Debian's own needs a package more for it.
 can_make_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -104,6 +111,7 @@ missing_packages() {
                     have_browser || echo chromium
                     ;;
                 rooms) have_peers || can_make_venv || echo python ;;
+                models) have_models || can_make_venv || echo python ;;
             esac
         else
             case $group in
@@ -121,6 +129,7 @@ missing_packages() {
                     is_ubuntu || have_browser || echo chromium
                     ;;
                 rooms) have_peers || can_make_venv || echo python3-venv ;;
+                models) have_models || can_make_venv || echo python3-venv ;;
             esac
         fi
     done
@@ -139,24 +148,37 @@ check_browser() {
         "  export ANTIPHON_CHROMIUM=/path/to/chrome"
 }
 
-# What no package brings for the rooms is made here, once.
-make_rooms() {
-    case " $* " in *" rooms "*) ;; *) return 0 ;; esac
-    have_peers || make_peers
-    have_livekit_server || make_livekit_server
+# What no package brings is made here, once.
+make_peers() {
+    case " $* " in *" rooms "*)
+        have_peers || make_venv python requirements.txt "the Python client of LiveKit"
+        have_livekit_server || make_livekit_server
+        ;;
+    esac
+    case " $* " in *" models "*)
+        if ! have_models; then
+            python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+                give_up "$(python3 --version) is too old for the models' clients, which want 3.11 or newer." \
+                    "Install a newer one, and have it first in PATH as python3."
+            make_venv models models.txt "OpenAI's Python client and a proxy of models"
+        fi
+        ;;
+    esac
 }
 
-make_peers() {
-    echo "setup: installing the Python client of LiveKit into .tools/python" >&2
-    rm -rf "$tools/python"
+# make_venv python requirements.txt "what it is"
+make_venv() {
+    local name=$1 requirements=$peers/$2 what=$3
+    echo "setup: installing $what into .tools/$name" >&2
+    rm -rf "${tools:?}/$name"
     mkdir -p "$tools"
-    python3 -m venv "$tools/python" >&2 &&
-        "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    python3 -m venv "$tools/$name" >&2 &&
+        "$tools/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
             -r "$requirements" >&2 ||
-        give_up "the Python client of LiveKit could not be installed; what pip said stands above." \
-            "To see more, run:  python3 -m pip download -r tests/peers/requirements.txt"
+        give_up "$what could not be installed; what pip said stands above." \
+            "To see more, run:  python3 -m pip download -r tests/peers/$2"
     # Last, so that what was broken off is made anew.
-    cp "$requirements" "$tools/python/made-from.txt"
+    cp "$requirements" "$tools/$name/made-from.txt"
 }
 
 make_livekit_server() {
@@ -208,8 +230,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech | test | rooms) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms" ;;
+            build | speech | test | rooms | models) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, models" ;;
         esac
     done
 
@@ -225,7 +247,7 @@ main() {
     missing=${missing% }
     if [ -z "$missing" ]; then
         check_browser "$@"
-        make_rooms "$@"
+        make_peers "$@"
         return 0
     fi
 
@@ -256,7 +278,7 @@ main() {
     missing=$(missing_packages "$@" | tr '\n' ' ')
     [ -z "$missing" ] || give_up "apt-get is content, but this is still not found: $missing"
     check_browser "$@"
-    make_rooms "$@"
+    make_peers "$@"
 }
 
 main "$@"

@@ -69,6 +69,7 @@
 //! | [`model`] | engines: speech in, speech out |
 //! | [`host`] | real time: shards, workers, journals on disk |
 //! | `generate` | models and tools for programs without audio (feature `models`) |
+//! | `provider` | models of others, over the network (feature `providers`) |
 //! | [`record`] | the output folder of a run |
 //! | `livekit` | LiveKit rooms (feature `livekit`) |
 //! | `web` | servers of this process (feature `web`) |
@@ -98,6 +99,8 @@ pub mod model;
 #[cfg(feature = "models")]
 pub mod generate;
 pub mod host;
+#[cfg(feature = "providers")]
+pub mod provider;
 pub mod record;
 
 #[cfg(feature = "livekit")]

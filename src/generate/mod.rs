@@ -45,6 +45,7 @@ pub use stream::{StreamEvent, Streaming, stream};
 pub use tools::{ToolEvent, ToolResolver};
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 
@@ -83,5 +84,20 @@ pub trait LanguageModel: Send + Sync {
             }
             assembler.end("call")
         })
+    }
+}
+
+/// A model that several share is one.
+impl<M: LanguageModel + ?Sized> LanguageModel for Arc<M> {
+    fn reference(&self) -> ModelRef {
+        (**self).reference()
+    }
+
+    fn stream(&self, request: ModelRequest) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+        (**self).stream(request)
+    }
+
+    fn generate(&self, request: ModelRequest) -> BoxFuture<'_, Result<Response, ModelError>> {
+        (**self).generate(request)
     }
 }
