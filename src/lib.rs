@@ -69,6 +69,7 @@
 //! | [`model`] | engines: speech in, speech out |
 //! | [`host`] | real time: shards, workers, journals on disk |
 //! | `generate` | models and tools for programs without audio (feature `models`) |
+//! | `remote` | tools of HTTP servers, processes and MCP servers (feature `remote`) |
 //! | [`record`] | the output folder of a run |
 //! | `livekit` | LiveKit rooms (feature `livekit`) |
 //! | `web` | servers of this process (feature `web`) |
@@ -98,6 +99,9 @@ pub mod model;
 #[cfg(feature = "models")]
 pub mod generate;
 pub mod host;
+#[cfg(feature = "remote")]
+pub mod remote;
+
 pub mod record;
 
 #[cfg(feature = "livekit")]

@@ -21,6 +21,15 @@ pub struct ToolContext {
     pub pause: fn(u32),
 }
 
+impl ToolContext {
+    /// What a server knows the call again by, when it is made again: of the session and the call alone, and so
+    /// the same however often it is tried and whoever goes on with the session.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        format!("{}-{}", self.session, self.call)
+    }
+}
+
 /// Code that an agent can call.
 ///
 /// Closures are tools; functions of typed arguments are, too: [`Registry::add_fn`].
