@@ -27,6 +27,7 @@ mod junit;
 mod load;
 mod metrics;
 mod moment;
+mod outside;
 mod replay;
 mod report;
 mod run;

@@ -152,3 +152,68 @@ fn gaps(place: &[&str], text: &str, known: Arguments<'_>, report: &mut Report<'_
     }
     Some(fill)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::parse;
+
+    /// What stands at a tool that takes `number`, and what is said about it.
+    #[rustfmt::skip] // a row is a line
+    const TOOLS: &[(&str, &str)] = &[
+        ("    http: { url: 'https://a.example/{nr}' }", "tools.find.http.url: unknown argument `nr`; did you mean `number`?"),
+        ("    http: { url: 'https://{number}.example/' }", "tools.find.http.url: an argument stands in the server's name: a call could choose who is asked; write arguments after the server's name and a `/`"),
+        ("    http: { url: shop.example }", "tools.find.http.url: `shop.example` is not the address of a server; write it with `https://` or `http://`"),
+        ("    http: { method: GET, url: '${SHOP}/x', body: {} }", "tools.find.http.body: a request of this method has no body; write `query`, or `method: POST`"),
+        ("    http: { url: '${SHOP}/x', headers: { 'X Key': a } }", "tools.find.http.headers.X Key: `X Key` is no name of a header; use letters, digits and `-`, as in `X-Api-Key`"),
+        ("    http: { url: '${SHOP}/x', headers: { A: '${B' } }", "tools.find.http.headers.A: a `{` that is not closed; write `{{` for the sign itself; arguments are written `{name}`, variables `${NAME}`"),
+        ("    process: { command: [a], env: { 1A: b } }", "tools.find.process.env.1A: `1A` is no name of a variable; use letters, digits and `_`, a digit not first"),
+        ("    process: { command: [a], env: { A: '{number}' } }", "tools.find.process.env.A: `{number}`: no call's arguments are known here; variables of the environment are written `${NAME}`"),
+        ("    run: inline\n    process: { command: [a] }", "tools.find.run: an inline tool cannot wait for a process: it would hold up the tick; write `run: worker`, or leave it out"),
+        ("    mcp: { server: desk, tool: a }", "tools.find.mcp.server: unknown MCP server `desk`; there are none; add it under `mcp_servers`"),
+        ("    canned: {}\n    http: { url: 'https://a.example/' }", "tools.find.http: a tool with `canned` and `http`: it is carried out in one way; remove all but one of canned, http"),
+    ];
+
+    /// What stands at the top, and what is said about it.
+    #[rustfmt::skip] // a row is a line
+    const SERVERS: &[(&str, &str)] = &[
+        ("mcp_servers: { find: { command: a } }", "mcp_servers.find: `find` is a tool, too: agents could not tell which is meant; give the server another name"),
+        ("mcp_servers: { s: {} }", "mcp_servers.s: nothing says how `s` is reached; add a `command` that starts it, or its `url`"),
+        ("mcp_servers: { s: { command: a, url: 'http://a/' } }", "mcp_servers.s.url: `s` has a `command` and a `url`: it is reached in one way; remove one of the two"),
+        ("mcp_servers: { s: { url: 'http://a/', args: [b] } }", "mcp_servers.s.args: `args` is for a server that is started by `command`; remove it"),
+        ("mcp_servers: { s: { command: a, headers: { A: b } } }", "mcp_servers.s.headers: a process has no `headers`; write `env`, or remove them"),
+        ("mcp_servers: { s: { command: a, tools: [] } }", "mcp_servers.s.tools: no tool of `s` is wanted; name some, or remove the list for all of them"),
+    ];
+
+    fn complaint(tool: &str, top: &str) -> String {
+        let parameters = "{ type: object, properties: { number: { type: string } } }";
+        let text = format!(
+            "name: a\nagents: {{ a: {{}} }}\ntools:\n  find:\n    parameters: {parameters}\n{tool}\n{top}\n"
+        );
+        parse(text.as_bytes(), "f").err().map_or_else(String::new, |all| all.to_string())
+    }
+
+    #[test]
+    fn what_leads_out_is_checked_as_far_as_a_file_can_tell() {
+        let tools = TOOLS.iter().map(|(tool, wanted)| (complaint(tool, ""), wanted));
+        let servers =
+            SERVERS.iter().map(|(top, wanted)| (complaint("    run: inline", top), wanted));
+        for (said, wanted) in tools.chain(servers) {
+            let place = said.splitn(4, ':').nth(3).unwrap_or_default();
+            assert_eq!(place.trim_start(), *wanted);
+        }
+    }
+
+    #[test]
+    fn every_way_out_is_right_when_it_is_written_right() {
+        let right = [
+            "    http: { url: 'https://a.example/{number}?x={number}', headers: { A: 'b ${C}' }, query: { n: '{number}' } }",
+            "    http: { method: PUT, url: '${A}', body: { n: ['{number}', 1] }, result: a.0, retries: 0 }",
+            "    process: { command: [a, b], env: { A: '${A}b' }, cwd: c }",
+            "    mcp: { server: s, tool: any }",
+        ];
+        let servers = "mcp_servers: { s: { command: a, args: [b] }, t: { url: 'http://a:1/mcp', headers: { A: '${B}' } } }";
+        for tool in right {
+            assert_eq!(complaint(tool, servers), "", "{tool}");
+        }
+    }
+}

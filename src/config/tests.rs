@@ -166,24 +166,6 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("audio:", "a: b: c\naudio:", "f:3:5: not YAML: mapping values are not allowed in this context; a text that holds `: ` or ` #`, or begins with a sign such as { [ * & ! %, needs quotes"),
     ("audio:", "description: !x y\naudio:", "f:3:14: description: a tag stands before the value; remove it, or quote a text that begins with !"),
     ("slots:\n", "---\nslots:\n", "f:14:1: a second document begins; a file holds one configuration; remove `---`"),
-    // what leads out of this process
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    http: { url: 'https://a.example/{nr}' }", "f:11:18: tools.find.http.url: unknown argument `nr`; did you mean `number`?"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    http: { url: 'https://{number}.example/' }", "f:11:18: tools.find.http.url: an argument stands in the server's name: a call could choose who is asked; write arguments after the server's name and a `/`"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    http: { url: shop.example }", "f:11:18: tools.find.http.url: `shop.example` is not the address of a server; write it with `https://` or `http://`"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    http: { method: GET, url: '${SHOP}/x', body: {} }", "f:11:50: tools.find.http.body: a request of this method has no body; write `query`, or `method: POST`"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    http: { url: '${SHOP}/x', headers: { 'X Key': a } }", "f:11:42: tools.find.http.headers.X Key: `X Key` is no name of a header; use letters, digits and `-`, as in `X-Api-Key`"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    http: { url: '${SHOP}/x', headers: { A: '${B' } }", "f:11:45: tools.find.http.headers.A: a `{` that is not closed; write `{{` for the sign itself; arguments are written `{name}`, variables `${NAME}`"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    process: { command: [a], env: { 1A: b } }", "f:11:37: tools.find.process.env.1A: `1A` is no name of a variable; use letters, digits and `_`, a digit not first"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    process: { command: [a], env: { A: '{number}' } }", "f:11:40: tools.find.process.env.A: `{number}`: no call's arguments are known here; variables of the environment are written `${NAME}`"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    run: inline\n    process: { command: [a] }", "f:11:10: tools.find.run: an inline tool cannot wait for a process: it would hold up the tick; write `run: worker`, or leave it out"),
-    ("    canned:\n      by: number\n      otherwise: { state: lost }", "    mcp: { server: desk, tool: a }", "f:11:20: tools.find.mcp.server: unknown MCP server `desk`; there are none; add it under `mcp_servers`"),
-    ("    canned:\n", "    http: { url: 'https://a.example/' }\n    canned:\n", "f:11:11: tools.find.http: a tool with `canned` and `http`: it is carried out in one way; remove all but one of canned, http"),
-    ("slots:\n", "mcp_servers: { find: { command: a } }\nslots:\n", "f:14:16: mcp_servers.find: `find` is a tool, too: agents could not tell which is meant; give the server another name"),
-    ("slots:\n", "mcp_servers: { s: {} }\nslots:\n", "f:14:19: mcp_servers.s: nothing says how `s` is reached; add a `command` that starts it, or its `url`"),
-    ("slots:\n", "mcp_servers: { s: { command: a, url: 'http://a/' } }\nslots:\n", "f:14:38: mcp_servers.s.url: `s` has a `command` and a `url`: it is reached in one way; remove one of the two"),
-    ("slots:\n", "mcp_servers: { s: { url: 'http://a/', args: [b] } }\nslots:\n", "f:14:45: mcp_servers.s.args: `args` is for a server that is started by `command`; remove it"),
-    ("slots:\n", "mcp_servers: { s: { command: a, headers: { A: b } } }\nslots:\n", "f:14:42: mcp_servers.s.headers: a process has no `headers`; write `env`, or remove them"),
-    ("slots:\n", "mcp_servers: { s: { command: a, tools: [] } }\nslots:\n", "f:14:40: mcp_servers.s.tools: no tool of `s` is wanted; name some, or remove the list for all of them"),
 ];
 
 #[test]
