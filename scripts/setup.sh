@@ -8,6 +8,8 @@
 #   scripts/setup.sh build speech test   all that, a second recogniser that listens to the demo, and a browser
 #   scripts/setup.sh rooms           + what tests/rooms meets in LiveKit rooms: a livekit-server, and the official Python
 #                                    client in a virtual environment; both are put into .tools, which is not committed
+#   scripts/setup.sh mcp             + the MCP servers that tests/mcp_tools.rs talks to, from npm, in tests/peers/mcp; needs
+#                                    Node.js
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
 # install: names the packages and the command, and exits with 2. So it does for the browser on Ubuntu, which has none as
@@ -23,6 +25,7 @@ here=${BASH_SOURCE[0]%/*}
 [ "$here" != "${BASH_SOURCE[0]}" ] || here=.
 tools=$here/../.tools
 requirements=$here/../tests/peers/requirements.txt
+mcp=$here/../tests/peers/mcp
 
 # The last version that `go install` takes as it is: later ones carry replace directives, which it refuses.
 livekit_server=github.com/livekit/livekit-server/cmd/server@v1.13.5
@@ -146,6 +149,21 @@ make_rooms() {
     have_livekit_server || make_livekit_server
 }
 
+# What tests of MCP meet: servers from npm, each checked against the hash in the lock file.
+have_mcp() { cmp -s "$mcp/package-lock.json" "$mcp/node_modules/made-from.json"; }
+
+make_mcp() {
+    case " $* " in *" mcp "*) ;; *) return 0 ;; esac
+    ! have_mcp || return 0
+    have npm || give_up "no Node.js, whose MCP servers tests talk to." \
+        "Install Node.js 20.19 or newer, which brings npm: https://nodejs.org"
+    echo "setup: installing MCP servers into tests/peers/mcp/node_modules" >&2
+    npm --prefix "$mcp" ci --loglevel=error </dev/null >&2 ||
+        give_up "the MCP servers could not be installed; what npm said stands above."
+    # Last, so that what was broken off is made anew.
+    cp "$mcp/package-lock.json" "$mcp/node_modules/made-from.json"
+}
+
 make_peers() {
     echo "setup: installing the Python client of LiveKit into .tools/python" >&2
     rm -rf "$tools/python"
@@ -208,8 +226,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech | test | rooms) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms" ;;
+            build | speech | test | rooms | mcp) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, mcp" ;;
         esac
     done
 
@@ -226,6 +244,7 @@ main() {
     if [ -z "$missing" ]; then
         check_browser "$@"
         make_rooms "$@"
+        make_mcp "$@"
         return 0
     fi
 
@@ -257,6 +276,7 @@ main() {
     [ -z "$missing" ] || give_up "apt-get is content, but this is still not found: $missing"
     check_browser "$@"
     make_rooms "$@"
+    make_mcp "$@"
 }
 
 main "$@"

@@ -249,16 +249,17 @@ mod tests {
     struct Stage {
         workers: Workers,
         begun: Receiver<(String, u64)>,
-        go: Sender<()>,
+        go: BTreeMap<String, Sender<()>>,
         reply: (Sender<(CallId, Outcome)>, Receiver<(CallId, Outcome)>),
     }
 
     impl Stage {
         fn new(limits: &[(&str, Option<u32>)], count: usize) -> Self {
-            let ((begin, begun), (go, allowed)) = (bounded(100), bounded(100));
+            let ((begin, begun), mut go) = (bounded(100), BTreeMap::new());
             let mut tools = Registry::default();
             for (name, max) in limits {
-                let (begin, allowed) = (begin.clone(), allowed.clone());
+                let (begin, (allow, allowed)) = (begin.clone(), bounded::<()>(100));
+                go.insert((*name).to_owned(), allow);
                 let spec = ToolSpec { max_concurrent: *max, ..ToolSpec::new(name, "") };
                 let name = (*name).to_owned();
                 let tool = move |_: &ToolContext, arguments: &Value| {
@@ -289,8 +290,8 @@ mod tests {
             self.begun.recv_timeout(Duration::from_secs(10)).expect("a call begins")
         }
 
-        fn ends(&self) -> CallId {
-            self.go.send(()).unwrap();
+        fn ends(&self, tool: &str) -> CallId {
+            self.go[tool].send(()).unwrap();
             self.reply.1.recv_timeout(Duration::from_secs(10)).expect("a call ends").0
         }
     }
@@ -307,17 +308,14 @@ mod tests {
         stage.call("free", 6);
         assert_eq!(stage.begins(), ("free".to_owned(), 6));
         assert!(stage.begun.is_empty(), "a second call of `slow` has begun");
-        let mut ended = Vec::new();
-        for _ in 0..2 {
-            ended.push(stage.ends());
-        }
-        for n in 1..6 {
-            assert_eq!(stage.begins(), ("slow".to_owned(), n), "in the order of the queue");
+        assert_eq!(stage.ends("free"), CallId(6));
+        for n in 0..5 {
+            assert_eq!(stage.ends("slow"), CallId(n));
+            let next = ("slow".to_owned(), u64::from(n) + 1);
+            assert_eq!(stage.begins(), next, "in the order of the queue");
             assert!(stage.begun.is_empty(), "two calls of `slow` run");
-            ended.push(stage.ends());
         }
-        ended.sort();
-        assert_eq!(ended, (0..7).map(CallId).collect::<Vec<_>>());
+        assert_eq!(stage.ends("slow"), CallId(5));
     }
 
     #[test]
@@ -328,9 +326,9 @@ mod tests {
         let given_up = stage.call("slow", 1);
         stage.call("slow", 2);
         stage.workers.give_up(&given_up);
-        stage.ends();
+        stage.ends("slow");
         assert_eq!(stage.begins(), ("slow".to_owned(), 2));
-        assert_eq!(stage.ends(), CallId(2));
+        assert_eq!(stage.ends("slow"), CallId(2));
     }
 
     #[test]
@@ -366,8 +364,8 @@ mod tests {
         // Another has taken its place.
         stage.call("stuck", 1);
         assert_eq!(stage.begins(), ("stuck".to_owned(), 1));
-        stage.ends();
-        stage.ends();
+        stage.ends("stuck");
+        stage.ends("stuck");
         let shared = Arc::clone(&stage.workers.shared);
         std::thread::spawn(move || {
             while shared.abandoned.load(Ordering::Relaxed) > 0 {
