@@ -8,23 +8,33 @@ use std::process::ExitCode;
 
 use antiphon::cli::App;
 use antiphon::tool::{ToolContext, ToolSpec};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 fn main() -> ExitCode {
-    let dice = ToolSpec::new("dice", "Throws dice").inline().parameters(json!({
-        "type": "object",
-        "properties": { "count": { "type": "string", "pattern": "^[1-9]$" } },
-        "required": ["count"],
-    }));
-    App::default().tool(dice, throw).run()
+    App::default().function(ToolSpec::new("dice", "Throws dice").inline(), throw).run()
+}
+
+/// What is thrown. Its schema is the tool's, descriptions and all.
+#[derive(Deserialize, JsonSchema)]
+struct Dice {
+    /// How many dice: 1 to 9.
+    #[schemars(regex(pattern = "^[1-9]$"))]
+    count: String,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Thrown {
+    throws: Vec<u32>,
+    sum: u32,
 }
 
 /// Throws as many dice as the caller asks for; the same call throws the same, so that tests can rely on it.
-fn throw(context: &ToolContext, arguments: &Value) -> Result<Value, String> {
-    let count: u32 =
-        arguments["count"].as_str().and_then(|count| count.parse().ok()).ok_or("no count")?;
+fn throw(context: &ToolContext, Dice { count }: Dice) -> Result<Thrown, String> {
+    let count: u32 = count.parse().map_err(|_| "no count")?;
     let throws: Vec<u32> =
         (0..count).map(|n| 1 + (context.occurrence * 5 + n * 3 + 2) % 6).collect();
-    let sum: u32 = throws.iter().sum();
-    Ok(json!({ "throws": throws, "sum": sum }))
+    let sum = throws.iter().sum();
+    Ok(Thrown { throws, sum })
 }

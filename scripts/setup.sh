@@ -10,6 +10,8 @@
 #                                    client in a virtual environment; both are put into .tools, which is not committed
 #   scripts/setup.sh models          + what tests/providers meets: OpenAI's Python client and a proxy that speaks its
 #                                    protocol, in a virtual environment of their own there; 300 MB, 750 MB unpacked
+#   scripts/setup.sh mcp             + the MCP servers that tests/mcp_tools.rs talks to, from npm, in tests/peers/mcp; needs
+#                                    Node.js
 #
 # Debian and Ubuntu: installs through apt-get, as root or with passwordless sudo. Elsewhere, or without the right to
 # install: names the packages and the command, and exits with 2. So it does for the browser on Ubuntu, which has none as
@@ -25,6 +27,7 @@ here=${BASH_SOURCE[0]%/*}
 [ "$here" != "${BASH_SOURCE[0]}" ] || here=.
 tools=$here/../.tools
 peers=$here/../tests/peers
+mcp=$here/../tests/peers/mcp
 
 # The last version that `go install` takes as it is: later ones carry replace directives, which it refuses.
 livekit_server=github.com/livekit/livekit-server/cmd/server@v1.13.5
@@ -166,6 +169,21 @@ make_peers() {
     esac
 }
 
+# What tests of MCP meet: servers from npm, each checked against the hash in the lock file.
+have_mcp() { cmp -s "$mcp/package-lock.json" "$mcp/node_modules/made-from.json"; }
+
+make_mcp() {
+    case " $* " in *" mcp "*) ;; *) return 0 ;; esac
+    ! have_mcp || return 0
+    have npm || give_up "no Node.js, whose MCP servers tests talk to." \
+        "Install Node.js 20.19 or newer, which brings npm: https://nodejs.org"
+    echo "setup: installing MCP servers into tests/peers/mcp/node_modules" >&2
+    npm --prefix "$mcp" ci --loglevel=error </dev/null >&2 ||
+        give_up "the MCP servers could not be installed; what npm said stands above."
+    # Last, so that what was broken off is made anew.
+    cp "$mcp/package-lock.json" "$mcp/node_modules/made-from.json"
+}
+
 # make_venv python requirements.txt "what it is"
 make_venv() {
     local name=$1 requirements=$peers/$2 what=$3
@@ -230,8 +248,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech | test | rooms | models) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, models" ;;
+            build | speech | test | rooms | models | mcp) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, models, mcp" ;;
         esac
     done
 
@@ -248,6 +266,7 @@ main() {
     if [ -z "$missing" ]; then
         check_browser "$@"
         make_peers "$@"
+        make_mcp "$@"
         return 0
     fi
 
@@ -279,6 +298,7 @@ main() {
     [ -z "$missing" ] || give_up "apt-get is content, but this is still not found: $missing"
     check_browser "$@"
     make_peers "$@"
+    make_mcp "$@"
 }
 
 main "$@"

@@ -70,6 +70,7 @@
 //! | [`host`] | real time: shards, workers, journals on disk |
 //! | `generate` | models and tools for programs without audio (feature `models`) |
 //! | `provider` | models of others, over the network (feature `providers`) |
+//! | `remote` | tools of HTTP servers, processes and MCP servers (feature `remote`) |
 //! | [`record`] | the output folder of a run |
 //! | `livekit` | LiveKit rooms (feature `livekit`) |
 //! | `web` | servers of this process (feature `web`) |
@@ -102,6 +103,8 @@ pub mod host;
 #[cfg(feature = "providers")]
 pub mod provider;
 pub mod record;
+#[cfg(feature = "remote")]
+pub mod remote;
 
 #[cfg(feature = "livekit")]
 pub mod livekit;

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 /// The layers from low to high: one may use those before it, never one after it.
 ///
 /// Each is `src/<layer>.rs` or `src/<layer>/`. `lib.rs` and `main.rs` stand above them all.
-const LAYERS: [&str; 25] = [
+const LAYERS: [&str; 26] = [
     "clock", "id", "seed", "pcm", "talk", "tool", "graph", "config", "think", "work", "session",
     "journal", "slot", "sim", // the core ends here
-    "model", "host", "generate", "provider", "record", "livekit", "device", "store", "web", "eval",
-    "cli",
+    "model", "host", "generate", "provider", "remote", "record", "livekit", "device", "store",
+    "web", "eval", "cli",
 ];
 
 /// The highest layer of the core, which knows no clock, thread, socket or disk.

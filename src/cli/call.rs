@@ -12,6 +12,7 @@ use super::engines::Engines;
 use super::failure::Failure;
 use super::journalled::{self, Journalled};
 use super::metrics::Metering;
+use super::outside::Outside;
 use super::summary::summary;
 use super::view::{View, line};
 use crate::host::ink::Loss;
@@ -37,6 +38,8 @@ use crate::tool::Registry;
 pub(super) struct Call {
     pub(super) plan: Arc<Plan>,
     pub(super) tools: Registry,
+    /// Whoever carries out some of them, and is followed while the call lasts.
+    pub(super) outside: Option<Outside>,
     pub(super) with: With,
     pub(super) seed: u64,
     pub(super) out: PathBuf,
@@ -57,8 +60,18 @@ pub(super) enum With {
     Room(Box<super::connect::Joined>),
 }
 
-/// The name of a call's session, to tools.
+/// The name of a call's session, to the tools of this process: always the same, so that what they do can be
+/// repeated.
 const SESSION: &str = "local";
+
+/// The name of a call's session. One of which others hear has a name of its own: they would take its calls for
+/// those of an earlier one otherwise.
+fn session_name(call: &Call) -> String {
+    if call.outside.is_none() {
+        return SESSION.to_owned();
+    }
+    format!("{SESSION}:{:x}", crate::host::pace::wall_ms())
+}
 
 /// The longest run in virtual time, in ticks: a hundred days of 20 ms. Every caller hangs up before.
 const TICKS_MAX: u64 = 432_000_000;
@@ -96,8 +109,8 @@ pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<Exit
     match with {
         With::Callers(parts) if call.fast => fast(call, &parts, engines, view, folder, journal),
         With::Callers(parts) => {
-            let edges = call.callers(&parts)?;
-            live(call, Company::recorded(edges), engines, view, folder, journal)
+            let company = Company::recorded(call.callers(&parts)?, session_name(&call));
+            live(call, company, engines, view, folder, journal)
         }
         #[cfg(feature = "livekit")]
         With::Room(joined) => {
@@ -126,9 +139,8 @@ pub(super) struct Company {
 }
 
 impl Company {
-    fn recorded(edges: Vec<Box<dyn Edge>>) -> Self {
-        let (session, warnings) = (SESSION.to_owned(), crossbeam_channel::never());
-        Self { edges, session, calls: None, warnings }
+    fn recorded(edges: Vec<Box<dyn Edge>>, session: String) -> Self {
+        Self { edges, session, calls: None, warnings: crossbeam_channel::never() }
     }
 }
 
@@ -215,7 +227,8 @@ fn fast(
     edges.extend(engines.virtual_edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let len = call.plan.len;
-    let tools = VirtualTools::new(call.tools.clone(), Latency::Declared, len, SESSION.to_owned());
+    let name = session_name(&call);
+    let tools = VirtualTools::new(call.tools.clone(), Latency::Declared, len, name);
     let scribe = journal.scribe.take();
     let mut slot = Slot::new(Arc::clone(&call.plan), session, edges, Box::new(tools), scribe);
     journal.announce(&mut slot);
@@ -251,7 +264,7 @@ fn fast(
 }
 
 fn live(
-    call: Call,
+    mut call: Call,
     company: Company,
     engines: &Engines,
     mut view: View,
@@ -263,6 +276,14 @@ fn live(
     let session = Session::new(&call.plan, call.seed);
     let (overruns, overran) = bounded(64);
     let workers = Workers::start(call.tools.clone(), WORKERS);
+    let mut following = None;
+    if let Some(outside) = call.outside.take() {
+        let (follows, reloads) = outside
+            .follow(workers.clone())
+            .map_err(|error| Failure::broken(format!("no thread for changes of tools: {error}")))?;
+        edges.push(Box::new(reloads));
+        following = Some(follows);
+    }
     let tools = LiveTools::new(workers, name, overruns);
     let tools = match calls {
         Some(calls) => tools.with_room(calls),
@@ -314,6 +335,7 @@ fn live(
         return Err(Failure::broken("the session's thread is gone"));
     };
     shard.stop();
+    drop(following);
     let (place, loss) = journal.finish();
     folder.journal_lost(lost(loss.as_ref()));
     finish(call, &view, &status, |end| folder.finish(end), place, loss)

@@ -14,6 +14,7 @@ use super::engines::Engines;
 use super::failure::Failure;
 use super::load;
 use super::metrics::{MetricsArgs, address};
+use super::outside;
 use super::secret::Secret;
 use super::view::{View, line, plain};
 use crate::config::{Config, UnknownConversation};
@@ -147,6 +148,8 @@ const CALLS_WAITING: usize = 64;
 
 pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let config = args.picked(load::config(&args.config)?)?;
+    let reached = outside::reach(config, tools, &mut |text| eprintln!("{text}"));
+    let (config, tools, outside) = reached.map_err(|failure| failure.about(&args.config))?;
     let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     let Entry { options, key } = args.entry(&plan)?;
     let page = key.map(|key| args.page(&plan, &options, key)).transpose()?.flatten();
@@ -160,6 +163,7 @@ pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, F
         seed: args.seed.unwrap_or(plan.config.seed),
         plan,
         tools,
+        outside,
         with: With::Room(Box::new(joined)),
         out: args.out.clone(),
         journal: None,

@@ -53,6 +53,7 @@ pub(super) fn demo(args: &DemoArgs, tools: Registry) -> Result<ExitCode, Failure
         seed: plan.config.seed,
         plan,
         tools,
+        outside: None,
         with: With::Callers(vec![part]),
         out: args.out.clone(),
         journal: None,

@@ -10,6 +10,7 @@ use super::engines::Engines;
 use super::failure::Failure;
 use super::load;
 use super::moment::Moment;
+use super::outside;
 use super::summary::summary;
 use super::view::line;
 use crate::clock::Tick;
@@ -171,6 +172,7 @@ fn effects(
         let plan = Plan::new(config).map_err(|error| Failure::input(error.to_string()))?;
         return Ok((Arc::new(plan), None));
     }
+    let tools = outside::again(&config, tools)?;
     let (plan, tools) = load::plan(config, tools)?;
     let engines = Engines::new(&plan, &mut |text| eprintln!("{text}"))?;
     let tools = VirtualTools::new(tools, Latency::Declared, plan.len, "fork".to_owned());

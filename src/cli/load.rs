@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::failure::Failure;
 use crate::config::scenario::{self, After, Case};
 use crate::config::{self, Config};
@@ -15,7 +17,7 @@ use crate::pcm::mix::{Gain, apply_gain};
 use crate::pcm::{Clip, resample, wav};
 use crate::session::plan::{Plan, tool_spec};
 use crate::sim::caller::{Act, Cue, HANG_UP_MS, PATIENCE_MS, Part, When};
-use crate::tool::Registry;
+use crate::tool::{Registry, ToolContext};
 
 /// Where clips come from: the disk, or the program itself.
 pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, Failure>;
@@ -28,6 +30,13 @@ pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     for clip in config.clips.values_mut() {
         *clip = folder.join(&*clip).display().to_string();
+    }
+    // So do the folders of processes.
+    let servers = config.mcp_servers.values_mut().map(|server| &mut server.cwd);
+    let tools = config.tools.values_mut();
+    let processes = tools.filter_map(|tool| tool.process.as_mut()).map(|tool| &mut tool.cwd);
+    for cwd in servers.chain(processes).flatten() {
+        *cwd = folder.join(&*cwd).display().to_string();
     }
     Ok(config)
 }
@@ -55,16 +64,23 @@ pub(super) fn clips(plan: &Plan, warn: &mut dyn FnMut(String)) -> Result<Clips, 
 }
 
 /// The plan of a configuration, and its tools: those of the program, the canned ones, and those that a
-/// room carries out.
-pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Registry), Failure> {
+/// room carries out. Those that are carried out elsewhere are in `tools` where they can be reached; where not, their
+/// calls fail and say so.
+pub(super) fn plan(
+    mut config: Config,
+    mut tools: Registry,
+) -> Result<(Arc<Plan>, Registry), Failure> {
+    described(&mut config, &tools);
     let mut missing = Vec::new();
     for (name, tool) in &config.tools {
         let spec = tool_spec(name, tool);
+        let is_known = tools.spec(name).is_some();
         let added = match (&tool.canned, tool.room()) {
             (Some(canned), _) => tools.add(spec, canned.clone()),
             (None, Some(room)) => tools.add(spec, room),
+            (None, None) if tool.is_remote() && !is_known => tools.add(spec, unreached),
             (None, None) => {
-                if tools.spec(name).is_none() {
+                if !is_known {
                     missing.push(name.as_str());
                 }
                 Ok(())
@@ -74,8 +90,8 @@ pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Re
     }
     if !missing.is_empty() {
         return Err(Failure::input(format!(
-            "this program has no tool `{}`; give it a `canned` answer, or register it in code \
-             (examples/own_tool.rs)",
+            "this program has no tool `{}`; give it a `canned` answer, say who carries it out (`http`, `process`, \
+             `mcp`), or register it in code (examples/own_tool.rs)",
             missing.join("`, `")
         )));
     }
@@ -86,6 +102,26 @@ pub(super) fn plan(config: Config, mut tools: Registry) -> Result<(Arc<Plan>, Re
         plan.tools.entry(spec.name.clone()).or_insert_with(|| spec.clone());
     }
     Ok((Arc::new(plan), tools))
+}
+
+/// What stands for a tool where whoever carries it out is not reached.
+fn unreached(_context: &ToolContext, _arguments: &Value) -> Result<Value, String> {
+    Err("nobody outside of this process is reached here".to_owned())
+}
+
+/// Says of the program's tools what their code says, where the configuration does not: models are told what
+/// stands there, and so is the journal.
+pub(super) fn described(config: &mut Config, tools: &Registry) {
+    for (name, tool) in &mut config.tools {
+        let is_own = tool.canned.is_none() && tool.room().is_none() && !tool.is_remote();
+        let Some(spec) = tools.spec(name).filter(|_| is_own) else { continue };
+        if tool.description.is_empty() {
+            tool.description.clone_from(&spec.description);
+        }
+        if tool.parameters == config::Tool::default().parameters {
+            tool.parameters = spec.parameters.0.clone();
+        }
+    }
 }
 
 /// Reads a file whole.

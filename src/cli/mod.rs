@@ -28,6 +28,7 @@ mod load;
 mod metrics;
 mod minds;
 mod moment;
+mod outside;
 mod replay;
 mod report;
 mod run;
@@ -43,8 +44,12 @@ mod view;
 
 use std::process::ExitCode;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::host::shard::SHARD;
-use crate::tool::{Registry, Tool, ToolSpec};
+use crate::tool::{Registry, Tool, ToolContext, ToolSpec};
 use args::Command;
 use failure::Failure;
 
@@ -60,6 +65,21 @@ impl App {
     #[must_use]
     pub fn tool(mut self, spec: ToolSpec, tool: impl Tool + 'static) -> Self {
         if let Err(wrong) = self.tools.add(spec, tool) {
+            self.wrong.push(wrong.to_string());
+        }
+        self
+    }
+
+    /// Adds a function as a tool; see [`Registry::add_fn`]. One that is wrong is complained about when the app
+    /// runs.
+    #[must_use]
+    pub fn function<A, O, F>(mut self, spec: ToolSpec, function: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema + 'static,
+        O: Serialize + 'static,
+        F: Fn(&ToolContext, A) -> Result<O, String> + Send + Sync + 'static,
+    {
+        if let Err(wrong) = self.tools.add_fn(spec, function) {
             self.wrong.push(wrong.to_string());
         }
         self

@@ -7,13 +7,16 @@ use super::args::RunArgs;
 use super::call::{Call, With, hold};
 use super::failure::Failure;
 use super::load;
+use super::outside;
 use crate::tool::Registry;
 
 pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let config = load::conversation(&args.config, args.conversation.as_deref())?;
-    let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     spare_inputs(args)?;
     let mut warn = |text: String| eprintln!("{text}");
+    let reached = outside::reach(config, tools, &mut warn);
+    let (config, tools, outside) = reached.map_err(|failure| failure.about(&args.config))?;
+    let (plan, tools) = load::plan(config, tools).map_err(|failure| failure.about(&args.config))?;
     let (mut parts, mut wrong) = (Vec::new(), Vec::new());
     for input in &args.input {
         match load::caller(input, &plan, &mut warn) {
@@ -28,6 +31,7 @@ pub(super) fn run(args: &RunArgs, tools: Registry) -> Result<ExitCode, Failure> 
         seed: args.seed.unwrap_or(plan.config.seed),
         plan,
         tools,
+        outside,
         with: With::Callers(parts),
         out: args.out.clone(),
         journal: args.journal.clone(),

@@ -18,7 +18,7 @@ use super::script::{self, Sources};
 use super::wording;
 use super::yaml::Node;
 use super::{Agent, Config, Tool};
-use super::{models, topology, ways as transitions};
+use super::{models, outside, servers, topology, ways as transitions};
 
 /// So many patterns may all agents have. Compiling one may take some milliseconds, and a file is
 /// checked in seconds.
@@ -45,7 +45,9 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
     models::check(config, &mut report);
     for (name, tool) in &config.tools {
         self::tool(name, tool, &mut report);
+        outside::tool(name, tool, config, &mut report);
     }
+    servers::check(config, &mut report);
     for name in config.slots.keys().filter(|name| script::is_reserved(name)) {
         let remedy = "choose another name";
         report.tell(
@@ -227,7 +229,6 @@ fn tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
         report.tell(&["tools", name], what, "give your tool another name");
     }
     parameters(&place, &tool.parameters, report);
-    room_tool(name, tool, report);
     let Some(canned) = &tool.canned else { return };
     match &canned.by {
         Some(by) => {
@@ -256,29 +257,6 @@ fn tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
             what,
             "write `run: worker`, or remove `takes_ms`",
         );
-    }
-}
-
-/// A tool is carried out in one way, and the room is none that a tick could wait for.
-fn room_tool(name: &str, tool: &Tool, report: &mut Report<'_>) {
-    let ways = [
-        ("canned", tool.canned.is_some()),
-        ("rpc", tool.rpc.is_some()),
-        ("data", tool.data.is_some()),
-    ];
-    let ways: Vec<&str> = ways.into_iter().filter(|(_, is_there)| *is_there).map(|w| w.0).collect();
-    if let [first, .., last] = ways.as_slice() {
-        let what = format!("a tool with `{first}` and `{last}`: it is carried out in one way");
-        report.tell(
-            &["tools", name, last],
-            what,
-            format!("remove all but one of {}", ways.join(", ")),
-        );
-    }
-    if tool.room().is_some() && tool.run == super::Run::Inline {
-        let what = "an inline tool cannot wait for a room: it would hold up the tick";
-        let remedy = "write `run: worker`, or leave it out";
-        report.tell(&["tools", name, "run"], what, remedy);
     }
 }
 

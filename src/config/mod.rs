@@ -36,9 +36,11 @@ mod growth;
 mod journals;
 mod livekit;
 mod models;
+mod outside;
 pub mod scenario;
 mod schema;
 mod script;
+mod servers;
 mod slip;
 mod speech;
 #[cfg(test)]
@@ -68,8 +70,11 @@ pub use self::livekit::{Livekit, Publish};
 pub use self::models::{Model, Provider, Reply};
 pub use self::schema::{is_identifier, is_name, schema};
 pub use self::script::{PATTERN_SIZE_MAX, compile as compile_pattern};
+pub use self::servers::McpServer;
 pub use self::speech::{Recogniser, RecogniserEngine, Speech, Synthesiser, SynthesiserEngine};
-pub use self::tools::{Canned, Data, Delivery, OnBargeIn, Rpc, Run, Tool};
+pub use self::tools::{
+    Canned, Data, Delivery, HttpTool, McpTool, Method, OnBargeIn, ProcessTool, Rpc, Run, Tool,
+};
 pub use self::topology::{Links, links};
 pub use self::transitions::{
     Carry, Decision, Event, Operator, Results, ToolResult, Transition, Turns, TurnsOf, UserInput,
@@ -135,6 +140,11 @@ pub struct Config {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 1000))]
     pub tools: BTreeMap<String, Tool>,
+    /// The MCP servers by name, whose tools become tools of this configuration when a session begins. Default
+    /// none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 50))]
+    pub mcp_servers: BTreeMap<String, McpServer>,
     /// The models by name: of agents, and of `speech`. Default none.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": IDENTIFIER}, "maxProperties" = 200))]

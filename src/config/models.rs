@@ -228,13 +228,16 @@ pub(super) fn agent(name: &str, agent: &Thinker, config: &Config, report: &mut R
         }
     }
     for (index, tool) in agent.tools.iter().enumerate() {
-        if !config.tools.contains_key(tool) && Verb::of(tool).is_none() {
+        let is_server = config.mcp_servers.contains_key(tool);
+        if !config.tools.contains_key(tool) && Verb::of(tool).is_none() && !is_server {
             let place = ["agents", name, "tools", &index.to_string()];
             report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
         }
     }
     for (index, tool) in agent.stop_after.iter().enumerate() {
-        if !agent.tools.contains(tool) {
+        // What a server brings is known when a session begins.
+        let has_server = agent.tools.iter().any(|name| config.mcp_servers.contains_key(name));
+        if !agent.tools.contains(tool) && !has_server {
             let place = ["agents", name, "stop_after", &index.to_string()];
             report.unknown(&place, "tool", tool, agent.tools.iter(), &["agents", name, "tools"]);
         }

@@ -1,7 +1,8 @@
 //! Tools: what an agent can have done.
 //!
 //! A tool is declared here and answers from its `canned` table, is carried out by the room (`rpc` or
-//! `data`), or is registered in code under the same name.
+//! `data`), by an HTTP server (`http`), by a process (`process`) or by an MCP server (`mcp`), or is registered
+//! in code under the same name.
 //!
 //! **Invariant:** `parameters` is a valid JSON Schema of an object once [`parse`](super::parse) has
 //! accepted it.
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::tool::RoomTool;
 pub use crate::tool::canned::Canned;
+pub use crate::tool::remote::{HttpTool, McpTool, Method, ProcessTool};
 pub use crate::tool::room::{Data, Rpc};
 pub use crate::tool::{Delivery, OnBargeIn, Run};
 
@@ -67,8 +69,8 @@ pub struct Tool {
     pub approval: Option<String>,
     /// What becomes of a call of a model's when the user interrupts the turn that made it. Default `keep`.
     pub on_barge_in: OnBargeIn,
-    /// Answers without code, for demonstrations and tests. Without it, `rpc` or `data`, a tool of this
-    /// name must be registered in code.
+    /// Answers without code, for demonstrations and tests. Without it and all other ways below, a tool of
+    /// this name must be registered in code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canned: Option<Canned>,
     /// A method of a participant of the room, instead of code. Not for `inline`.
@@ -77,6 +79,16 @@ pub struct Tool {
     /// Data to participants of the room, instead of code. Not for `inline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
+    /// A request to an HTTP server, instead of code. Not for `inline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTool>,
+    /// A process, instead of code. Not for `inline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessTool>,
+    /// A tool of an MCP server, instead of code. Not for `inline`. Where `description` and `parameters` are not
+    /// written, they are the server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<McpTool>,
 }
 
 impl Tool {
@@ -85,6 +97,12 @@ impl Tool {
     pub fn room(&self) -> Option<RoomTool> {
         let rpc = self.rpc.clone().map(RoomTool::Rpc);
         rpc.or_else(|| self.data.clone().map(RoomTool::Data))
+    }
+
+    /// Whether a server or a process outside of this one carries the calls out.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        self.http.is_some() || self.process.is_some() || self.mcp.is_some()
     }
 }
 
@@ -108,6 +126,9 @@ impl Default for Tool {
             canned: None,
             rpc: None,
             data: None,
+            http: None,
+            process: None,
+            mcp: None,
         }
     }
 }

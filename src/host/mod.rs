@@ -30,3 +30,4 @@ pub mod transcoder;
 pub mod watchdog;
 #[cfg(feature = "opus")]
 pub mod wire;
+mod workers;

@@ -4,16 +4,13 @@
 //! room answers as a worker does.
 //!
 //! An inline tool runs on the thread of the tick, and is timed: longer than its budget is an overrun,
-//! counted by name. Every other call goes to a worker, through a bounded queue, and its outcome comes
-//! back at a later tick. A worker whose call has timed out is left behind, and another started.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::time::Duration;
+//! counted by name. Every other call goes to one of the [`Workers`], and its outcome comes back at a later tick.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::pace::{Clock, pause};
+use super::workers::Place;
+pub use super::workers::{WORKERS, Workers};
 use crate::clock::Tick;
 use crate::graph::verb;
 use crate::id::{CallId, LaneId};
@@ -25,17 +22,8 @@ use crate::tool::{
     ToolContext, is_deeper,
 };
 
-/// Workers of a pool: as many slow calls can be under way at once.
-pub const WORKERS: usize = 8;
-
-/// Calls that wait for a worker at most; beyond, a call fails at once and says so.
-const CALLS_WAITING: usize = 64;
-
 /// Outcomes that wait for a session's tick at most.
 const OUTCOMES_WAITING: usize = 64;
-
-/// Workers left behind at most: each keeps a thread that is stuck in somebody's code.
-const ABANDONED_MAX: usize = 32;
 
 /// An inline call that took longer than its budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,84 +34,6 @@ pub struct Overrun {
     pub took_us: u64,
     /// How long it may take, in microseconds.
     pub budget_us: u64,
-}
-
-/// A bounded number of workers, shared by sessions.
-#[derive(Debug, Clone)]
-pub struct Workers {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    tools: Registry,
-    calls: (Sender<Work>, Receiver<Work>),
-    abandoned: AtomicUsize,
-}
-
-#[derive(Debug)]
-struct Work {
-    context: ToolContext,
-    call: ToolCall,
-    state: Arc<AtomicU8>,
-    reply: Sender<(CallId, Outcome)>,
-}
-
-/// Where a call is: it waits for a worker, a worker has it, or nobody wants it any more.
-const QUEUED: u8 = 0;
-const RUNNING: u8 = 1;
-const DROPPED: u8 = 2;
-
-/// Moves a call on from the queue; false if the other side was first.
-fn take_from_queue(state: &AtomicU8, to: u8) -> bool {
-    state.compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
-}
-
-impl Workers {
-    /// Starts workers for these tools.
-    #[must_use]
-    pub fn start(tools: Registry, count: usize) -> Self {
-        let calls = bounded(CALLS_WAITING);
-        let workers =
-            Self { shared: Arc::new(Shared { tools, calls, abandoned: AtomicUsize::new(0) }) };
-        for _ in 0..count {
-            workers.add();
-        }
-        workers
-    }
-
-    fn add(&self) {
-        let shared = Arc::downgrade(&self.shared);
-        let calls = self.shared.calls.1.clone();
-        let tools = self.shared.tools.clone();
-        let thread = std::thread::Builder::new().name("tool worker".to_owned());
-        // Without a thread there is a worker less; a full queue says so when it matters.
-        drop(thread.spawn(move || {
-            while shared.strong_count() > 0 {
-                let Ok(work) = calls.recv_timeout(Duration::from_secs(1)) else { continue };
-                let Work { context, call, state, reply } = work;
-                // Told to have failed, it must not happen after all.
-                if !take_from_queue(&state, RUNNING) {
-                    continue;
-                }
-                let outcome = tools.execute(&context, &call);
-                // A session that is gone does not want it any more.
-                drop(reply.send((call.id, outcome)));
-            }
-        }));
-    }
-
-    fn abandon(&self) {
-        if self.shared.abandoned.fetch_add(1, Ordering::Relaxed) < ABANDONED_MAX {
-            self.add();
-        }
-    }
-
-    /// The tools.
-    #[must_use]
-    pub fn tools(&self) -> &Registry {
-        &self.shared.tools
-    }
 }
 
 /// What a call asks of the room.
@@ -202,12 +112,14 @@ impl RoomCall {
 #[derive(Debug)]
 pub struct LiveTools {
     workers: Workers,
+    tools: Registry,
+    generation: u64,
     session: String,
     clock: Clock,
     reply: Sender<(CallId, Outcome)>,
     outcomes: Receiver<(CallId, Outcome)>,
     overruns: Sender<Overrun>,
-    under_way: Vec<(CallId, Arc<AtomicU8>)>,
+    under_way: Vec<(CallId, Place)>,
     room: Option<Sender<RoomCall>>,
 }
 
@@ -217,8 +129,21 @@ impl LiveTools {
     #[must_use]
     pub fn new(workers: Workers, session: String, overruns: Sender<Overrun>) -> Self {
         let (reply, outcomes) = bounded(OUTCOMES_WAITING);
-        let (clock, under_way) = (Clock::default(), Vec::new());
-        Self { workers, session, clock, reply, outcomes, overruns, under_way, room: None }
+        let mut generation = u64::MAX;
+        let tools = workers.renewed(&mut generation).unwrap_or_else(|| workers.tools());
+        let (clock, under_way, room) = (Clock::default(), Vec::new(), None);
+        Self {
+            workers,
+            tools,
+            generation,
+            session,
+            clock,
+            reply,
+            outcomes,
+            overruns,
+            under_way,
+            room,
+        }
     }
 
     /// The same hands in a room, which takes the calls that are its to carry out. The queue is bounded:
@@ -238,7 +163,7 @@ impl LiveTools {
         call: &ToolCall,
     ) -> Called {
         let failed = |kind, message: String| Called::Done(Outcome::failed(kind, message));
-        if let Err(outcome) = self.workers.tools().check(call) {
+        if let Err(outcome) = self.tools.check(call) {
             return Called::Done(outcome);
         }
         let payload = call.arguments.0.to_string();
@@ -291,7 +216,7 @@ impl LiveTools {
 
     fn inline(&self, context: &ToolContext, call: &ToolCall, budget_ms: u32) -> Outcome {
         let begun = self.clock.now();
-        let outcome = self.workers.tools().execute(context, call);
+        let outcome = self.tools.execute(context, call);
         let took_us = self.clock.now().since_ns(begun) / 1_000;
         let budget_us = u64::from(budget_ms) * 1_000;
         if took_us > budget_us {
@@ -304,6 +229,9 @@ impl LiveTools {
 
 impl Edge for LiveTools {
     fn give(&mut self, _now: Tick, input: &mut Input) {
+        if let Some(tools) = self.workers.renewed(&mut self.generation) {
+            self.tools = tools;
+        }
         let outcomes = self.outcomes.try_iter();
         input.inbound.extend(outcomes.map(|(call, outcome)| Inbound::ToolResult { call, outcome }));
     }
@@ -314,10 +242,9 @@ impl Edge for LiveTools {
             let Some(at) = self.under_way.iter().position(|(call, _)| *call == result.id) else {
                 continue;
             };
-            let (_, state) = self.under_way.swap_remove(at);
-            // One that still waits in the queue is not run any more; one that runs has its worker stuck.
-            if timed_out(&result.outcome) && !take_from_queue(&state, DROPPED) {
-                self.workers.abandon();
+            let (_, place) = self.under_way.swap_remove(at);
+            if timed_out(&result.outcome) {
+                self.workers.give_up(&place);
             }
         }
     }
@@ -331,31 +258,28 @@ impl Hands for LiveTools {
             occurrence: call.occurrence,
             pause,
         };
-        let spec = self.workers.tools().spec(&call.name);
+        let spec = self.tools.spec(&call.name);
         if let (Some(room), Some((tool, timeout_ms))) =
             (&self.room, spec.and_then(|spec| Some((spec.room.as_ref()?, spec.timeout_ms))))
         {
             return self.in_room(room, tool, timeout_ms, call);
         }
         match spec {
-            None => Called::Done(self.workers.tools().execute(&context, call)),
+            None => Called::Done(self.tools.execute(&context, call)),
             Some(spec) if spec.run == Run::Inline => {
                 let budget_ms = spec.budget_ms;
                 Called::Done(self.inline(&context, call, budget_ms))
             }
             Some(_) => {
-                let state = Arc::new(AtomicU8::new(QUEUED));
-                let (call, reply) = (call.clone(), self.reply.clone());
-                let (id, name) = (call.id, call.name.clone());
-                let work = Work { context, call, state: Arc::clone(&state), reply };
-                match self.workers.shared.calls.0.try_send(work) {
-                    Ok(()) => {
-                        self.under_way.push((id, state));
+                let (id, reply) = (call.id, self.reply.clone());
+                match self.workers.submit(self.tools.clone(), context, call.clone(), reply) {
+                    Some(place) => {
+                        self.under_way.push((id, place));
                         Called::Submitted
                     }
-                    Err(_) => Called::Done(Outcome::failed(
+                    None => Called::Done(Outcome::failed(
                         FailureKind::NoWorker,
-                        format!("no worker is free for `{name}`"),
+                        format!("no worker is free for `{}`", call.name),
                     )),
                 }
             }

@@ -11,13 +11,17 @@
 //! **Invariant:** a call has exactly one outcome, and the outcome is recorded.
 
 pub mod canned;
+pub mod fill;
+mod function;
 mod json;
 mod registry;
+pub mod remote;
 pub mod room;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use function::parameters_of;
 pub use json::Json;
 pub use registry::{
     DEPTH_MAX, Registry, Tool, ToolContext, WrongTool, is_deeper, misfit, schema_of,

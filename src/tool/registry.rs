@@ -21,9 +21,18 @@ pub struct ToolContext {
     pub pause: fn(u32),
 }
 
+impl ToolContext {
+    /// What a server knows the call again by, when it is made again: of the session and the call alone, and so
+    /// the same however often it is tried and whoever goes on with the session.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        format!("{}-{}", self.session, self.call)
+    }
+}
+
 /// Code that an agent can call.
 ///
-/// Closures are tools:
+/// Closures are tools; functions of typed arguments are, too: [`Registry::add_fn`].
 ///
 /// ```
 /// use antiphon::tool::{Registry, ToolContext, ToolSpec};
@@ -114,10 +123,11 @@ pub fn misfit(tool: &str, schema: &jsonschema::Validator, arguments: &Value) -> 
     Some(Outcome::failed(FailureKind::InvalidArguments, message))
 }
 
-/// Tools by name.
+/// Tools by name. A copy costs next to nothing.
 #[derive(Clone, Default)]
 pub struct Registry {
-    tools: BTreeMap<String, Entry>,
+    // Shared, so that a registry can be handed to whoever makes a call.
+    tools: Arc<BTreeMap<String, Entry>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -134,7 +144,7 @@ impl Registry {
     pub fn add(&mut self, spec: ToolSpec, tool: impl Tool + 'static) -> Result<(), WrongTool> {
         let schema = schema_of(&spec.name, &spec.parameters)?;
         let entry = Entry { tool: Arc::new(tool), schema: Arc::new(schema), spec };
-        self.tools.insert(entry.spec.name.clone(), entry);
+        Arc::make_mut(&mut self.tools).insert(entry.spec.name.clone(), entry);
         Ok(())
     }
 
@@ -146,7 +156,7 @@ impl Registry {
             ..entry.clone()
         };
         let tools = self.tools.iter().map(|(name, entry)| (name.clone(), around(entry)));
-        Self { tools: tools.collect() }
+        Self { tools: Arc::new(tools.collect()) }
     }
 
     /// What is known of a tool.

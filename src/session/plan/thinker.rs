@@ -50,7 +50,10 @@ impl Thinker {
         };
         let model = config.models.get(&agent.model);
         let model = model.ok_or_else(|| Unplanned(format!("no model `{}`", agent.model)))?;
-        let tools = agent.tools.iter().map(|name| tool(name, config));
+        let mut tools = Vec::new();
+        for name in tools_of(agent, config) {
+            tools.push(tool(name, config)?);
+        }
         let stop = agent.stop_after.iter().cloned().map(StopCondition::HasToolCall);
         Ok(Self {
             script: Script::new(&unasked, &config.slots).map_err(Unplanned)?,
@@ -61,7 +64,7 @@ impl Thinker {
                     provider: agent.model.clone(),
                     model: model.model.clone().unwrap_or_default(),
                 },
-                tools: tools.collect::<Result<_, _>>()?,
+                tools,
                 // Calls of tools that are not there are answered, so that the model can mend them.
                 resolver: Some(Resolver::All),
                 params: Params {
@@ -128,6 +131,26 @@ impl Thinker {
         }
         Ok(())
     }
+}
+
+/// The tools of an agent, each once; the name of an MCP server stands for all tools that are found there.
+fn tools_of<'c>(agent: &'c config::Thinker, config: &'c Config) -> Vec<&'c str> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut add = |name: &'c str| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    for name in &agent.tools {
+        if !config.mcp_servers.contains_key(name) {
+            add(name);
+            continue;
+        }
+        let is_there =
+            |tool: &config::Tool| tool.mcp.as_ref().is_some_and(|mcp| mcp.server == *name);
+        config.tools.iter().filter(|(_, tool)| is_there(tool)).for_each(|(name, _)| add(name));
+    }
+    names
 }
 
 fn tool(name: &str, config: &Config) -> Result<LoopTool, Unplanned> {
