@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load;
-use super::minds::Minds;
+use super::minds::{Minds, NewEar, NewVoice};
 use crate::config::{Agent, RecogniserEngine, Slot, SynthesiserEngine};
 use crate::model::clips::Clips;
 use crate::model::lexicon::{Lexicon, SlotWords};
@@ -22,6 +22,10 @@ const EARS: usize = 2;
 /// Synthesisers of a pool: one is many times faster than speech, the second is for when it hangs.
 const MOUTHS: usize = 2;
 
+/// The same where models hear and speak: each waits for the network, and takes no processor's time.
+const MODEL_EARS: usize = 4;
+const MODEL_MOUTHS: usize = 4;
+
 /// What the engines need of a configuration, checked by making one of each.
 pub(super) struct Engines {
     lexicon: Option<Lexicon>,
@@ -29,6 +33,9 @@ pub(super) struct Engines {
     apology: Option<Clip>,
     clips: Clips,
     minds: Minds,
+    /// Where models hear and speak.
+    voices: Option<NewVoice>,
+    ears: Option<NewEar>,
 }
 
 impl Engines {
@@ -38,7 +45,7 @@ impl Engines {
         let speech = &plan.config.speech;
         let mut wrong = Vec::new();
         let lexicon = match speech.recogniser.engine {
-            RecogniserEngine::None => None,
+            RecogniserEngine::None | RecogniserEngine::Model => None,
             RecogniserEngine::Pocketsphinx => match lexicon(plan) {
                 Ok(lexicon) => {
                     match offline::recogniser(&lexicon) {
@@ -60,7 +67,12 @@ impl Engines {
         };
         let synthesiser = speech.synthesiser.engine;
         let mut apology = None;
-        if synthesiser != SynthesiserEngine::None {
+        let minds = Minds::new(plan, &mut wrong)?;
+        let voices = minds.voice(plan, &mut wrong);
+        let ears = minds.ear(plan, &mut wrong);
+        if synthesiser == SynthesiserEngine::Model {
+            // Rendering it now would cost a request of each call; it is asked for when it is needed.
+        } else if synthesiser != SynthesiserEngine::None {
             match new_synthesiser(synthesiser) {
                 Err(error) => wrong.push(format!("speech.synthesiser: {error}")),
                 Ok(mut engine) => {
@@ -77,9 +89,8 @@ impl Engines {
             wrong.push(failure.to_string());
             Clips::default()
         });
-        let minds = Minds::new(plan, &mut wrong)?;
         if wrong.is_empty() {
-            Ok(Self { lexicon, synthesiser, apology, clips, minds })
+            Ok(Self { lexicon, synthesiser, apology, clips, minds, voices, ears })
         } else {
             Err(Failure::input(wrong.join("\n")))
         }
@@ -93,6 +104,13 @@ impl Engines {
         vec![Box::new(self.clips.clone())]
     }
 
+    fn new_synthesiser(&self) -> Result<Box<dyn Synthesiser>, SpeechError> {
+        match &self.voices {
+            Some(new) => Ok(new()),
+            None => new_synthesiser(self.synthesiser),
+        }
+    }
+
     /// Edges for virtual time.
     pub(super) fn virtual_edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
         let speech = &plan.config.speech;
@@ -101,8 +119,12 @@ impl Engines {
             let new = Box::new(move || recogniser(&lexicon));
             edges.push(Box::new(VirtualEar::new(new, speech.recogniser.latency_ms, plan.len)));
         }
+        if let Some(new) = self.ears.clone() {
+            let new = Box::new(move || Ok(new()));
+            edges.push(Box::new(VirtualEar::new(new, speech.recogniser.latency_ms, plan.len)));
+        }
         if self.synthesiser != SynthesiserEngine::None {
-            let engine = new_synthesiser(self.synthesiser).map_err(broken)?;
+            let engine = self.new_synthesiser().map_err(broken)?;
             let latency_ms = speech.synthesiser.latency_ms;
             let apology = self.apology.clone();
             edges.push(Box::new(VirtualMouth::new(
@@ -120,10 +142,18 @@ impl Engines {
             let pool = EarPool::start(EARS, move || recogniser(&lexicon)).map_err(broken)?;
             edges.push(Box::new(LiveEar::new(pool)));
         }
+        if let Some(new) = self.ears.clone() {
+            let pool = EarPool::start(MODEL_EARS, move || Ok(new())).map_err(broken)?;
+            edges.push(Box::new(LiveEar::new(pool)));
+        }
         let kind = self.synthesiser;
         if kind != SynthesiserEngine::None {
             let patience = plan.synthesiser.unwrap_or(1);
-            let pool = MouthPool::start(MOUTHS, move || new_synthesiser(kind)).map_err(broken)?;
+            let pool = match self.voices.clone() {
+                Some(new) => MouthPool::start(MODEL_MOUTHS, move || Ok(new())),
+                None => MouthPool::start(MOUTHS, move || new_synthesiser(kind)),
+            };
+            let pool = pool.map_err(broken)?;
             edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate, patience)));
         }
         edges.extend(self.minds.live_edge());
@@ -142,7 +172,10 @@ fn recogniser(lexicon: &Lexicon) -> Result<Box<dyn Recogniser>, SpeechError> {
 fn new_synthesiser(kind: SynthesiserEngine) -> Result<Box<dyn Synthesiser>, SpeechError> {
     match kind {
         SynthesiserEngine::Flite => offline::synthesiser(),
-        SynthesiserEngine::Tone | SynthesiserEngine::None => Ok(Box::new(Tone)),
+        // A model has voices of its own.
+        SynthesiserEngine::Tone | SynthesiserEngine::Model | SynthesiserEngine::None => {
+            Ok(Box::new(Tone))
+        }
     }
 }
 

@@ -7,11 +7,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
-use crate::config::{Model, Provider};
+use crate::config::{Agent, Model, Provider};
 use crate::generate::LanguageModel;
 use crate::generate::canned::Canned;
 use crate::generate::live::{LiveMinds, Models};
 use crate::model::minds::{Answer, Oracle, VirtualMinds};
+use crate::model::{Recogniser, Synthesiser};
 use crate::session::plan::Plan;
 use crate::slot::Edge;
 use crate::think::chat::{ErrorKind, ModelDelta, ModelError, ModelRequest};
@@ -55,7 +56,7 @@ impl Minds {
             return Ok(Self { models: Arc::default(), runtime: None });
         }
         let runtime = Network::start()?;
-        let models = models(configured, wrong);
+        let models = network::models(plan, wrong);
         Ok(Self { models: Arc::new(models), runtime: Some(runtime) })
     }
 
@@ -80,19 +81,160 @@ impl Minds {
     }
 }
 
-fn models(configured: &BTreeMap<String, Model>, wrong: &mut Vec<String>) -> Models {
-    let mut models = Models::new();
-    for (name, model) in configured {
-        match model.provider {
-            Provider::Canned => {
-                let canned: Arc<dyn LanguageModel> =
-                    Arc::new(Canned::new(name, model.replies.clone()));
-                models.insert(name.clone(), canned);
+/// Makes a synthesiser of a model.
+pub(super) type NewVoice = Arc<dyn Fn() -> Box<dyn Synthesiser> + Send + Sync>;
+
+/// Makes a recogniser of a model.
+pub(super) type NewEar = Arc<dyn Fn() -> Box<dyn Recogniser> + Send + Sync>;
+
+#[cfg(feature = "providers")]
+mod network {
+    use std::sync::Arc;
+
+    use super::{Canned, Minds, Models, NewEar, NewVoice};
+    use crate::config::{RecogniserEngine, SynthesiserEngine};
+    use crate::generate::LanguageModel;
+    use crate::host::pace::wall_ms;
+    use crate::provider::models::Build;
+    use crate::provider::{
+        Clients, Server, Sparing, Speech, Transcription, engines, speech, transcription,
+    };
+    use crate::seed::Seed;
+    use crate::session::plan::Plan;
+
+    fn env(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    /// The models that agents have, and those that these fall back to.
+    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> Models {
+        let build = Build {
+            canned: Some(&|name, model| -> Arc<dyn LanguageModel> {
+                Arc::new(Canned::new(name, model.replies.clone()))
+            }),
+            ..Build::new(&env)
+        };
+        match build.models(&super::of_agents(plan)) {
+            Ok(models) => {
+                let named = |name: &str| Some((name.to_owned(), models.get(name)?));
+                models.names().filter_map(named).collect()
             }
-            Provider::Openai => wrong.push(format!("models.{name}: this program has no network")),
+            Err(complaints) => {
+                wrong.extend(complaints);
+                Models::new()
+            }
         }
     }
-    models
+
+    impl Minds {
+        /// The model that speaks, if one does.
+        pub(in super::super) fn voice(
+            &self,
+            plan: &Plan,
+            wrong: &mut Vec<String>,
+        ) -> Option<NewVoice> {
+            let spoken = &plan.config.speech.synthesiser;
+            let name =
+                spoken.model.as_ref().filter(|_| spoken.engine == SynthesiserEngine::Model)?;
+            let (server, model) = server(plan, name, wrong)?;
+            let (sparing, jitter) = (Sparing::default(), Seed::new(wall_ms()));
+            let speech = Speech::new(server, model, speech::Format::Pcm, sparing, jitter);
+            let (speech, handle) = (Arc::new(speech), self.runtime.as_ref()?.handle.clone());
+            Some(Arc::new(move || {
+                Box::new(engines::Voice::new(Arc::clone(&speech), handle.clone()))
+            }))
+        }
+
+        /// The model that hears, if one does.
+        pub(in super::super) fn ear(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<NewEar> {
+            let heard = &plan.config.speech.recogniser;
+            let name = heard.model.as_ref().filter(|_| heard.engine == RecogniserEngine::Model)?;
+            let (server, model) = server(plan, name, wrong)?;
+            let (sparing, jitter) = (Sparing::default(), Seed::new(wall_ms()));
+            let detail = transcription::Detail::default();
+            let ear = Transcription::new(server, model, detail, sparing, jitter);
+            let (ear, handle) = (Arc::new(ear), self.runtime.as_ref()?.handle.clone());
+            let language = heard.language.clone();
+            Some(Arc::new(move || {
+                Box::new(engines::Ear::new(Arc::clone(&ear), handle.clone(), language.clone()))
+            }))
+        }
+    }
+
+    fn server<'p>(
+        plan: &'p Plan,
+        name: &str,
+        wrong: &mut Vec<String>,
+    ) -> Option<(Server, &'p crate::config::Model)> {
+        let model = plan.config.models.get(name)?;
+        match Server::new(name, model, &env, &mut Clients::default()) {
+            Ok(server) => Some((server, model)),
+            Err(complaints) => {
+                // Told already, if an agent has the same model.
+                wrong.extend(
+                    complaints.into_iter().filter(|it| !wrong.contains(it)).collect::<Vec<_>>(),
+                );
+                None
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "providers"))]
+mod network {
+    use std::sync::Arc;
+
+    use super::{Canned, Minds, Models, NewEar, NewVoice};
+    use crate::config::Provider;
+    use crate::generate::LanguageModel;
+    use crate::session::plan::Plan;
+
+    /// Canned models: there is no network in this program.
+    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> Models {
+        let mut models = Models::new();
+        for (name, model) in super::of_agents(plan) {
+            match model.provider {
+                Provider::Canned => {
+                    let canned: Arc<dyn LanguageModel> =
+                        Arc::new(Canned::new(&name, model.replies.clone()));
+                    models.insert(name.clone(), canned);
+                }
+                Provider::Openai => wrong.push(format!(
+                    "models.{name}: this program is built without the feature `providers`, which has the network"
+                )),
+            }
+        }
+        models
+    }
+
+    impl Minds {
+        #[expect(clippy::unused_self, reason = "the other one has a runtime")]
+        pub(in super::super) fn voice(&self, _: &Plan, _: &mut Vec<String>) -> Option<NewVoice> {
+            None
+        }
+
+        #[expect(clippy::unused_self, reason = "the other one has a runtime")]
+        pub(in super::super) fn ear(&self, _: &Plan, _: &mut Vec<String>) -> Option<NewEar> {
+            None
+        }
+    }
+}
+
+/// The models that agents have, and those that these fall back to: others need no key.
+fn of_agents(plan: &Plan) -> BTreeMap<String, Model> {
+    let all = &plan.config.models;
+    let thinkers = plan.config.agents.values().filter_map(|agent| match agent {
+        Agent::Model(thinker) => Some(thinker.model.as_str()),
+        Agent::Scripted(_) | Agent::Echo(_) => None,
+    });
+    let mut names: Vec<&str> = thinkers.collect();
+    let mut used = BTreeMap::new();
+    while let Some(name) = names.pop() {
+        let Some(model) = all.get(name).filter(|_| !used.contains_key(name)) else { continue };
+        names.extend(model.fallbacks.iter().map(String::as_str));
+        used.insert(name.to_owned(), model.clone());
+    }
+    used
 }
 
 /// A model that is waited for, as virtual time does.

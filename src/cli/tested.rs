@@ -127,7 +127,12 @@ impl Suite {
         if case.engines == scenario::Engines::BuiltIn {
             let speech = &mut config.speech;
             speech.recogniser.engine = RecogniserEngine::None;
-            if speech.synthesiser.engine == SynthesiserEngine::Flite {
+            speech.recogniser.model = None;
+            speech.synthesiser.model = None;
+            if matches!(
+                speech.synthesiser.engine,
+                SynthesiserEngine::Flite | SynthesiserEngine::Model
+            ) {
                 speech.synthesiser.engine = SynthesiserEngine::Tone;
             }
         }

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Config;
 use super::agents::{Invocation, Thinker};
 use super::check::Report;
 use super::complaint::excerpt;
 use super::schema::IDENTIFIER;
 use super::script::{self, Sources};
+use super::speech::Synthesiser;
+use super::{Config, RecogniserEngine, SynthesiserEngine};
 use crate::graph::verb::Verb;
 
 /// A model, and how it is reached.
@@ -144,6 +145,7 @@ pub struct Reply {
 
 /// Checks the models.
 pub(super) fn check(config: &Config, report: &mut Report<'_>) {
+    speech(config, report);
     for (name, model) in &config.models {
         let at = |key| ["models", name.as_str(), key];
         match model.provider {
@@ -201,6 +203,38 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
                 script::template(&[&place[..], &["say"]].concat(), say, &sources, report);
             }
         }
+    }
+}
+
+/// Checks that models stand where engines are models, and nowhere else.
+fn speech(config: &Config, report: &mut Report<'_>) {
+    let (ear, mouth) = (&config.speech.recogniser, &config.speech.synthesiser);
+    let engines = [
+        ("recogniser", ear.engine == RecogniserEngine::Model, &ear.model),
+        ("synthesiser", mouth.engine == SynthesiserEngine::Model, &mouth.model),
+    ];
+    for (engine, is_model, named) in engines {
+        let place = ["speech", engine, "model"];
+        match named {
+            None if is_model => {
+                let what = format!("the {engine} is a model, and it is not said which");
+                report.tell(&["speech", engine], what, "add `model`, one of `models`");
+            }
+            Some(name) => match config.models.get(name) {
+                None => report.unknown(&place, "model", name, config.models.keys(), &["models"]),
+                Some(model) if is_model && model.provider == Provider::Canned => {
+                    let what = format!("`{name}` is canned: it neither hears nor speaks");
+                    report.tell(&place, what, "name a model of a provider");
+                }
+                Some(_) => {}
+            },
+            None => {}
+        }
+    }
+    if mouth.engine == SynthesiserEngine::Model && mouth.voice == Synthesiser::default().voice {
+        let what = format!("`{}` is a voice of flite's", mouth.voice);
+        let remedy = "write one of the model's, as in `voice: alloy`";
+        report.tell(&["speech", "synthesiser"], what, remedy);
     }
 }
 

@@ -57,6 +57,15 @@ fn texts<const N: usize>(all: [&str; N]) -> Vec<String> {
 pub struct Recogniser {
     /// Which engine. Default `none`: only typed text is understood.
     pub engine: RecogniserEngine,
+    /// For `model`: which of `models`; it is asked for transcriptions. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub model: Option<String>,
+    /// For `model`: the language that is spoken, two letters as ISO 639-1 has them. Without it, the model finds
+    /// out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 8))]
+    pub language: Option<String>,
     /// Time from the end of an utterance to its words in virtual time, in milliseconds: 0 to 60000.
     /// Default 200.
     #[schemars(range(min = 0, max = 60_000))]
@@ -74,6 +83,8 @@ impl Default for Recogniser {
     fn default() -> Self {
         Self {
             engine: RecogniserEngine::None,
+            model: None,
+            language: None,
             latency_ms: 200,
             timeout_ms: 5_000,
             min_confidence: 0.6,
@@ -90,6 +101,8 @@ pub enum RecogniserEngine {
     None,
     /// PocketSphinx, restricted to the phrases of the present agent.
     Pocketsphinx,
+    /// A model that hears: `speech.recogniser.model`.
+    Model,
 }
 
 /// The engine that turns words into voice.
@@ -98,6 +111,10 @@ pub enum RecogniserEngine {
 pub struct Synthesiser {
     /// Which engine. Default `none`: the agent answers with text only.
     pub engine: SynthesiserEngine,
+    /// For `model`: which of `models`; it is asked for speech. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub model: Option<String>,
     /// The voice by the engine's own name, unless the agent has one of its own. Default `rms`.
     #[schemars(length(min = 1, max = 64))]
     pub voice: String,
@@ -113,6 +130,7 @@ impl Default for Synthesiser {
     fn default() -> Self {
         Self {
             engine: SynthesiserEngine::None,
+            model: None,
             voice: "rms".into(),
             latency_ms: 100,
             timeout_ms: 5_000,
@@ -131,4 +149,6 @@ pub enum SynthesiserEngine {
     Tone,
     /// Flite with its built-in voices.
     Flite,
+    /// A model that speaks: `speech.synthesiser.model`.
+    Model,
 }

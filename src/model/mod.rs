@@ -106,6 +106,11 @@ pub trait Synthesiser: Send {
 
     /// The voices it has.
     fn voices(&self) -> Vec<String>;
+
+    /// Whether the first pieces come long before the last: then they are played as they come.
+    fn streams(&self) -> bool {
+        false
+    }
 }
 
 /// Speaks a whole text into one clip at the rate of a session.

@@ -19,6 +19,7 @@
 
 pub mod breaker;
 pub mod chat;
+pub mod engines;
 mod events;
 pub mod models;
 mod resilience;

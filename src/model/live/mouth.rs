@@ -1,6 +1,8 @@
 //! Synthesisers on threads.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -9,12 +11,16 @@ use crate::clock::{Rate, Tick};
 use crate::id::ItemId;
 use crate::model::{SpeechError, Synthesiser, render};
 use crate::pcm::Clip;
+use crate::pcm::resample::{Resampler, ResamplerTable};
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::slot::Edge;
 
 /// Texts that wait for a synthesiser at most.
 const TEXTS_WAITING: usize = 64;
+
+/// How much audio is given at once when it comes in pieces, in milliseconds.
+const PIECE_MS: u32 = 100;
 
 /// Clips that wait for a session's tick at most.
 const CLIPS_WAITING: usize = 64;
@@ -38,6 +44,8 @@ struct Text {
     text: String,
     voice: String,
     rate: Rate,
+    /// Whether the session still waits for it.
+    wanted: Arc<AtomicBool>,
     reply: Sender<Inbound>,
 }
 
@@ -98,12 +106,53 @@ impl MouthPool {
 }
 
 fn speak(engine: &mut dyn Synthesiser, text: Text) {
-    let Text { item, text, voice, rate, reply } = text;
+    let Text { item, text, voice, rate, wanted, reply } = text;
+    if !wanted.load(Ordering::Relaxed) {
+        return;
+    }
+    if engine.streams() {
+        return stream(engine, (item, &text, &voice, rate), &wanted, &reply);
+    }
     let value = match render(engine, &text, &voice, rate) {
         Ok(pcm) => Inbound::Speech { item, pcm, last: true },
         Err(error) => Inbound::SynthesiserFailed { item, cause: error.to_string() },
     };
     // A session that is gone does not want it any more.
+    drop(reply.send(value));
+}
+
+/// Gives a text's audio piece by piece, until nobody wants it any more.
+fn stream(
+    engine: &mut dyn Synthesiser,
+    (item, text, voice, rate): (ItemId, &str, &str, Rate),
+    wanted: &AtomicBool,
+    reply: &Sender<Inbound>,
+) {
+    let table = ResamplerTable::new(engine.rate_hz(), rate.hz());
+    let mut resampler = Resampler::new(&table);
+    let mut waiting = Vec::new();
+    // The first piece is heard at once; the others need not come one by one.
+    let mut enough = rate.frame();
+    let spoken = engine.speak(text, voice, &mut |piece| {
+        resampler.push(&table, piece, &mut waiting);
+        if waiting.len() >= enough {
+            enough = rate.samples(PIECE_MS);
+            let pcm = Clip::from(std::mem::take(&mut waiting));
+            if reply.send(Inbound::Speech { item, pcm, last: false }).is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        if wanted.load(Ordering::Relaxed) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    resampler.flush(&table, &mut waiting);
+    let value = match spoken {
+        Ok(()) => Inbound::Speech { item, pcm: Clip::from(waiting), last: true },
+        Err(error) => Inbound::SynthesiserFailed { item, cause: error.to_string() },
+    };
     drop(reply.send(value));
 }
 
@@ -117,7 +166,14 @@ pub struct LiveMouth {
     clips: Receiver<Inbound>,
     at_once: Vec<Inbound>,
     /// Items whose audio has not come, and since when.
-    waiting: Vec<(ItemId, Tick)>,
+    waiting: Vec<Waiting>,
+}
+
+/// An item whose audio has not all come.
+struct Waiting {
+    item: ItemId,
+    since: Tick,
+    wanted: Arc<AtomicBool>,
 }
 
 impl LiveMouth {
@@ -134,37 +190,53 @@ impl LiveMouth {
         if let Some(pcm) = self.apology.clone().filter(|_| apology) {
             return self.at_once.push(Inbound::Speech { item, pcm, last: true });
         }
+        let wanted = Arc::new(AtomicBool::new(true));
         let text = Text {
             item,
             text: text.to_owned(),
             voice: voice.to_owned(),
             rate: self.rate,
+            wanted: Arc::clone(&wanted),
             reply: self.reply.clone(),
         };
         if self.pool.shared.texts.0.try_send(text).is_err() {
             let cause = "no synthesiser is free".to_owned();
             self.at_once.push(Inbound::SynthesiserFailed { item, cause });
         } else {
-            self.waiting.push((item, now));
+            self.waiting.push(Waiting { item, since: now, wanted });
         }
     }
 
     fn drop_item(&mut self, now: Tick, dropped: ItemId) {
-        let hangs =
-            |(item, since): &(ItemId, Tick)| *item == dropped && now.since(*since) >= self.patience;
-        if self.waiting.iter().any(hangs) {
+        let Some(at) = self.waiting.iter().position(|waiting| waiting.item == dropped) else {
+            return;
+        };
+        let Waiting { since, wanted, .. } = self.waiting.swap_remove(at);
+        wanted.store(false, Ordering::Relaxed);
+        if now.since(since) >= self.patience {
             self.pool.abandon();
         }
-        self.waiting.retain(|(item, _)| *item != dropped);
     }
 }
 
 impl Edge for LiveMouth {
-    fn give(&mut self, _now: Tick, input: &mut Input) {
+    fn give(&mut self, now: Tick, input: &mut Input) {
         input.inbound.append(&mut self.at_once);
         for value in self.clips.try_iter() {
-            if let Inbound::Speech { item, .. } | Inbound::SynthesiserFailed { item, .. } = &value {
-                self.waiting.retain(|(waiting, _)| waiting != item);
+            match &value {
+                Inbound::Speech { item, last, .. } => {
+                    let waiting = self.waiting.iter().position(|waiting| waiting.item == *item);
+                    match (waiting, last) {
+                        (Some(at), true) => drop(self.waiting.swap_remove(at)),
+                        // Who gives something does not hang.
+                        (Some(at), false) => self.waiting[at].since = now,
+                        (None, _) => {}
+                    }
+                }
+                Inbound::SynthesiserFailed { item, .. } => {
+                    self.waiting.retain(|waiting| waiting.item != *item);
+                }
+                _ => {}
             }
             input.inbound.push(value);
         }
