@@ -36,12 +36,25 @@ impl Agent {
     /// Starts one with a configuration of the test's own, and waits until it is in the room.
     #[track_caller]
     pub(crate) fn with(server: &Server, room: &str, config: &str) -> Self {
+        Self::with_environment(server, room, config, &[])
+    }
+
+    /// The same in an environment that has these variables as well.
+    #[track_caller]
+    pub(crate) fn with_environment(
+        server: &Server,
+        room: &str,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let file = folder.path().join("agent.yaml");
         std::fs::write(&file, config).expect("the temporary folder can be written");
         let file = file.to_str().expect("temporary folders have plain names");
         // The configuration is read before the room is joined.
-        Self::connect(server, room, file)
+        let agent = Self::start(server, room, file, &[], environment);
+        agent.event("room.joined", |_| true);
+        agent
     }
 
     /// Starts one with further arguments and environment, and does not wait. The configuration is a path from the
