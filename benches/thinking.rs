@@ -1,0 +1,298 @@
+//! What Antiphon adds to a turn with a model: `cargo bench --all-features --bench thinking`.
+//!
+//! A session on a shard in real time, a model behind HTTP on this machine that answers at once, a synthesiser that speaks at
+//! once. What is measured is what lies between them: it is all that a faster model could not mend.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use antiphon::clock::Tick;
+use antiphon::config;
+use antiphon::generate::live::{LiveMinds, Models};
+use antiphon::host::pace::{Class, Clock, Moment};
+use antiphon::host::shard::{Measured, Shard, Watch};
+use antiphon::host::tools::{LiveTools, WORKERS, Workers};
+use antiphon::id::LaneId;
+use antiphon::model::live::{LiveMouth, MouthPool};
+use antiphon::model::{SpeechError, Synthesiser};
+use antiphon::provider;
+use antiphon::session::Session;
+use antiphon::session::event::EventKind;
+use antiphon::session::input::{Inbound, Input};
+use antiphon::session::output::Output;
+use antiphon::session::plan::Plan;
+use antiphon::slot::{Edge, Slot, Status};
+use antiphon::tool::Registry;
+use crossbeam_channel::{Sender, bounded};
+use hdrhistogram::Histogram;
+
+/// Turns: half of them are interrupted.
+const TURNS: u32 = 60;
+
+const TICK_MS: u64 = 20;
+
+/// Between the end of an answer and the next turn.
+const PAUSE_TICKS: u64 = 7;
+
+/// An answer of two sentences; the first is whole with the space after it.
+const ANSWER: [&str; 4] = ["One", " moment. ", "And then", " some more."];
+
+/// When the last request came, when the piece was sent that makes the first sentence whole, and when its synthesis was asked
+/// for and its first audio given; in nanoseconds of the clock, 0 if it has not been.
+#[derive(Debug, Default)]
+struct Marks {
+    request: AtomicU64,
+    sentence: AtomicU64,
+    synthesis: AtomicU64,
+}
+
+fn ns(moment: Moment) -> u64 {
+    moment.since_ns(moment.before_ns(u64::MAX))
+}
+
+fn mark(mark: &AtomicU64) {
+    let _ =
+        mark.compare_exchange(0, ns(Clock::default().now()), Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// A server that answers each request at once, and keeps its connections.
+fn serve(listener: TcpListener, marks: Arc<Marks>) {
+    for stream in listener.incoming() {
+        let (Ok(stream), marks) = (stream, Arc::clone(&marks)) else { return };
+        std::thread::spawn(move || while answer(&stream, &marks).is_some() {});
+    }
+}
+
+fn answer(stream: &TcpStream, marks: &Marks) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    let mut first = String::new();
+    reader.read_line(&mut first).ok().filter(|read| *read > 0)?;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some((_, value)) =
+            line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    std::io::Read::read_exact(&mut reader, &mut body).ok()?;
+    let mut out = stream;
+    if !first.starts_with("POST") {
+        return out.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").ok();
+    }
+    mark(&marks.request);
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    out.write_all(head.as_bytes()).ok()?;
+    for (at, text) in ANSWER.iter().enumerate() {
+        let event = serde_json::json!({
+            "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }],
+        });
+        let data = format!("data: {event}\n\n");
+        if at == 1 {
+            mark(&marks.sentence);
+        }
+        out.write_all(format!("{:x}\r\n{data}\r\n", data.len()).as_bytes()).ok()?;
+    }
+    let data = "data: [DONE]\n\n";
+    out.write_all(format!("{:x}\r\n{data}\r\n0\r\n\r\n", data.len()).as_bytes()).ok()
+}
+
+/// A synthesiser that speaks half a second at once.
+struct AtOnce(Arc<Marks>);
+
+impl Synthesiser for AtOnce {
+    fn rate_hz(&self) -> u32 {
+        16_000
+    }
+
+    fn speak(
+        &mut self,
+        _: &str,
+        _: &str,
+        sink: &mut dyn FnMut(&[i16]) -> ControlFlow<()>,
+    ) -> Result<(), SpeechError> {
+        mark(&self.0.synthesis);
+        let _ = sink(&[3_000; 8_000]);
+        Ok(())
+    }
+
+    fn voices(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Somebody who types when the agent has been silent for a while, and every other time into its answer.
+struct Typist {
+    turns: u32,
+    quiet: u64,
+    speaks: u64,
+}
+
+impl Edge for Typist {
+    fn give(&mut self, now: Tick, input: &mut Input) {
+        if now == Tick(0) {
+            input.inbound.push(Inbound::Joined { lane: LaneId(0), name: "ann".into() });
+        }
+        let due = if self.turns % 2 == 1 { self.speaks == 5 } else { self.quiet == PAUSE_TICKS };
+        if self.turns == TURNS {
+            if self.quiet > 50 {
+                input.inbound.push(Inbound::HangUp { reason: "done".into() });
+            }
+        } else if due {
+            self.turns += 1;
+            (self.quiet, self.speaks) = (0, 0);
+            input
+                .inbound
+                .push(Inbound::UserText { lane: LaneId(0), text: format!("turn {}", self.turns) });
+        }
+    }
+
+    fn take(&mut self, _: Tick, out: &Output) {
+        if out.agent_speech {
+            (self.quiet, self.speaks) = (0, self.speaks + 1);
+        } else {
+            (self.quiet, self.speaks) = (self.quiet + 1, 0);
+        }
+    }
+}
+
+/// What is measured, in microseconds.
+struct Figures {
+    request: Histogram<u64>,
+    synthesis: Histogram<u64>,
+    sent: Histogram<u64>,
+    silence_ticks: Histogram<u64>,
+}
+
+struct Look {
+    clock: Clock,
+    marks: Arc<Marks>,
+    /// When the tick of the turn was due.
+    turn: Option<u64>,
+    cut: Option<Tick>,
+    figures: Arc<Mutex<Figures>>,
+    done: Sender<()>,
+}
+
+impl Watch for Look {
+    fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
+        let now_ns = ns(self.clock.now());
+        let Some(now) = slot.done() else { return false };
+        let mut figures = self.figures.lock().unwrap();
+        let due = now_ns - measured.lateness_ns - measured.step_ns;
+        let out = slot.output();
+        for event in &out.events {
+            match &event.kind {
+                EventKind::UserMessage { .. } => {
+                    for mark in [&self.marks.request, &self.marks.sentence, &self.marks.synthesis] {
+                        mark.store(0, Ordering::Relaxed);
+                    }
+                    self.turn = Some(due);
+                }
+                EventKind::AgentInterrupted { .. } => self.cut = Some(now),
+                EventKind::AgentSpeechStarted { .. } => {
+                    let at = |mark: &AtomicU64| mark.load(Ordering::Relaxed);
+                    let (request, sentence, synthesis) = (
+                        at(&self.marks.request),
+                        at(&self.marks.sentence),
+                        at(&self.marks.synthesis),
+                    );
+                    if let Some(turn) = self.turn.take().filter(|_| synthesis > 0) {
+                        let us = |from: u64, to: u64| to.saturating_sub(from) / 1_000;
+                        figures.request.saturating_record(us(turn, request));
+                        figures.synthesis.saturating_record(us(sentence, synthesis));
+                        figures.sent.saturating_record(us(synthesis, now_ns));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(cut) = self.cut.filter(|_| out.audio.iter().all(|sample| *sample == 0)) {
+            figures.silence_ticks.saturating_record(now.since(cut));
+            self.cut = None;
+        }
+        true
+    }
+
+    fn ended(&mut self, _: Slot, status: Status) {
+        assert_eq!(status, Status::Ended);
+        drop(self.done.send(()));
+    }
+}
+
+fn main() {
+    let marks = Arc::new(Marks::default());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
+    let served = Arc::clone(&marks);
+    std::thread::spawn(move || serve(listener, served));
+    let yaml = format!(
+        "{{ name: bench, audio: {{ tick_ms: {TICK_MS}, rate_hz: 16000 }}, speech: {{ synthesiser: {{ engine: tone }} }}, \
+         models: {{ m: {{ base_url: '{url}', model: m }} }}, agents: {{ a: {{ kind: model, model: m }} }} }}"
+    );
+    let plan = config::parse(yaml.as_bytes(), "bench").unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = Arc::new(Plan::new(plan).expect("it was checked"));
+    let models = provider::Models::new(&plan.config.models, &|_| None).expect("they need no key");
+    let models: Models =
+        models.names().filter_map(|name| Some((name.to_owned(), models.get(name)?))).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let handle = runtime.handle().clone();
+    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+
+    let (spoken, rate) = (Arc::clone(&marks), plan.rate);
+    let pool = MouthPool::start(2, move || Ok(Box::new(AtOnce(Arc::clone(&spoken)))));
+    let edges: Vec<Box<dyn Edge>> = vec![
+        Box::new(Typist { turns: 0, quiet: 0, speaks: 0 }),
+        Box::new(LiveMouth::new(pool.expect("it has no needs"), None, rate, 500)),
+        Box::new(LiveMinds::new(Arc::new(models), handle)),
+    ];
+    let tools =
+        LiveTools::new(Workers::start(Registry::default(), WORKERS), "bench".into(), bounded(1).0);
+    let slot = Slot::new(Arc::clone(&plan), Session::new(&plan, 1), edges, Box::new(tools), None);
+    let of = || Histogram::new(3).expect("three digits");
+    let figures = Figures { request: of(), synthesis: of(), sent: of(), silence_ticks: of() };
+    let figures = Arc::new(Mutex::new(figures));
+    let (done, finished) = bounded(1);
+    let clock = Clock::default();
+    let look = Look { clock, marks, turn: None, cut: None, figures: Arc::clone(&figures), done };
+    let shard = Shard::start(Class::RealTime).expect("a thread");
+    assert!(shard.admit(slot, Box::new(look)));
+    finished.recv().expect("the call ends");
+    shard.stop();
+
+    let figures = figures.lock().unwrap();
+    let line = |what: &str, of: &Histogram<u64>, bound: &str| {
+        let ms = |us: u64| us as f64 / 1_000.0;
+        println!(
+            "{what:<58} p50 {:>6.1}  p90 {:>6.1}  p99 {:>6.1}  max {:>6.1} ms   {bound}   n = {}",
+            ms(of.value_at_quantile(0.5)),
+            ms(of.value_at_quantile(0.9)),
+            ms(of.value_at_quantile(0.99)),
+            ms(of.max()),
+            of.len()
+        );
+    };
+    line("tick of the turn's end, due → request at the server", &figures.request, "≤ 25 ms");
+    line("piece that ends a sentence, sent → synthesis asked for", &figures.synthesis, "≤ 25 ms");
+    line("first audio, made → given to be sent", &figures.sent, "≤ 25 ms");
+    let ticks = &figures.silence_ticks;
+    println!(
+        "interruption, confirmed → silence: at most {} ticks, p50 {}   ≤ 2 ticks   n = {}",
+        ticks.max(),
+        ticks.value_at_quantile(0.5),
+        ticks.len()
+    );
+}
