@@ -74,8 +74,9 @@ pub struct Model {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub top_p: Option<f32>,
-    /// The seed of the answer's chance. Without it, the provider's own.
+    /// The seed of the answer's chance: 0 to 2^64-1. Without it, the provider's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = u64::MAX))]
     pub seed: Option<u64>,
     /// For `canned`: what it answers. The first that fits is taken; where none fits, the model fails.
     /// Default none.

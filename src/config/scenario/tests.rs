@@ -80,7 +80,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     // the rest
     ("name: dana", "name: ''", "f:1:7: name: the text is empty; write something, or remove the key"),
     ("name: dana", "nmae: dana", "f:1:1: unknown key `nmae`; did you mean `name`?"),
-    ("name: dana", "epoch: today", "f:1:1: unknown key `epoch`; the keys here are `config`, `cues`, `hang_up_ms`, `name`, `noise`, `noise_gain_db`, `opening`, `patience_ms`, `seed`, `speech`, `tests`, `tools`"),
+    ("name: dana", "epoch: today", "f:1:1: unknown key `epoch`; the keys here are `config`, `cues`, `hang_up_ms`, `models`, `name`, `noise`, `noise_gain_db`, `opening`, `patience_ms`, `seed`, `speech`, `tests`, `tools`"),
     ("patience_ms: 15000", "patience_ms: 600001", "f:4:14: patience_ms: expected a number from 0 to 600000, found 600001; the nearest is 600000"),
     ("patience_ms: 15000", "hang_up_ms: 600001", "f:4:13: hang_up_ms: expected a number from 0 to 600000, found 600001; the nearest is 600000"),
     ("cues:\n", "name: dana\ncues:\n", "f:5:1: key `name` is written twice; remove one of the two"),
