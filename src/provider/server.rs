@@ -34,7 +34,12 @@ impl Clients {
             return Ok(client.clone());
         }
         let alive = Duration::from_secs(ALIVE_SECONDS);
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if base.scheme() == "http" {
+            // Whoever needs no certificates is not to fail on a system that has none.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder
             .connect_timeout(Duration::from_millis(u64::from(connect_timeout_ms)))
             .redirect(redirect::Policy::none())
             .user_agent(concat!("antiphon/", env!("CARGO_PKG_VERSION")))
@@ -43,7 +48,13 @@ impl Clients {
             .http2_keep_alive_interval(alive)
             .http2_keep_alive_while_idle(true)
             .build()
-            .map_err(|error| format!("no HTTP client can be made: {}", root(&error)))?;
+            .map_err(|error| {
+                format!(
+                    "no HTTPS client can be made: {}; install the system's certificates (Debian: \
+                     ca-certificates), or name a file of them in SSL_CERT_FILE",
+                    root(&error)
+                )
+            })?;
         self.0.insert((origin, connect_timeout_ms), client.clone());
         Ok(client)
     }
@@ -314,6 +325,9 @@ impl Server {
         if error.is_connect() && error.is_timeout() {
             let ms = self.connect_ms;
             let what = format!("no connection within {ms} ms; `connect_timeout_ms` says how long");
+            self.error(ErrorKind::Unreachable, what)
+        } else if error.is_connect() && cause.contains("certificate") {
+            let what = format!("{cause}; SSL_CERT_FILE names a file with authorities of one's own");
             self.error(ErrorKind::Unreachable, what)
         } else if error.is_connect() {
             self.error(ErrorKind::Unreachable, format!("no connection: {cause}; is it running?"))

@@ -81,7 +81,9 @@ def realised(value):
 
 def hold(type_, body):
     # Keys that a type does not know are left out of what comes back, so that they show.
-    known = realised(TypeAdapter(type_).validate_python(body))
+    # It has to outlive the lists, which ask it as they are read.
+    adapter = TypeAdapter(type_)
+    known = realised(adapter.validate_python(body))
     assert known == body, f"{type_.__name__} does not know all of it:\n{body}\nbut only\n{known}"
 
 

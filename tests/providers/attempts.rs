@@ -161,6 +161,35 @@ fn nobody_there_is_said_with_the_place() {
 }
 
 #[test]
+fn a_server_whose_certificate_nobody_vouches_for_is_not_shown_the_key() {
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        connection.complete_io(&mut stream).is_err()
+    });
+    let of =
+        config::Model { base_url: format!("https://{address}/v1"), ..model(&Server::start([])) };
+    let error = block_on(pieces(&*first(&[("fast", of)]))).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert!(
+        error.message.contains("certificate") && error.message.contains("SSL_CERT_FILE"),
+        "{error}"
+    );
+    assert!(server.join().unwrap(), "the client left before it said anything");
+}
+
+#[test]
 fn a_model_that_fails_again_and_again_is_spared() {
     let server = Server::start(std::iter::repeat_n(Answer::error(500, "no"), 9));
     let sparing = Sparing { failures: 3, rest_ms: 60_000 };
