@@ -99,7 +99,7 @@ impl Served {
             .spawn()
             .expect("node runs");
         let lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(100);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 drop(tell.send(line));

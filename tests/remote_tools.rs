@@ -66,7 +66,7 @@ impl Server {
             }
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(100);
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -417,10 +417,10 @@ fn what_a_process_writes_is_bounded_and_has_to_be_json() {
 fn a_process_that_is_late_is_ended_with_all_that_it_has_started() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = fifo(folder.path());
-    let lines = format!("(echo begun; exec sleep 1000) > '{}' & wait", pipe.display());
-    let desk = script(&lines, ", timeout_ms: 1500");
+    let lines = format!("exec 3> '{}'; echo begun >&3; sleep 1000 & wait", pipe.display());
+    let desk = script(&lines, ", timeout_ms: 3000");
     let closed = std::thread::spawn(move || until_closed(pipe));
-    desk.fails("x", json!({}), "`sh` was not done within 1500 ms, and was ended");
+    desk.fails("x", json!({}), "`sh` was not done within 3000 ms, and was ended");
     assert_eq!(closed.join().unwrap(), "begun\n");
 }
 
@@ -428,10 +428,8 @@ fn a_process_that_is_late_is_ended_with_all_that_it_has_started() {
 fn what_a_process_leaves_behind_is_ended_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = fifo(folder.path());
-    let lines = format!(
-        "(echo begun; exec sleep 1000) > '{}' & (exec sleep 1000) & echo 7",
-        pipe.display()
-    );
+    // It has the pipe open before it starts who is left behind.
+    let lines = format!("exec 3> '{}'; sleep 1000 & sleep 1000 & echo 7", pipe.display());
     let desk = script(&lines, "");
     let closed = std::thread::spawn(move || until_closed(pipe));
     assert_eq!(desk.value("x", json!({})), json!(7));

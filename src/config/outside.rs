@@ -164,7 +164,7 @@ mod tests {
         ("    http: { url: 'https://{number}.example/' }", "tools.find.http.url: an argument stands in the server's name: a call could choose who is asked; write arguments after the server's name and a `/`"),
         ("    http: { url: shop.example }", "tools.find.http.url: `shop.example` is not the address of a server; write it with `https://` or `http://`"),
         ("    http: { method: GET, url: '${SHOP}/x', body: {} }", "tools.find.http.body: a request of this method has no body; write `query`, or `method: POST`"),
-        ("    http: { url: '${SHOP}/x', headers: { 'X Key': a } }", "tools.find.http.headers.X Key: `X Key` is no name of a header; use letters, digits and `-`, as in `X-Api-Key`"),
+        ("    http: { url: '${SHOP}/x', headers: { 'X Key': a } }", "tools.find.http.headers[\"X Key\"]: `X Key` is no name of a header; use letters, digits and `-`, as in `X-Api-Key`"),
         ("    http: { url: '${SHOP}/x', headers: { A: '${B' } }", "tools.find.http.headers.A: a `{` that is not closed; write `{{` for the sign itself; arguments are written `{name}`, variables `${NAME}`"),
         ("    process: { command: [a], env: { 1A: b } }", "tools.find.process.env.1A: `1A` is no name of a variable; use letters, digits and `_`, a digit not first"),
         ("    process: { command: [a], env: { A: '{number}' } }", "tools.find.process.env.A: `{number}`: no call's arguments are known here; variables of the environment are written `${NAME}`"),

@@ -237,7 +237,6 @@ impl Workers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
 
     use serde_json::{Value, json};
 
@@ -356,7 +355,7 @@ mod tests {
     #[test]
     fn a_worker_that_was_left_behind_ends_with_its_call() {
         let stage = Stage::new(&[("stuck", None)], 1);
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = bounded(1);
         let place = stage.call("stuck", 0);
         stage.begins();
         stage.workers.give_up(&place);

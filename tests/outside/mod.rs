@@ -84,7 +84,7 @@ impl Reached {
 /// Waits until all who have a named pipe open for writing are gone, and says what they wrote.
 #[cfg(unix)]
 pub(crate) fn until_closed(fifo: std::path::PathBuf) -> String {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(100);
     std::thread::spawn(move || tell.send(std::fs::read_to_string(fifo)));
     let read = told.recv_timeout(std::time::Duration::from_secs(20));
     read.expect("a process is still there").expect("the pipe can be read")

@@ -13,6 +13,7 @@
 // With the argument `--broken` it says why on its standard error and ends at once; with `--mute` it never answers.
 
 import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
@@ -91,7 +92,11 @@ server.setRequestHandler(CallToolRequestSchema, async (request) => {
       process.exit(1);
       return said("");
     case "child":
-      spawn("sh", ["-c", `exec sleep 1000 > "${given.fifo}"`], { stdio: "ignore" });
+      {
+        const fifo = openSync(given.fifo, "w");
+        spawn("sleep", ["1000"], { stdio: ["ignore", fifo, "ignore"] });
+        closeSync(fifo);
+      }
       return said("it runs");
     default:
       if (!tools.has(name)) throw new Error(`no tool ${name}`);
