@@ -258,7 +258,7 @@ pub(crate) fn realtime(bytes: &[u8]) {
     let mut adapter = Adapter::new(Rules::new(8_000, 20), true).expect("a tick and a rate");
     adapter.connect();
     realtime.start();
-    let (mut now, mut calls, mut out) = (0, Vec::new(), TickResult::default());
+    let (mut now, mut calls, mut out) = (0, Vec::<String>::new(), TickResult::default());
     for line in text.lines().take(LINES_MAX) {
         match line.strip_prefix('!') {
             Some("lost") => realtime.lost(ModelError::new(ErrorKind::Unreachable, "gone")),

@@ -405,7 +405,7 @@ impl Adapter {
     pub fn tick(&mut self, sent: u64, out: &mut TickResult) -> Result<(), NotConnected> {
         let len = self.rules.samples_per_tick();
         out.clear(len);
-        if !self.connected && !(self.stopped && self.queued > 0) {
+        if !(self.connected || self.stopped && self.queued > 0) {
             return Err(NotConnected);
         }
         out.tick = self.tick;
