@@ -223,6 +223,28 @@ fn an_answer_refused_beside_another_is_asked_for_afterwards() {
 }
 
 #[test]
+fn results_that_another_answer_knew_are_not_answered_again() {
+    for known in [true, false] {
+        let mut bench = Bench::new();
+        bench.calls("r", &["c"]);
+        bench.realtime.tool_result("c", &seven());
+        let actions = bench.actions();
+        let Some(Action::Send { event_id, event: RESPOND }) = actions.last() else {
+            panic!("{actions:?}")
+        };
+        if known {
+            bench.hear(json!({ "type": "conversation.item.added",
+                "item": { "type": "function_call_output", "call_id": "c" } }));
+        }
+        bench.hear(created("own"));
+        bench.hear(json!({ "type": "error", "error": {
+            "code": "conversation_already_has_active_response", "event_id": event_id } }));
+        bench.hear(done("own", "completed"));
+        assert_eq!(bench.sent(), if known { vec![] } else { vec![RESPOND] });
+    }
+}
+
+#[test]
 fn nothing_of_an_answer_that_was_cut_goes_on() {
     let mut bench = Bench::new();
     bench.hear_all([created("r"), audio("r", "a", 1_600), words("r", "a", "Well")]);
