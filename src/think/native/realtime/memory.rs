@@ -251,6 +251,15 @@ impl Memory {
         }
     }
 
+    /// Nothing waits to be played: what is whole is over.
+    pub fn nothing_waits(&mut self) {
+        for entry in &mut self.entries {
+            if let What::Agent(spoken) = &mut entry.what {
+                spoken.over |= spoken.whole;
+            }
+        }
+    }
+
     /// What the session has to be told next, in its order, up to what is still being played.
     pub fn tell(&mut self, mut say: impl FnMut(NewItem)) {
         for entry in &mut self.entries {

@@ -277,6 +277,11 @@ impl Realtime {
             });
         }
         self.interrupt(&result.cuts);
+        // Whatever an adapter had no place for is not waited for either.
+        if result.buffered == 0 && self.events.is_empty() {
+            self.memory.nothing_waits();
+        }
+        self.pump();
     }
 
     /// The agent was cut: items, and how far they were played. The answer that they are of does not go

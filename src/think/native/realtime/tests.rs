@@ -83,7 +83,7 @@ impl Bench {
     }
 
     fn played(&mut self, item: &str, total: u64, finished: bool) {
-        let mut result = TickResult::default();
+        let mut result = TickResult { buffered: 1, ..TickResult::default() };
         let item = item.to_owned();
         result.played.push(crate::think::native::adapter::PlayedItem {
             item,

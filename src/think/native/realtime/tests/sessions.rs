@@ -86,6 +86,20 @@ fn what_is_heard_when_a_session_is_lost_is_played_on_and_continued() {
 }
 
 #[test]
+fn what_is_not_played_is_not_waited_for() {
+    let mut bench = Bench::new();
+    bench.hear_all([created("r"), audio("r", "a", 1_000), words("r", "a", "never")]);
+    bench.lost();
+    bench.pass(250);
+    bench.up();
+    bench.realtime.heed(&TickResult::default());
+    assert!(bench.realtime.memory().is_playing(), "it has yet to be taken");
+    bench.events();
+    bench.realtime.heed(&TickResult::default());
+    assert_eq!(bench.sent(), [RESPOND], "there is nothing to tell, and it goes on");
+}
+
+#[test]
 fn an_answer_of_which_nothing_came_is_asked_for_again() {
     let mut bench = Bench::new();
     bench.calls("r", &["c"]);
