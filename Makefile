@@ -51,13 +51,13 @@ soak: ## 1,000 simulated hours of random calls under invariants, and the memory 
 
 FUZZ_SECONDS ?= 60
 
-fuzz: ## looks for what makes a reader panic, a minute a target (ARGS=journal, wav, config, cues, topology, rules, room or frames)
+fuzz: ## looks for what makes a reader panic, a minute a target (ARGS=journal, wav, config, cues, topology, rules, realtime, room or frames)
 	@./scripts/setup.sh
 	@if ! command -v cargo-fuzz >/dev/null 2>&1; then \
 		echo 'cargo-fuzz is not installed: cargo install --locked cargo-fuzz' >&2; \
 		exit 2; \
 	fi
-	@set -e; for target in $(or $(ARGS),journal wav config cues topology rules room frames); do \
+	@set -e; for target in $(or $(ARGS),journal wav config cues topology rules realtime room frames); do \
 		printf '\n== %s\n' $$target; \
 		mkdir -p fuzz/found/$$target; \
 		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \

@@ -16,6 +16,11 @@ use antiphon::session::output::Output;
 use antiphon::session::plan::Plan;
 use antiphon::sim::replay::replay;
 use antiphon::sim::scenario::draft;
+use antiphon::think::chat::{ErrorKind, ModelError, ToolOutput};
+use antiphon::think::native::realtime::settings::Settings;
+use antiphon::think::native::realtime::{Action, Realtime, server};
+use antiphon::think::native::wire::Format;
+use antiphon::think::native::{Adapter, NativeEvent, Rules, TickResult};
 use antiphon::tool::NoHands;
 use serde_json::Value;
 
@@ -243,6 +248,61 @@ fn resealed(bytes: &[u8]) -> Option<Vec<u8>> {
         rest = after;
     }
     Some(sealed)
+}
+
+/// What a provider of OpenAI's Realtime protocol sends is used or counted: a text a line. One that begins with `!`
+/// is what happens besides: `!lost`, `!cancel`, and how many ticks pass.
+pub(crate) fn realtime(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut realtime = Realtime::new(Settings { format: Format::MuLaw, ..Settings::default() });
+    let mut adapter = Adapter::new(Rules::new(8_000, 20), true).expect("a tick and a rate");
+    adapter.connect();
+    realtime.start();
+    let (mut now, mut calls, mut out) = (0, Vec::<String>::new(), TickResult::default());
+    for line in text.lines().take(LINES_MAX) {
+        match line.strip_prefix('!') {
+            Some("lost") => realtime.lost(ModelError::new(ErrorKind::Unreachable, "gone")),
+            Some("cancel") => realtime.cancel(),
+            Some(ticks) => {
+                for _ in 0..ticks.parse().unwrap_or(1).min(20) {
+                    now += 20;
+                    realtime.append(&[0; 160]);
+                    realtime.tick(now);
+                    adapter.tick(160, &mut out).expect("it is connected");
+                    assert_eq!(out.audio.len(), 160);
+                    realtime.heed(&out);
+                }
+            }
+            None => {
+                if let Err(why) = server::read(line) {
+                    assert!(!why.to_string().is_empty());
+                }
+                realtime.received(line);
+            }
+        }
+        for call in calls.drain(..) {
+            realtime.tool_result(&call, &ToolOutput::Text("done".into()));
+        }
+        while let Some(action) = realtime.poll() {
+            match action {
+                Action::Connect => realtime.connected(),
+                Action::Send { event_id, event } => {
+                    let text = event.text(&event_id);
+                    assert!(
+                        serde_json::from_str::<Value>(&text).is_ok_and(|value| value.is_object())
+                    );
+                }
+                Action::Close => {}
+            }
+        }
+        while let Some(event) = realtime.poll_event() {
+            if let NativeEvent::Call(call) = &event {
+                assert!(call.arguments.0.is_object());
+                calls.push(call.id.clone());
+            }
+            adapter.take(event);
+        }
+    }
 }
 
 /// What a network sends to a participant of a room is used or counted, and what is kept of it is bounded.

@@ -541,6 +541,74 @@ fn every_set_of_business_rules_is_read_or_refused() {
     replayed("rules", made, targets::rules);
 }
 
+#[test]
+fn whatever_a_provider_that_speaks_sends_is_used_or_counted() {
+    let lines = |lines: &[&str]| lines.join("\n").into_bytes();
+    let updated = r#"{"type":"session.updated"}"#;
+    let created = r#"{"type":"response.created","response":{"id":"r"}}"#;
+    let audio = r#"{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":"AQIDBA=="}"#;
+    let beta =
+        r#"{"type":"response.audio.delta","response_id":"r","item_id":"i","delta":"AQIDBA"}"#;
+    let words = r#"{"type":"response.output_audio_transcript.delta","response_id":"r","item_id":"i","delta":"Grüße"}"#;
+    let call = r#"{"type":"response.output_item.done","response_id":"r","item":{"type":"function_call","call_id":"c","name":"f","arguments":"{\"x\":"}}"#;
+    let done = r#"{"type":"response.done","response":{"id":"r","status":"completed","usage":{"total_tokens":7},"output":[{"type":"function_call","call_id":"d","name":"f","arguments":"[]"}]}}"#;
+    let speech =
+        r#"{"type":"input_audio_buffer.speech_started","audio_start_ms":30,"item_id":"u"}"#;
+    let stopped = r#"{"type":"input_audio_buffer.speech_stopped","audio_end_ms":1e300}"#;
+    let heard = r#"{"type":"conversation.item.input_audio_transcription.completed","item_id":"u","transcript":"hello"}"#;
+    let refused = r#"{"type":"error","error":{"code":"conversation_already_has_active_response","event_id":"ap-2"}}"#;
+    let expired = r#"{"type":"error","error":{"code":"session_expired"}}"#;
+    let made = vec![
+        ("nothing", Vec::new()),
+        ("answer", lines(&["!1", updated, created, audio, words, "!1", call, "!1", done, "!3"])),
+        (
+            "cut",
+            lines(&[
+                "!1", updated, created, audio, beta, words, "!0", speech, "!2", audio, stopped,
+                heard, "!1",
+            ]),
+        ),
+        (
+            "lost",
+            lines(&[
+                "!1", updated, heard, created, audio, words, "!lost", "!20", created, audio,
+                updated, "!1",
+            ]),
+        ),
+        ("cancel", lines(&["!1", updated, created, "!cancel", audio, done, "!1", created, audio])),
+        (
+            "errors",
+            lines(&[
+                "!1",
+                updated,
+                refused,
+                expired,
+                "!20",
+                "!20",
+                updated,
+                r#"{"type":"error","error":7}"#,
+            ]),
+        ),
+        ("doubled", lines(&["!1", created, created, call, call, done, done, call])),
+        (
+            "wrong-shapes",
+            lines(&[
+                "!1",
+                r#"{"type":"response.done","response":{"id":7,"status":[],"output":[null,{"type":"function_call"}],"usage":1}}"#,
+                r#"{"type":"response.created","response":"r"}"#,
+                r#"{"type":"input_audio_buffer.speech_started","audio_start_ms":-1}"#,
+                r#"{"type":"response.audio.delta","item_id":"","delta":"AQ"}"#,
+                r#"{"type":"response.audio.delta","item_id":"i","delta":"?"}"#,
+                "[[[[",
+                "7",
+                "{}",
+                r#"{"type":"new.event"}"#,
+            ]),
+        ),
+    ];
+    replayed("realtime", made, targets::realtime);
+}
+
 /// A piece for the target `room`: for whom it is, its length, and its bytes.
 #[cfg(feature = "livekit")]
 fn piece(whom: u8, bytes: &[u8]) -> Vec<u8> {

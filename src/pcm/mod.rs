@@ -2,12 +2,13 @@
 //!
 //! What the session hears comes through [`reorder`], [`conceal`], [`resample`] and [`voice`]; what it
 //! says leaves through [`playout`]; several participants meet in [`mix`]; files are read and written
-//! by [`wav`].
+//! by [`wav`]; telephones talk [`g711`].
 //!
 //! **Invariant:** no clock, no threads, no files; every state is a serialisable value, and equal
 //! inputs give equal samples.
 
 pub mod conceal;
+pub mod g711;
 pub mod mix;
 pub mod playout;
 pub mod reorder;

@@ -9,6 +9,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
+use super::g711::{from_a_law, from_mu_law};
 use super::resample::RATES_HZ;
 
 /// The channel counts accepted; they are averaged to one.
@@ -339,21 +340,6 @@ impl Samples {
 /// ±1.0 is full scale; louder is clipped, NaN is silence.
 fn from_float(sample: f64) -> i64 {
     i64::from((sample * 2_147_483_648.0) as i32)
-}
-
-/// ITU-T G.711 A-law.
-fn from_a_law(byte: u8) -> i16 {
-    let code = byte ^ 0x55;
-    let (segment, step) = (code >> 4 & 7, i16::from(code & 15) << 4);
-    let size = if segment == 0 { step + 0x008 } else { (step + 0x108) << (segment - 1) };
-    if code & 0x80 == 0 { -size } else { size }
-}
-
-/// ITU-T G.711 µ-law.
-fn from_mu_law(byte: u8) -> i16 {
-    let code = !byte;
-    let size = (((i16::from(code & 15) << 3) + 0x84) << (code >> 4 & 7)) - 0x84;
-    if code & 0x80 == 0 { size } else { -size }
 }
 
 fn unsupported(format: String) -> WavError {

@@ -3,13 +3,14 @@
 //! An agent's thinking is a function of its script, what the user said or a tool answered, and the
 //! facts known: it returns [`Thought`]s, and the session carries them out. There are agents that need
 //! no model, [`script`]ed ones and the [`echo`]; and there is the loop of a model and its tools
-//! ([`tool_loop`]), in the words of [`chat`].
+//! ([`tool_loop`]), in the words of [`chat`]. Models that hear and speak by themselves are [`native`].
 //!
 //! **Invariant:** nothing here performs anything; thoughts are values.
 
 pub mod canned;
 pub mod chat;
 pub mod echo;
+pub mod native;
 pub mod phrase;
 pub mod script;
 pub mod tool_loop;
