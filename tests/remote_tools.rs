@@ -312,9 +312,9 @@ mcp_servers:
     assert_eq!(
         told.lines().collect::<Vec<_>>(),
         [
-            "NO_AT is not set in the environment; tools.a.http.url need it",
+            "NO_AT is not set in the environment; tools.a.http.url needs it",
             "NO_KEY is not set in the environment; tools.a.http.headers.A, tools.b.process.env.A need it",
-            "NO_TOKEN is not set in the environment; mcp_servers.c.env.T need it",
+            "NO_TOKEN is not set in the environment; mcp_servers.c.env.T needs it",
         ]
     );
     assert!(!told.contains(SECRET));

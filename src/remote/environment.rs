@@ -64,7 +64,8 @@ impl Secrets {
         }
         let lines = missing.into_iter().map(|(name, places)| {
             let places: Vec<String> = places.into_iter().collect();
-            format!("{name} is not set in the environment; {} need it", places.join(", "))
+            let need = if places.len() == 1 { "needs" } else { "need" };
+            format!("{name} is not set in the environment; {} {need} it", places.join(", "))
         });
         Err(lines.collect::<Vec<_>>().join("\n"))
     }
