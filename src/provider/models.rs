@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
-use super::breaker::Sparing;
+use super::breaker::{Permit, Sparing};
 use super::chat::{Chat, says};
 use super::resilience::{Asked, Resilience};
 use super::server::{Clients, Server};
@@ -250,24 +250,39 @@ fn watched(
         Ok(ModelDelta::Warning(format!("`{}` {what}: {why}", candidate.name)))
     });
     let Asked { value, permit, .. } = asked;
-    let mut permit = Some(permit);
-    let rest = value.map(move |delta| {
-        match &delta {
-            Ok(ModelDelta::Finished { .. }) => {
-                if let Some(permit) = permit.take() {
+    let watched = Watched { deltas: value, permit: Some(permit), candidate };
+    stream::iter(warning).chain(stream::unfold(watched, Watched::next)).boxed()
+}
+
+/// An answer whose end is told to the breaker. Dropped before, it tells nothing.
+struct Watched {
+    deltas: Deltas,
+    /// None once it is told.
+    permit: Option<Permit>,
+    candidate: Arc<Candidate>,
+}
+
+impl Watched {
+    async fn next(mut self) -> Option<(Result<ModelDelta, ModelError>, Self)> {
+        let delta = self.deltas.next().await;
+        let error = match &delta {
+            Some(Ok(ModelDelta::Finished { .. })) => {
+                if let Some(permit) = self.permit.take() {
                     permit.succeeded();
                 }
+                None
             }
-            Err(error) => {
-                if let Some(permit) = permit.take() {
-                    candidate.resilience.failed(permit, error, None);
-                }
-            }
-            Ok(_) => {}
+            Some(Ok(_)) => None,
+            Some(Err(error)) => Some(error.clone()),
+            None => Some(ModelError::new(ErrorKind::CutOff, "it ended without its end")),
+        };
+        if let Some(error) = error
+            && let Some(permit) = self.permit.take()
+        {
+            self.candidate.resilience.failed(permit, &error, None);
         }
-        delta
-    });
-    stream::iter(warning).chain(rest).boxed()
+        Some((delta?, self))
+    }
 }
 
 /// What all of them have failed of: of the kind of the last, which may still have a remedy.

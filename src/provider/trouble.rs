@@ -89,6 +89,8 @@ pub(super) fn told(body: &Value) -> Option<(String, String)> {
         Value::Number(code) => Some(code.to_string()),
         _ => None,
     };
+    // Google's is the only one of a list.
+    let body = body.get(0).unwrap_or(body);
     match body.get("error") {
         Some(Value::String(message)) => return Some((message.clone(), String::new())),
         Some(Value::Object(error)) => {
@@ -179,6 +181,7 @@ mod tests {
             (json!({ "error": { "type": "overloaded" } }), "overloaded", "overloaded"),
             (json!({ "error": "no such model" }), "no such model", ""),
             (json!({ "object": "error", "message": "no", "code": 400 }), "no", "400"),
+            (json!([{ "error": { "message": "no", "code": 400 } }]), "no", "400"),
             (json!({ "detail": "Not Found" }), "Not Found", ""),
             (json!({ "detail": [{ "msg": "field required" }] }), "field required", ""),
         ] {

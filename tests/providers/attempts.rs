@@ -214,12 +214,12 @@ fn a_model_that_has_rested_is_tried_and_trusted_again() {
 
 #[test]
 fn answers_that_break_off_count_as_failures() {
-    let server = Server::start(std::iter::repeat_n(begun().then(Step::Break), 3));
+    let server = Server::start([begun().then(Step::Break), begun(), begun().then(Step::Break)]);
     let sparing = Sparing { failures: 3, rest_ms: 60_000 };
     let model = models(&[("fast", model(&server))], sparing).get("fast").unwrap();
-    for _ in 0..3 {
-        assert!(block_on(pieces(&*model)).unwrap().1.is_some());
-    }
+    let errors = (0..3).map(|_| block_on(pieces(&*model)).unwrap().1.map(|error| error.kind));
+    let lost = Some(ErrorKind::CutOff);
+    assert_eq!(errors.collect::<Vec<_>>(), [lost, None, lost], "the second just ends");
     assert_eq!(block_on(pieces(&*model)).unwrap_err().kind, ErrorKind::Unavailable);
 }
 

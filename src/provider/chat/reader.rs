@@ -181,6 +181,11 @@ impl Reader {
         if is_error && let Some((message, codes)) = trouble::told(&value) {
             return Err((trouble::kind_of(&codes), message));
         }
+        if !value.is_object() {
+            // A list would be taken for the fields of a chunk, in order.
+            let what = format!("a piece of the answer is not understood: {event}");
+            return Err((ErrorKind::Malformed, what));
+        }
         let chunk = Chunk::deserialize(&value).map_err(|error| {
             (ErrorKind::Malformed, format!("a piece of the answer is not understood: {error}"))
         })?;
