@@ -21,7 +21,11 @@ use crate::think::chat::{ErrorKind, ModelDelta, ModelError, ModelRequest};
 pub(super) struct Minds {
     models: Arc<Models>,
     runtime: Option<Network>,
+    /// Opens connections before they are needed.
+    warm: Option<Warm>,
 }
+
+type Warm = Box<dyn Fn(&Handle) + Send + Sync>;
 
 /// A thread with a runtime, as long as somebody holds this.
 struct Network {
@@ -53,16 +57,19 @@ impl Minds {
     pub(super) fn new(plan: &Plan, wrong: &mut Vec<String>) -> Result<Self, Failure> {
         let configured = &plan.config.models;
         if configured.is_empty() {
-            return Ok(Self { models: Arc::default(), runtime: None });
+            return Ok(Self { models: Arc::default(), runtime: None, warm: None });
         }
         let runtime = Network::start()?;
-        let models = network::models(plan, wrong);
-        Ok(Self { models: Arc::new(models), runtime: Some(runtime) })
+        let (models, warm) = network::models(plan, wrong);
+        Ok(Self { models: Arc::new(models), runtime: Some(runtime), warm })
     }
 
     /// The edge for real time, where there are models.
     pub(super) fn live_edge(&self) -> Option<Box<dyn Edge>> {
         let network = self.runtime.as_ref()?;
+        if let Some(warm) = &self.warm {
+            warm(&network.handle);
+        }
         Some(Box::new(LiveMinds::new(Arc::clone(&self.models), network.handle.clone())))
     }
 
@@ -91,7 +98,7 @@ pub(super) type NewEar = Arc<dyn Fn() -> Box<dyn Recogniser> + Send + Sync>;
 mod network {
     use std::sync::Arc;
 
-    use super::{Canned, Minds, Models, NewEar, NewVoice};
+    use super::{Canned, Minds, Models, NewEar, NewVoice, Warm};
     use crate::config::{RecogniserEngine, SynthesiserEngine};
     use crate::generate::LanguageModel;
     use crate::host::pace::wall_ms;
@@ -107,7 +114,7 @@ mod network {
     }
 
     /// The models that agents have, and those that these fall back to.
-    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> Models {
+    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> (Models, Option<Warm>) {
         let build = Build {
             canned: Some(&|name, model| -> Arc<dyn LanguageModel> {
                 Arc::new(Canned::new(name, model.replies.clone()))
@@ -117,11 +124,20 @@ mod network {
         match build.models(&super::of_agents(plan)) {
             Ok(models) => {
                 let named = |name: &str| Some((name.to_owned(), models.get(name)?));
-                models.names().filter_map(named).collect()
+                let known = models.names().filter_map(named).collect();
+                let warm: Warm = Box::new(move |runtime| {
+                    let models = models.clone();
+                    // What does not come about is tried anew with the first question.
+                    drop(runtime.spawn(async move {
+                        let names: Vec<&str> = models.names().collect();
+                        models.warm(&names).await
+                    }));
+                });
+                (known, Some(warm))
             }
             Err(complaints) => {
                 wrong.extend(complaints);
-                Models::new()
+                (Models::new(), None)
             }
         }
     }
@@ -184,13 +200,13 @@ mod network {
 mod network {
     use std::sync::Arc;
 
-    use super::{Canned, Minds, Models, NewEar, NewVoice};
+    use super::{Canned, Minds, Models, NewEar, NewVoice, Warm};
     use crate::config::Provider;
     use crate::generate::LanguageModel;
     use crate::session::plan::Plan;
 
     /// Canned models: there is no network in this program.
-    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> Models {
+    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> (Models, Option<Warm>) {
         let mut models = Models::new();
         for (name, model) in super::of_agents(plan) {
             match model.provider {
@@ -204,7 +220,7 @@ mod network {
                 )),
             }
         }
-        models
+        (models, None)
     }
 
     impl Minds {

@@ -137,6 +137,9 @@ impl View {
                 format!("{} {}", agent_style(who), warn(&format!("interrupted after “…{heard}”")))
             }
             EventKind::AgentResumed => warn("that was no interruption: the agent goes on"),
+            EventKind::ModelAnswered { warnings, .. } if !warnings.is_empty() => {
+                warn(&plain(&format!("model: {}", warnings.join("; "))))
+            }
             EventKind::ModelFailed { cause, .. } => warn(&plain(&format!("model: {cause}"))),
             EventKind::ApprovalAsked { name, arguments, .. } => {
                 format!("  {} may {name}({}) be called?", tool("tool"), arguments.0)

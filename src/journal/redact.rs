@@ -95,9 +95,8 @@ fn redacted(kind: &EventKind) -> EventKind {
         EventKind::ApprovalAsked { arguments, .. } => *arguments = Json::default(),
         EventKind::ApprovalGiven { reason, .. } => *reason = None,
         // The provider's name of the model is the operator's as well.
-        EventKind::ModelAnswered { .. }
-        | EventKind::ModelAsked { .. }
-        | EventKind::ModelDropped { .. } => {}
+        EventKind::ModelAnswered { warnings, .. } => warnings.clear(),
+        EventKind::ModelAsked { .. } | EventKind::ModelDropped { .. } => {}
         EventKind::ToolCalled { arguments, .. } => *arguments = Json::default(),
         EventKind::ToolResult { outcome, .. } => match outcome {
             Outcome::Done(value) => *value = Json::default(),

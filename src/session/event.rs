@@ -316,6 +316,7 @@ pub enum EventKind {
         after_ticks: u64,
         finish: Option<FinishReason>,
         usage: Option<Usage>,
+        warnings: Vec<String>,
     },
     /// A model, and all that stood in for it, has failed.
     #[serde(rename = "model.failed")]

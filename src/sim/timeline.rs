@@ -392,14 +392,22 @@ impl Timeline {
                 let s = if *messages == 1 { "" } else { "s" };
                 (ask.to_string(), format!("{agent} asks {model}{step}: {messages} message{s}"))
             }
-            EventKind::ModelAnswered { ask, first_after_ticks, after_ticks, usage, .. } => {
+            EventKind::ModelAnswered {
+                ask,
+                first_after_ticks,
+                after_ticks,
+                usage,
+                warnings,
+                ..
+            } => {
                 let first = first_after_ticks.map_or_else(none, |ticks| {
                     format!("began after {} ms, ", self.len.span_ms(ticks))
                 });
                 let tokens = usage.and_then(|usage| usage.total);
                 let tokens = tokens.map_or_else(none, |total| format!(", {total} tokens"));
                 let after = self.len.span_ms(*after_ticks);
-                (ask.to_string(), format!("{first}done after {after} ms{tokens}"))
+                let warned: String = warnings.iter().map(|it| format!("; {}", cut(it))).collect();
+                (ask.to_string(), format!("{first}done after {after} ms{tokens}{warned}"))
             }
             EventKind::ModelFailed { ask, kind, cause } => {
                 (ask.to_string(), format!("{}: {}", kind.as_str(), cut(cause)))

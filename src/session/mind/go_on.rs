@@ -22,6 +22,9 @@ use crate::think::script::render;
 use crate::think::tool_loop::{Ending, Prepared, Todo};
 use crate::tool::{Json, Outcome};
 
+/// Warnings of an answer that are told.
+const WARNINGS_MAX: usize = 8;
+
 impl Session {
     /// Lets all runs go on, and the first of the current agent's speak.
     pub(in super::super) fn minds_go_on(
@@ -203,6 +206,7 @@ impl Session {
                 after_ticks: now.since(timed.since),
                 finish: step.response.finish_reason.clone(),
                 usage: step.response.usage,
+                warnings: step.response.warnings.iter().take(WARNINGS_MAX).cloned().collect(),
             };
             self.event(now, kind, out);
         }
