@@ -32,7 +32,7 @@ use crate::session::event::EventKind;
 use crate::session::input::Input;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
-use order::{Calls, Ears, Moves, Requests};
+use order::{Asks, Calls, Ears, Moves, Requests};
 use spoken::Spoken;
 
 /// What holds in every tick.
@@ -54,6 +54,8 @@ pub enum Invariant {
     Speech,
     /// The transcript claims no more than was played, and that once.
     Transcript,
+    /// Each question to a model ends exactly once, at the latest with the session, and no provider would refuse it.
+    Asks,
     /// Each hand-over has an edge; there is one in a tick at most, effective at the next.
     Moves,
     /// An utterance is listened to in one piece.
@@ -75,6 +77,9 @@ impl std::fmt::Display for Invariant {
             Self::Requests => "each request has exactly one answer, at the latest with the session",
             Self::Speech => "nothing is spoken twice, out of order, or after it was dropped",
             Self::Transcript => "the transcript claims no more than was played, and that once",
+            Self::Asks => {
+                "each question to a model is one that providers take, and ends exactly once"
+            }
             Self::Moves => "each hand-over has an edge, one in a tick, effective at the next",
             Self::Listening => "an utterance is listened to in one piece",
             Self::Limits => "nothing that a session holds is beyond its limit",
@@ -126,6 +131,7 @@ pub struct Observer {
     ended: bool,
     calls: Calls,
     requests: Requests,
+    asks: Asks,
     moves: Moves,
     ears: Ears,
     spoken: Spoken,
@@ -158,6 +164,7 @@ impl Observer {
         self.events(now, skipped, out).map_err(broken)?;
         self.calls.ticked(now, out).map_err(broken)?;
         self.requests.ticked(out).map_err(broken)?;
+        self.asks.ticked(out).map_err(broken)?;
         self.moves.ticked(plan, session, out).map_err(broken)?;
         self.ears.ticked(out).map_err(broken)?;
         self.spoken.ticked(plan, now, session, out).map_err(broken)?;

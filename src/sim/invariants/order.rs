@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checked, hold};
 use crate::clock::Tick;
-use crate::id::{CallId, LaneId, RequestId, UtteranceId};
+use crate::id::{AskId, CallId, LaneId, RequestId, UtteranceId};
 use crate::session::Session;
 use crate::session::event::EventKind;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::session::plan::Plan;
+use crate::sim::trial::refused;
 
 /// Requests without an answer.
 #[derive(Debug, Default)]
@@ -208,6 +209,50 @@ impl Ears {
                 | Effect::Play { .. } => {}
             }
         }
+        Ok(())
+    }
+}
+
+/// Questions to models without an end.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    open: BTreeSet<AskId>,
+    next: u32,
+}
+
+impl Asks {
+    pub(super) fn ticked(&mut self, out: &Output) -> Checked {
+        let asked = out.effects.iter().filter_map(|effect| match effect {
+            Effect::Ask { ask, request, .. } => Some((*ask, request)),
+            _ => None,
+        });
+        for event in &out.events {
+            match &event.kind {
+                EventKind::ModelAsked { ask, .. } => {
+                    hold!(ask.0 == self.next, Asks, "{ask} is not ask-{}", self.next);
+                    self.next += 1;
+                    self.open.insert(*ask);
+                }
+                EventKind::ModelAnswered { ask, .. }
+                | EventKind::ModelFailed { ask, .. }
+                | EventKind::ModelDropped { ask } => {
+                    hold!(self.open.remove(ask), Asks, "{ask} ends and is not open");
+                }
+                _ => {}
+            }
+        }
+        for (ask, request) in asked {
+            hold!(ask.0 < self.next, Asks, "{ask} is asked and is no event");
+            let refused = refused(request);
+            hold!(
+                refused.is_none(),
+                Asks,
+                "{ask} would be refused: {}",
+                refused.unwrap_or_default()
+            );
+        }
+        let open = self.open.first();
+        hold!(!out.ended || open.is_none(), Asks, "the session ended without an end of {open:?}");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Configurations drawn from a seed: five kinds of agents, under any delays that a file may name.
+//! Configurations drawn from a seed: six kinds of agents, under any delays that a file may name.
 
 use super::Draw;
 
@@ -95,6 +95,32 @@ transitions:
   - { from: other, to: worker, when: { tool_result: { tool: slow, operator: gt, value: 1 } } }
 ";
 
+/// Those who think: they hand over to each other, call a third, and ask before they do anything that costs.
+const THINKERS: &str = "
+start: first
+models: { any: { provider: canned, timeout_ms: 3000, replies: [{ say: Never said. }] } }
+agents:
+  first:
+    kind: model
+    model: any
+    instructions: 'You are the first. {fact.one}'
+    greeting: Good day.
+    idle: Hello?
+    tools: [inline, same, slow, costly, hand_over, call_agent, end_call]
+    preemptive: EARLY
+  other:
+    kind: model
+    model: any
+    tools: [slow, hand_over, hold]
+    max_steps: 3
+  helper:
+    kind: model
+    model: any
+    tools: [same, return_value]
+    stop_after: [return_value]
+topology: { links: ['first <-> other', 'first <=> helper', 'other -> first'] }
+";
+
 /// One who is always in the middle of a long answer.
 const TALKER: &str = "
 agents:
@@ -135,14 +161,17 @@ impl Draw {
         let (call_max, moves) = (self.of(&[0, 0, 0, 20_000]), self.below(3));
         let (alone, silence) = (self.of(&[0, 2_000, 10_000]), self.of(&[0, 0, 0, 4_000]));
         let delay = self.ms(0, 800).to_string();
-        let agents = match self.below(8) {
+        let agents = match self.below(12) {
             0 | 1 => DESKS,
             2 | 3 => SHOP,
+            8..=11 => THINKERS,
             4 => TOOLS,
             5 | 6 => TALKER,
             _ => MIRROR,
         };
         let agents = if talks { TALKER } else { agents };
+        let early = self.of(&["false", "true"]);
+        let (patient, cancels) = (self.of(&[0, 0, 400]), self.of(&["keep", "cancel"]));
         format!(
             "name: drawn\naudio: {{ tick_ms: {tick}, rate_hz: {rate} }}\n\
              voice: {{ reorder_ms: {reorder} }}\n\
@@ -154,9 +183,11 @@ impl Draw {
              livekit: {{ rpc: {{ look: slow, ask: same }} }}\n\
              tools:\n  inline: {{ run: inline, canned: {{ otherwise: 1 }} }}\n  \
              same: {{ run: inline, delivery: same_tick, canned: {{ otherwise: 2, fails_first: {fails} }} }}\n  \
-             slow: {{ latency_ms: {slow}, timeout_ms: {timeout}, canned: {{ otherwise: 3, fails_first: {fails} }} }}\n  \
+             slow: {{ latency_ms: {slow}, timeout_ms: {timeout}, filler: One moment., filler_after_ms: 300, patience_ms: \
+             {patient}, on_barge_in: {cancels}, canned: {{ otherwise: 3, fails_first: {fails} }} }}\n  \
+             costly: {{ approval: 'May I?', canned: {{ otherwise: 4 }} }}\n  \
              broken: {{ run: inline }}\n{}",
-            agents.replace("DELAY", &delay),
+            agents.replace("DELAY", &delay).replace("EARLY", early),
         )
     }
 }

@@ -21,6 +21,7 @@
 
 mod drawn;
 mod engines;
+mod minds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +49,9 @@ use crate::sim::weather::{Fate, Fault, Haunted, Tally, Weather, Weathered};
 use crate::slot::{Edge, Slot, Status};
 use crate::tool::{NoHands, Registry};
 use engines::{Ear, Mouth};
+use minds::Minds;
+
+pub(crate) use minds::refused;
 
 /// The sounds that callers can make, at every rate of a session.
 #[derive(Debug, Clone, Default)]
@@ -223,6 +227,8 @@ impl Trial {
         let mouth = Mouth::new(mouth, len, rate, seed.branch("mouth"), tally.clone());
         let (sky, drawn, counted) = weather("synthesiser");
         edges.push(Box::new(Weathered::new(mouth, sky, drawn, counted)));
+        let (sky, drawn, counted) = weather("models");
+        edges.push(Box::new(Weathered::new(Minds::new(seed.branch("minds")), sky, drawn, counted)));
         let tools = self.tools.wrapped(|tool| Haunted {
             tool,
             fails_percent: self.haunted_percent,

@@ -165,6 +165,12 @@ impl Assembler {
             }
             response.warnings.push(message.to_owned());
         }
+        // Nobody can answer a call of nothing, and providers refuse to be told of one.
+        let named = calls.len();
+        calls.retain(|call| !call.name.trim().is_empty());
+        if calls.len() < named {
+            response.warnings.push("the model called a tool without a name".to_owned());
+        }
         let texts = std::mem::take(&mut response.parts);
         let mut calls = calls.into_iter().enumerate().peekable();
         for (at, part) in texts.into_iter().enumerate() {
@@ -209,6 +215,12 @@ mod tests {
         }
         assembler.take(&finished()).unwrap();
         assembler.end("run-0").unwrap()
+    }
+
+    #[test]
+    fn a_call_without_a_name_is_none() {
+        let response = assembled(&[ModelDelta::Text("So.".into()), piece(0, "a", "", "{}")]);
+        assert_eq!((response.parts.len(), response.warnings.len()), (1, 1), "{response:?}");
     }
 
     #[test]
