@@ -6,6 +6,7 @@ mod stage;
 
 use std::collections::VecDeque;
 
+use antiphon::config;
 use antiphon::id::AskId;
 use antiphon::journal::Journal;
 use antiphon::model::minds::{Answer, Oracle};
@@ -14,7 +15,9 @@ use antiphon::session::input::Inbound;
 use antiphon::session::output::Output;
 use antiphon::sim::caller::{Part, When};
 use antiphon::sim::replay::{Remembering, Replayed, plan_of, replay};
-use antiphon::think::chat::{ErrorKind, FinishReason, ModelDelta, ModelError, ModelRequest};
+use antiphon::think::chat::{
+    ErrorKind, FinishReason, ModelDelta, ModelError, ModelRequest, ToolChoice,
+};
 use antiphon::tool::Json;
 use serde_json::{Value, json};
 use stage::{Hears, Scene, Stage, caller, plays, types};
@@ -202,12 +205,12 @@ fn a_call_that_needs_approval_is_made_after_a_yes_by_voice() {
 #[test]
 fn an_event_approves_denies_or_modifies_a_call() {
     for (data, amount) in [
-        (json!({ "approved": true }), Some(50)),
-        (json!({ "approved": true, "arguments": { "amount": 20 } }), Some(20)),
-        (json!({ "approved": false, "reason": "not today" }), None),
+        (json!({ "approval": 0, "approved": true }), Some(50)),
+        (json!({ "approval": 0, "approved": true, "arguments": { "amount": 20 } }), Some(20)),
+        (json!({ "approval": 0, "approved": false, "reason": "not today" }), None),
     ] {
         let answers = [calls("", &[("a", "till", json!({ "amount": 50 }))]), says("So.")];
-        let other = Json(json!({ "approved": true, "tool": "another" }));
+        let other = Json(json!({ "approval": 7, "approved": true }));
         let custom = |data| Inbound::Custom { lane: None, name: "approval".to_owned(), data };
         let lines = [types(When::Start(1_000), "I want to pay")];
         let scene = Stage::new(DESK)
@@ -318,7 +321,7 @@ fn an_early_answer_is_spoken_when_the_turn_has_ended_with_the_same_words() {
     let scene = early(None, &answers);
     assert_eq!(scene.messages(), ["Thirty days.", "And a receipt."]);
     let (asked, turn) = (scene.all("model.asked"), scene.one("user.message"));
-    assert_eq!((asked.len(), scene.all("model.dropped").len()), (2, 1));
+    assert_eq!((asked.len(), scene.all("model.answered").len()), (2, 2));
     let ticks = |event: &Value| event["tick"].as_u64().unwrap();
     assert!(ticks(&asked[1]) + 25 < ticks(&turn), "asked half a second before");
     assert_eq!(ticks(&scene.all("agent.message")[0]), ticks(&turn), "and ready when the turn ends");
@@ -333,7 +336,8 @@ fn an_early_answer_is_thrown_away_unheard_when_the_user_goes_on() {
     let scene = early(second, &answers);
     assert_eq!(scene.all("tool.called").len(), 0, "nothing is done before the turn has ended");
     assert_eq!(scene.messages(), ["All of it."]);
-    assert_eq!(scene.requests.len() - 1, scene.all("model.dropped").len());
+    let ends = ["model.answered", "model.dropped"].map(|name| scene.all(name).len());
+    assert_eq!((scene.requests.len(), ends[0] + ends[1]), (ends[0] + ends[1], 4));
     assert_eq!(
         scene.told().last().unwrap().last().unwrap(),
         "user: what is the return policy and where"
@@ -376,7 +380,7 @@ fn a_model_goes_on_without_a_call_that_takes_longer_than_its_patience() {
     assert!(told[2].iter().any(|line| line.contains("clock = <the call is under way")));
     assert_eq!(
         told[2].last().unwrap(),
-        "system: The call of `clock` has come to an end: {\"time\":\"noon\"}"
+        "user: <the call of `clock` has come to an end: {\"time\":\"noon\"}>"
     );
     assert_eq!(scene.all("tool.called").len(), 1, "nothing is called twice");
 }
@@ -425,7 +429,7 @@ fn a_reply_that_the_user_has_overtaken_is_not_spoken() {
     let scene = typed(DESK, answers, &lines);
     assert_eq!(scene.messages(), ["Hello.", "New."]);
     assert_eq!(scene.all("model.dropped").len(), 1);
-    assert_eq!(scene.told()[1][2..], ["user: first", "user: second"]);
+    assert_eq!(scene.told()[1][2..], ["user: first\nsecond"]);
 }
 
 #[test]
@@ -504,6 +508,174 @@ fn a_goodbye_is_the_end_and_no_model_is_asked_again() {
     assert!(scene.was_heard("Goodbye then."));
     assert_eq!(scene.requests.len(), 1);
     assert_eq!(scene.one("session.ended")["reason"], "agent_ended");
+}
+
+#[test]
+fn what_was_begun_before_the_question_was_heard_is_no_answer_to_it() {
+    let answers = [calls("", &[("a", "till", json!({ "amount": 50 }))]), says("Say it again.")];
+    // Typed while the question is still being synthesised.
+    let yaml = DESK.replace("engine: tone, latency_ms: 20", "engine: tone, latency_ms: 2000");
+    let lines = [(3_500, "I want to pay"), (4_000, "yes")];
+    let scene = typed(&yaml, answers, &lines);
+    assert_eq!(scene.all("tool.called").len(), 0, "{:?}", scene.all("approval.given"));
+    assert!(!scene.was_heard("Shall I take 50 euros?"), "what is decided is not asked any more");
+}
+
+#[test]
+fn a_yes_over_the_question_is_a_yes() {
+    let answers = [calls("", &[("a", "till", json!({ "amount": 50 }))]), says("Thank you.")];
+    let scene = typed(DESK, answers, &[(1_000, "I want to pay"), (1_700, "yes please do")]);
+    assert_eq!(scene.all("agent.interrupted").len(), 1, "it was over the question");
+    assert_eq!(scene.one("approval.given")["approved"], true);
+    assert_eq!(scene.one("tool.called")["name"], "till");
+    assert!(scene.was_heard("Thank you."));
+}
+
+#[test]
+fn nobody_is_asked_to_approve_of_a_tool_that_the_agent_does_not_have() {
+    let yaml = DESK.replace("tools: [clock, till, hand_over, end_call]", "tools: [clock]");
+    let yaml =
+        yaml.replace("transitions:\n  - { from: desk, to: bills, when: { decision: {} } }\n", "");
+    let answers = [calls("", &[("a", "till", json!({ "amount": 50 }))]), says("I cannot.")];
+    let scene = typed(&yaml, answers, &[(1_000, "I want to pay")]);
+    assert_eq!((scene.all("approval.asked").len(), scene.all("tool.called").len()), (0, 0));
+    assert_eq!(scene.messages()[1..], ["I cannot."]);
+}
+
+#[test]
+fn nobody_hurries_who_is_asked_for_approval() {
+    let yaml = DESK.replace("    greeting: Hello.", "    greeting: Hello.\n    idle: Still there?");
+    let answers = [calls("", &[("a", "till", json!({ "amount": 50 }))]), says("Thank you.")];
+    let scene = typed(&yaml, answers, &[(1_000, "I want to pay"), (20_000, "yes")]);
+    assert!(!scene.messages().contains(&"Still there?".to_owned()), "{:?}", scene.messages());
+    assert_eq!(scene.one("approval.given")["approved"], true);
+}
+
+#[test]
+fn an_early_run_of_an_agent_that_hands_over_does_nothing() {
+    let yaml = DESK
+        .replace("    greeting: Hello.\n", "    preemptive: true\n")
+        .replace("when: { decision: {} }", "when: { user_input: { contains: policy } }");
+    let tool = || calls("Mine. ", &[("a", "clock", json!({}))]);
+    let answers = [tool(), tool(), says("Bills answers."), says("Bills answers.")];
+    let scene = Stage::new(&yaml)
+        .model("small", model(answers))
+        .hears([Hears::Words("what is the return policy")])
+        .caller(caller("ann"), [plays(When::Start(200), "caller-07-policy")])
+        .play();
+    assert_eq!(scene.one("transition.executed")["to"], "bills");
+    assert_eq!(scene.messages(), ["Bills answers."]);
+    assert_eq!(scene.all("tool.called").len(), 0);
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_given_up() {
+    let long = "word ".repeat(300_000);
+    let answer = (vec![ModelDelta::Text("It is so. ".into()), ModelDelta::Text(long)], None);
+    let scene = typed(DESK, [answer], &[(1_000, "hello")]);
+    assert_eq!(text(&scene.one("model.failed")["kind"]), "too_long");
+    assert_eq!(scene.messages()[1..], ["It is so.", "Sorry about that."]);
+}
+
+#[test]
+fn on_hold_a_model_goes_on_and_takes_the_user_off() {
+    let yaml = DESK.replace("tools: [clock, till,", "tools: [hold, clock, till,");
+    let answers = [
+        calls("One moment. ", &[("a", "hold", json!({}))]),
+        calls("", &[("b", "clock", json!({}))]),
+        says("It is noon."),
+    ];
+    let scene = typed(&yaml, answers, &[(1_000, "what time is it")]);
+    assert_eq!(scene.messages()[1..], ["One moment.", "It is noon."]);
+    assert_eq!((scene.all("call.held").len(), scene.all("call.resumed").len()), (1, 1));
+}
+
+#[test]
+fn a_turn_does_not_end_without_a_word() {
+    let yaml = DESK.replace("    greeting: Hello.", "    greeting: Hello.\n    max_steps: 3");
+    let again = |id| calls("", &[(id, "clock", json!({}))]);
+    let scene = typed(&yaml, [again("a"), again("b"), again("c")], &[(1_000, "hello")]);
+    let last = scene.requests.last().unwrap();
+    assert_eq!(
+        (scene.requests.len(), &last.tool_choice),
+        (3, &ToolChoice::None),
+        "it has to speak"
+    );
+    assert_eq!(scene.messages()[1..], ["Sorry about that."]);
+    let scene = typed(DESK, [says("***")], &[(1_000, "hello")]);
+    assert_eq!(scene.messages()[1..], ["Sorry about that."]);
+    assert!(text(&scene.one("agent.error")["cause"]).contains("without a word"));
+}
+
+#[test]
+fn the_apology_is_heard_after_what_was_whole() {
+    let yaml = DESK.replace("engine: tone, latency_ms: 20", "engine: tone, latency_ms: 1200");
+    let scene = typed(&yaml, [fails("All is well. And then I wan")], &[(4_000, "hello")]);
+    let items: Vec<_> = scene.each("agent.speech_started", "item");
+    let texts = scene.all("agent.message");
+    let said = |item: &Value| texts.iter().find(|it| it["item"] == *item).unwrap()["text"].clone();
+    let said: Vec<Value> = items.iter().map(said).collect();
+    assert_eq!(said, ["Hello.", "All is well.", "Sorry about that."]);
+}
+
+#[test]
+fn who_takes_over_and_knows_nothing_speaks_all_the_same() {
+    let yaml = DESK.replace("when: { decision: {} } }", "when: { decision: {} }, carry: nothing }");
+    let answers = [
+        calls("I will connect you. ", &[("a", "hand_over", json!({ "to": "bills" }))]),
+        says("This is bills."),
+    ];
+    let scene = typed(&yaml, answers, &[(1_000, "my bill is wrong")]);
+    assert_eq!(scene.messages()[1..], ["I will connect you.", "This is bills."]);
+    let told = &scene.told()[1];
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].starts_with("user: <the call was handed over"), "{told:?}");
+}
+
+#[test]
+fn calls_of_different_answers_with_one_id_are_different_calls() {
+    let answers = [
+        calls("", &[("call_0", "clock", json!({ "zone": "a" }))]),
+        calls("", &[("call_0", "clock", json!({ "zone": "b" }))]),
+        says("So."),
+    ];
+    let scene = typed(DESK, answers, &[(1_000, "what time is it")]);
+    let zones: Vec<_> = scene.each("tool.called", "arguments");
+    assert_eq!(zones, [json!({ "zone": "a" }), json!({ "zone": "b" })]);
+}
+
+#[test]
+fn another_agents_question_does_not_hide_what_came_of_a_call() {
+    let yaml = DESK
+        .replace("tools: [clock, till, hand_over, end_call]", "tools: [call_agent]")
+        .replace("tools: [clock, end_call]", "tools: [return_value]")
+        .replace("transitions:\n  - { from: desk, to: bills, when: { decision: {} } }\n", "")
+        + "topology: { links: [desk <=> bills] }\n";
+    let answers = [
+        calls("", &[("a", "call_agent", json!({ "agent": "bills" }))]),
+        says("Which bill?"),
+        calls("", &[("b", "return_value", json!({ "value": { "owed": 12 } }))]),
+        says("You owe twelve."),
+        says("Welcome."),
+    ];
+    let lines = [(1_000, "what do I owe"), (5_000, "the last one"), (9_000, "thanks")];
+    let scene = typed(&yaml, answers, &lines);
+    let told = scene.told();
+    assert!(told[4].contains(&"tool: call_agent = {\"owed\":12}".to_owned()), "{:?}", told[4]);
+}
+
+#[test]
+fn a_reload_cannot_change_the_models_of_a_call() {
+    let mut config = config::parse(DESK.as_bytes(), "desk").unwrap();
+    config.models.get_mut("small").unwrap().latency_ms = 7;
+    let reload = Inbound::Reload { config: config.to_json() };
+    let scene = Stage::new(DESK)
+        .model("small", model([says("Well.")]))
+        .caller(quiet("ann"), [types(When::Start(1_000), "hello")])
+        .happens(20, [reload])
+        .play();
+    assert!(text(&scene.one("config.refused")["cause"]).contains("models"));
+    assert_eq!(scene.messages()[1..], ["Well."]);
 }
 
 #[test]

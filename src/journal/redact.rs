@@ -30,7 +30,10 @@ pub fn redact(journal: &Journal) -> Vec<u8> {
             .outcomes
             .events
             .iter()
-            .map(|event| Event { kind: redacted(&event.kind), ..event.clone() })
+            .map(|event| Event {
+                kind: redacted(&event.kind, &journal.header.config),
+                ..event.clone()
+            })
             .collect();
         scribe.arrived(&Input { tick: entry.input.tick, ..Input::default() });
         scribe.sealed(Sealed { called: &[], events: &events, digest: 0 });
@@ -44,7 +47,13 @@ pub fn redact(journal: &Journal) -> Vec<u8> {
 }
 
 /// An event without what was said in it.
-fn redacted(kind: &EventKind) -> EventKind {
+fn redacted(kind: &EventKind, config: &str) -> EventKind {
+    // A name that the configuration does not have was made up in the call.
+    let named = |name: &mut String| {
+        if !config.contains(&format!("\"{name}\"")) {
+            name.clear();
+        }
+    };
     let mut kind = kind.clone();
     match &mut kind {
         EventKind::UserJoined { name: text, .. }
@@ -68,9 +77,15 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::SessionEnded {
             reason: EndReason::HungUp(text) | EndReason::Agent(text) | EndReason::Transferred(text),
         } => text.clear(),
-        EventKind::AgentDecided { value, .. } | EventKind::FactSet { value, .. } => {
+        EventKind::AgentDecided { key: name, value, .. }
+        | EventKind::FactSet { name, value, .. } => {
             *value = Json::default();
+            named(name);
         }
+        EventKind::FactExpired { name }
+        | EventKind::ToolDeferred { name, .. }
+        | EventKind::ToolOrphaned { name, .. }
+        | EventKind::ApprovalGiven { name, reason: None, .. } => named(name),
         EventKind::Custom { name, data, .. } => {
             name.clear();
             *data = Json::default();
@@ -94,8 +109,10 @@ fn redacted(kind: &EventKind) -> EventKind {
         EventKind::ModelFailed { cause, .. } => cause.clear(),
         EventKind::ApprovalAsked { arguments, .. } => *arguments = Json::default(),
         EventKind::ApprovalGiven { reason, .. } => *reason = None,
-        // The provider's name of the model is the operator's as well.
-        EventKind::ModelAnswered { warnings, .. } => warnings.clear(),
+        EventKind::ModelAnswered { warnings, model, .. } => {
+            warnings.clear();
+            *model = None;
+        }
         EventKind::ModelAsked { .. } | EventKind::ModelDropped { .. } => {}
         EventKind::ToolCalled { arguments, .. } => *arguments = Json::default(),
         EventKind::ToolResult { outcome, .. } => match outcome {
@@ -117,8 +134,6 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::AgentStopped { .. }
         | EventKind::AgentCalled { .. }
         | EventKind::AgentReturned { .. }
-        | EventKind::ToolOrphaned { .. }
-        | EventKind::FactExpired { .. }
         | EventKind::CallHeld
         | EventKind::CallResumed { .. }
         | EventKind::ClipPlayed { .. }
@@ -134,7 +149,6 @@ fn redacted(kind: &EventKind) -> EventKind {
         | EventKind::AgentSpeechStarted { .. }
         | EventKind::AgentSpeechFinished { .. }
         | EventKind::AgentResumed
-        | EventKind::ToolDeferred { .. }
         | EventKind::ToolUnexpected { .. }
         | EventKind::TickSkipped { .. }
         | EventKind::UserPublished { .. }

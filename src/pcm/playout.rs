@@ -304,6 +304,12 @@ impl Playout {
         !self.kept.is_empty()
     }
 
+    /// Whether a cut keeps this item.
+    #[must_use]
+    pub fn is_kept(&self, id: ItemId) -> bool {
+        self.kept.iter().any(|item| item.id == id)
+    }
+
     /// Items announced and not over: those that a cut keeps may yet be played.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -130,7 +130,7 @@ impl Session {
                 let approval = (name == APPROVAL).then(|| data.0.clone());
                 self.event(now, EventKind::Custom { name, lane, data }, out);
                 if let Some(data) = approval {
-                    self.approved_by_event(now, &data, out);
+                    self.approved_by_event(plan, now, &data, out);
                 }
             }
             Inbound::Fact { lane, name, value, scope, ttl_ms } => {
@@ -151,8 +151,8 @@ impl Session {
                 };
                 self.event(now, kind, out);
             }
-            Inbound::Model { ask, delta } => self.model_said(now, ask, &delta),
-            Inbound::ModelEnd { ask } => self.model_ended(ask),
+            Inbound::Model { ask, delta } => self.model_said(now, ask, &delta, out),
+            Inbound::ModelEnd { ask } => self.model_ended(now, ask, out),
             Inbound::ModelFailed { ask, mut error } => {
                 error.message = clipped(error.message);
                 self.model_failed(ask, error);

@@ -65,6 +65,8 @@ pub(super) struct Tenure {
     pub(super) first: u64,
     /// From when on it knows what was said.
     pub(super) history: Tick,
+    /// The same, as models are told it: the number of the first entry.
+    pub(super) known: u64,
     pub(super) turns: u32,
     pub(super) digits: String,
     /// What the user said last.
@@ -108,11 +110,13 @@ impl Session {
                 *fate = results;
             }
         }
+        let known = if history { self.tenure.known } else { self.dialogue.next() };
         let history = if history { self.tenure.history } else { now };
         self.took_over(plan, to);
         self.agent = to;
         self.refused.clear();
-        self.tenure = Tenure { since: now, first: self.events, history, ..Tenure::default() };
+        self.tenure =
+            Tenure { since: now, first: self.events, history, known, ..Tenure::default() };
         match arrival {
             // Who comes when the call is ending has nothing to say any more.
             _ if self.life != Life::Running => self.enter(plan, now, None, out),
@@ -142,7 +146,7 @@ impl Session {
         let Some(moment) = moment else { return };
         let says = self.say_at(plan, now, moment, out);
         // Who has no words of its own for it answers what was said last.
-        if !says && moment == Moment::Arrival && self.dialogue.has_user_since(self.tenure.history) {
+        if !says && moment == Moment::Arrival {
             self.engage(plan, now, None, None, out);
         }
     }

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Tick;
 use crate::id::{CallId, ItemId, LaneId};
 use crate::think::chat::{Call, CallResult, Message, Part, Role, ToolOutput};
 
@@ -25,16 +24,21 @@ const RESULT_MAX: usize = 32 << 10;
 /// What a model is told of a call that is not back.
 pub(super) const UNDER_WAY: &str = "<the call is under way; what comes of it will be told>";
 
+/// What a model is told that takes over and knows of nothing.
+const JUST_BEGUN: &str = "<the call was handed over to you; say something>";
+
 /// All that was said and called.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Dialogue {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// The number of the next entry.
+    next: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    at: Tick,
+    number: u64,
     what: What,
 }
 
@@ -79,16 +83,17 @@ impl What {
                 Self::User { text, .. } | Self::Agent { text, .. } | Self::Note(text) => text.len(),
                 Self::Called { call, output, .. } => {
                     let output = output.as_ref().map_or(0, |output| output.text().len());
-                    call.text().len() + call.name.len() + output
+                    call.text().len() + call.id.len() + call.name.len() + output
                 }
             }
     }
 }
 
 impl Dialogue {
-    fn push(&mut self, at: Tick, what: What) {
+    fn push(&mut self, what: What) {
         self.bytes += what.bytes();
-        self.entries.push_back(Entry { at, what });
+        self.entries.push_back(Entry { number: self.next, what });
+        self.next += 1;
         while self.entries.len() > ENTRIES_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1)
         {
             let gone = self.entries.pop_front().map_or(0, |entry| entry.what.bytes());
@@ -97,14 +102,14 @@ impl Dialogue {
     }
 
     /// A participant has said this.
-    pub(super) fn user(&mut self, at: Tick, lane: LaneId, text: &str) {
-        self.push(at, What::User { lane, text: text.to_owned() });
+    pub(super) fn user(&mut self, lane: LaneId, text: &str) {
+        self.push(What::User { lane, text: text.to_owned() });
     }
 
     /// An agent says this; without an item, it is said already.
-    pub(super) fn agent(&mut self, at: Tick, item: Option<ItemId>, text: &str) {
+    pub(super) fn agent(&mut self, item: Option<ItemId>, text: &str) {
         let heard = if item.is_some() { Heard::Waits } else { Heard::All };
-        self.push(at, What::Agent { item, text: text.to_owned(), heard });
+        self.push(What::Agent { item, text: text.to_owned(), heard });
     }
 
     /// How much of an item was heard; the first word on it stands.
@@ -119,8 +124,8 @@ impl Dialogue {
     }
 
     /// A model has called a tool; without a number, the call was not made.
-    pub(super) fn called(&mut self, at: Tick, made: Option<CallId>, call: &Call) {
-        self.push(at, What::Called { made, call: call.clone(), output: None, told: false });
+    pub(super) fn called(&mut self, made: Option<CallId>, call: &Call) {
+        self.push(What::Called { made, call: call.clone(), output: None, told: false });
     }
 
     fn call(&mut self, of: CallId) -> Option<(&mut Option<ToolOutput>, &mut bool)> {
@@ -157,39 +162,52 @@ impl Dialogue {
     }
 
     /// A call that was not made: nobody allowed it.
-    pub(super) fn denied(&mut self, at: Tick, call: &Call, why: Option<String>) {
+    pub(super) fn denied(&mut self, call: &Call, why: Option<String>) {
         let output = Some(ToolOutput::Denied(why));
-        self.push(at, What::Called { made: None, call: call.clone(), output, told: true });
+        self.push(What::Called { made: None, call: call.clone(), output, told: true });
     }
 
     /// Something that happened beside the talk.
-    pub(super) fn note(&mut self, at: Tick, text: String) {
-        self.push(at, What::Note(text));
+    pub(super) fn note(&mut self, text: String) {
+        self.push(What::Note(text));
     }
 
-    /// Whether a participant has said anything since then.
-    pub(super) fn has_user_since(&self, since: Tick) -> bool {
-        let mut recent = self.entries.iter().rev().take_while(|entry| entry.at >= since);
-        recent.any(|entry| matches!(entry.what, What::User { .. }))
+    /// The number of what comes next: for who is to know nothing of what was before.
+    pub(super) const fn next(&self) -> u64 {
+        self.next
     }
 
-    /// All since a tick, as messages; `name` is what a participant is called where there are several.
+    /// Whether a call stands among what somebody knows.
+    pub(super) fn has_call(&self, of: CallId, since: u64) -> bool {
+        let mut known = self.entries.iter().filter(|entry| entry.number >= since);
+        known.any(|entry| matches!(entry.what, What::Called { made: Some(made), .. } if made == of))
+    }
+
+    /// What came of a call, for the run that has waited for it: whatever others were told meanwhile.
+    pub(super) fn settle(&mut self, of: CallId, with: &ToolOutput) {
+        if let Some((_, told)) = self.call(of) {
+            *told = false;
+        }
+        self.answered(of, with);
+    }
+
+    /// All from an entry on, as messages; `name` is what a participant is called where there are several.
     pub(super) fn messages(
         &mut self,
-        since: Tick,
+        since: u64,
         name: &dyn Fn(LaneId) -> Option<String>,
     ) -> Vec<Message> {
         let mut messages: Vec<Message> = Vec::new();
         let mut results: Vec<Message> = Vec::new();
-        for Entry { what, .. } in self.entries.iter_mut().filter(|entry| entry.at >= since) {
+        for Entry { what, .. } in self.entries.iter_mut().filter(|entry| entry.number >= since) {
             if !matches!(what, What::Called { .. }) {
                 messages.append(&mut results);
             }
             match what {
-                What::User { lane, text } => messages.push(Message::user(match name(*lane) {
-                    Some(name) => format!("{name}: {text}"),
-                    None => text.clone(),
-                })),
+                What::User { lane, text } => match name(*lane) {
+                    Some(name) => hear(&mut messages, &format!("{name}: {text}")),
+                    None => hear(&mut messages, text),
+                },
                 What::Agent { text, heard, .. } => {
                     let said = match heard {
                         Heard::Waits | Heard::All => text,
@@ -216,11 +234,28 @@ impl Dialogue {
                         provider_executed: false,
                     }));
                 }
-                What::Note(text) => messages.push(Message::system(text.clone())),
+                // No system message: many servers take one at the beginning alone, and what a tool gives is
+                // nothing that a model is to obey.
+                What::Note(text) => hear(&mut messages, text),
             }
         }
         messages.append(&mut results);
+        if messages.is_empty() {
+            messages.push(Message::user(JUST_BEGUN));
+        }
         messages
+    }
+}
+
+/// Adds to what the user said last, or begins anew: many servers want both sides to take turns.
+fn hear(messages: &mut Vec<Message>, heard: &str) {
+    let last = messages.last_mut().filter(|last| last.role == Role::User);
+    match last.and_then(|last| last.parts.last_mut()) {
+        Some(Part::Text(text)) => {
+            text.push('\n');
+            text.push_str(heard);
+        }
+        _ => messages.push(Message::user(heard)),
     }
 }
 
@@ -258,17 +293,17 @@ mod tests {
     use super::*;
 
     fn told(dialogue: &mut Dialogue) -> Vec<(Role, String)> {
-        let messages = dialogue.messages(Tick(0), &|_| None);
+        let messages = dialogue.messages(0, &|_| None);
         messages.into_iter().map(|message| (message.role, message.words())).collect()
     }
 
     #[test]
     fn what_nobody_heard_was_never_said() {
         let mut dialogue = Dialogue::default();
-        dialogue.user(Tick(0), LaneId(0), "when");
-        dialogue.agent(Tick(1), Some(ItemId(0)), "At nine.");
-        dialogue.agent(Tick(1), Some(ItemId(1)), "And at ten in the evening.");
-        dialogue.agent(Tick(1), Some(ItemId(2)), "Anything else?");
+        dialogue.user(LaneId(0), "when");
+        dialogue.agent(Some(ItemId(0)), "At nine.");
+        dialogue.agent(Some(ItemId(1)), "And at ten in the evening.");
+        dialogue.agent(Some(ItemId(2)), "Anything else?");
         dialogue.heard(ItemId(0), Heard::All);
         dialogue.heard(ItemId(1), Heard::Part("And at ten".into()));
         dialogue.heard(ItemId(2), Heard::Part(String::new()));
@@ -281,15 +316,15 @@ mod tests {
     fn calls_stand_with_their_answers() {
         let mut dialogue = Dialogue::default();
         let call = |id: &str| Call::new(id, "look", json!({}));
-        dialogue.agent(Tick(0), None, "One moment.");
-        dialogue.called(Tick(0), Some(CallId(0)), &call("a"));
-        dialogue.called(Tick(0), Some(CallId(1)), &call("b"));
+        dialogue.agent(None, "One moment.");
+        dialogue.called(Some(CallId(0)), &call("a"));
+        dialogue.called(Some(CallId(1)), &call("b"));
         let output = ToolOutput::Json(json!(3).into());
         dialogue.answered(CallId(0), &output);
         dialogue.answered(CallId(0), &ToolOutput::Text("again".into()));
         assert!(dialogue.has_answer(CallId(0)) && !dialogue.has_answer(CallId(1)));
-        dialogue.agent(Tick(2), None, "Three.");
-        let messages = dialogue.messages(Tick(0), &|_| None);
+        dialogue.agent(None, "Three.");
+        let messages = dialogue.messages(0, &|_| None);
         let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::Assistant, Role::Tool, Role::Tool, Role::Assistant]);
         assert_eq!(messages[0].calls().count(), 2);
@@ -302,13 +337,13 @@ mod tests {
     fn what_is_oldest_is_forgotten_first() {
         let mut dialogue = Dialogue::default();
         for at in 0..2_000 {
-            dialogue.user(Tick(at), LaneId(0), &format!("{at} {}", "x".repeat(400)));
+            dialogue.user(LaneId(0), &format!("{at} {}", "x".repeat(400)));
         }
-        let messages = dialogue.messages(Tick(0), &|_| None);
+        let messages = dialogue.messages(0, &|_| None);
         let bytes: usize = messages.iter().map(|message| message.words().len()).sum();
         assert!(bytes < BYTES_MAX && bytes > BYTES_MAX / 2, "{bytes}");
-        assert!(messages.last().unwrap().words().starts_with("1999 "));
-        assert!(dialogue.has_user_since(Tick(1_999)) && !dialogue.has_user_since(Tick(2_000)));
+        assert!(messages.last().unwrap().words().contains("\n1999 "));
+        assert_eq!(messages.len(), 1, "one side takes one turn");
         let long = bounded(ToolOutput::Text("é".repeat(RESULT_MAX)));
         assert!(long.text().len() < RESULT_MAX + 100 && long.text().contains("cut off"));
     }
@@ -316,8 +351,8 @@ mod tests {
     #[test]
     fn several_participants_are_named() {
         let mut dialogue = Dialogue::default();
-        dialogue.user(Tick(0), LaneId(3), "hello");
-        let messages = dialogue.messages(Tick(0), &|lane| Some(format!("Ann {}", lane.0)));
+        dialogue.user(LaneId(3), "hello");
+        let messages = dialogue.messages(0, &|lane| Some(format!("Ann {}", lane.0)));
         assert_eq!(messages[0].words(), "Ann 3: hello");
     }
 }

@@ -326,10 +326,10 @@ pub enum EventKind {
     ModelDropped { ask: AskId },
     /// Somebody has to approve of a call before it is made.
     #[serde(rename = "approval.asked")]
-    ApprovalAsked { agent: String, name: String, arguments: Json },
+    ApprovalAsked { approval: u32, agent: String, name: String, arguments: Json },
     /// Somebody did, or did not.
     #[serde(rename = "approval.given")]
-    ApprovalGiven { name: String, approved: bool, reason: Option<String> },
+    ApprovalGiven { approval: u32, name: String, approved: bool, reason: Option<String> },
 }
 
 impl EventKind {

@@ -15,11 +15,15 @@ impl Session {
     /// Hears every lane, mixes them, and tells the floor.
     pub(super) fn hear(&mut self, plan: &Plan, now: Tick, skipped: u32, out: &mut Output) {
         let speaks = self.playout.is_speaking();
+        let others = self.is_listening();
         let mut lanes = std::mem::take(&mut self.lanes);
         for lane in lanes.iter_mut().filter(|lane| lane.present) {
             match lane.hear(plan, now, skipped, speaks, out) {
                 None => {}
                 Some(Change::Opened(utterance)) => {
+                    if self.floor.parts() == 0 && !others {
+                        self.began = now;
+                    }
                     let kind = EventKind::UserSpeechStarted {
                         lane: lane.id,
                         utterance,
@@ -170,7 +174,8 @@ impl Session {
             return;
         };
         let text = believed(plan, text, confidence, awaited.voiced);
-        let attention = is_backchannel(&text, &plan.backchannels);
+        // To a question, `okay` is an answer.
+        let attention = is_backchannel(&text, &plan.backchannels) && !self.awaits_approval();
         if text.trim().is_empty() || (attention && awaited.over_agent) {
             if attention {
                 self.event(now, EventKind::UserBackchannel { lane, text }, out);

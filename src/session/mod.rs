@@ -128,6 +128,10 @@ pub struct Session {
     runs: u32,
     /// Questions to models.
     asks: u32,
+    /// Questions for approval.
+    approvals: u32,
+    /// When the first utterance began of what the users are saying.
+    began: Tick,
     /// What was said and called, as models are told it.
     dialogue: Dialogue,
     answered: Vec<Answered>,
@@ -307,6 +311,8 @@ impl Session {
             interim: None,
             runs: 0,
             asks: 0,
+            approvals: 0,
+            began: Tick(0),
             dialogue: Dialogue::default(),
             answered: Vec::new(),
             requests: Vec::new(),

@@ -64,6 +64,12 @@ fn succeeding(plan: &Plan, json: &str) -> Result<Plan, String> {
     if let Some(held) = held.filter(|held| config.conversations.contains_key(*held)) {
         config.conversation.get_or_insert_with(|| held.clone());
     }
+    // Whoever asks them knows those of the beginning alone.
+    if plan.config.models != config.models {
+        return Err(
+            "a call that is under way cannot change its models; leave them as they were".to_owned()
+        );
+    }
     let next = plan.succeeding(config).map_err(|error| error.to_string())?;
     Ok(next.with_tools_of(plan))
 }

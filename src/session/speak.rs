@@ -66,13 +66,22 @@ impl Session {
     /// Says the apology, unless one is waiting to be heard already. It goes before all that has not
     /// begun.
     pub(super) fn apologise(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        if self.speaking.values().any(|speaking| speaking.apology && !speaking.text.is_empty()) {
-            return;
-        }
-        let text = render(&plan.apology, &BTreeMap::new(), &self.facts, None);
-        if let Some(item) = self.announce(plan, now, text, true, out) {
+        if let Some(item) = self.apology(plan, now, out) {
             self.playout.prefer(item);
         }
+    }
+
+    /// Says the apology after all that is announced.
+    pub(super) fn apologise_at_last(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        self.apology(plan, now, out);
+    }
+
+    fn apology(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Option<ItemId> {
+        if self.speaking.values().any(|speaking| speaking.apology && !speaking.text.is_empty()) {
+            return None;
+        }
+        let text = render(&plan.apology, &BTreeMap::new(), &self.facts, None);
+        self.announce(plan, now, text, true, out)
     }
 
     pub(super) fn announce(
@@ -92,12 +101,12 @@ impl Session {
         if plan.synthesiser.is_none() {
             // Without a voice, what is written is said.
             self.floor.agent_heard(now);
-            self.note_said(plan, now, None, &text);
+            self.note_said(plan, None, &text);
             let speaker = Speaker::Agent(self.agent);
             self.transcript.push(Said { speaker, text, from: now, to: now, interrupted: false });
             return None;
         }
-        self.note_said(plan, now, Some(item), &text);
+        self.note_said(plan, Some(item), &text);
         let expected = plan.rate.samples(CHARACTER_MS) * text.chars().count();
         self.playout.queue(item, self.agent, text.clone(), now, expected as u64);
         let voice = agent.voice.clone();
@@ -109,9 +118,9 @@ impl Session {
     }
 
     /// What an agent says is part of what models are told, where there are any.
-    fn note_said(&mut self, plan: &Plan, now: Tick, item: Option<ItemId>, text: &str) {
+    fn note_said(&mut self, plan: &Plan, item: Option<ItemId>, text: &str) {
         if plan.has_models {
-            self.dialogue.agent(now, item, text);
+            self.dialogue.agent(item, text);
         }
     }
 
@@ -144,6 +153,7 @@ impl Session {
                 if let Some(speaking) = self.speaking.get_mut(&played.item) {
                     speaking.from = now;
                 }
+                self.note_begun(now, played.item);
                 self.event(now, EventKind::AgentSpeechStarted { item: played.item }, out);
             }
             if played.finished {

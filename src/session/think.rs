@@ -160,11 +160,8 @@ impl Session {
             };
             self.event(now, kind, out);
             if plan.has_models {
-                self.dialogue.user(
-                    now,
-                    lane,
-                    if text == UNINTELLIGIBLE { NOT_UNDERSTOOD } else { &text },
-                );
+                self.dialogue
+                    .user(lane, if text == UNINTELLIGIBLE { NOT_UNDERSTOOD } else { &text });
             }
             // Who has said goodbye does not begin anew, and who is on hold is not answered.
             if !self.answers() {
@@ -172,7 +169,8 @@ impl Session {
             }
             self.tenure.input = Some(text.clone());
             if thinks {
-                if !self.approved_by_voice(plan, now, &text, out) {
+                let began = if ended.typed { now } else { self.began };
+                if !self.approved_by_voice(plan, now, (&text, began), out) {
                     said = asker.is_none().then(|| text.clone());
                     asker = Some(lane);
                 }

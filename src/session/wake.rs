@@ -53,7 +53,8 @@ impl Session {
     /// Nobody was heard for the away time: the agent asks, and after as many prompts as there may be
     /// without an answer, the call ends.
     fn wake_idle(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        if !self.answers() {
+        // Who waits for a model, or for a yes, is not to be hurried.
+        if !self.answers() || self.has_thoughts() {
             return;
         }
         if self.floor.presence(&plan.rules, now) == Some(Presence::Away) {

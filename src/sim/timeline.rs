@@ -413,13 +413,14 @@ impl Timeline {
                 (ask.to_string(), format!("{}: {}", kind.as_str(), cut(cause)))
             }
             EventKind::ModelDropped { ask } => (ask.to_string(), none()),
-            EventKind::ApprovalAsked { agent, name, arguments } => {
-                (none(), format!("{agent}: {name}({})", cut(&arguments.0.to_string())))
-            }
-            EventKind::ApprovalGiven { name, approved, reason } => {
+            EventKind::ApprovalAsked { approval, agent, name, arguments } => (
+                format!("approval-{approval}"),
+                format!("{agent}: {name}({})", cut(&arguments.0.to_string())),
+            ),
+            EventKind::ApprovalGiven { approval, name, approved, reason } => {
                 let how = if *approved { "approved" } else { "denied" };
                 let why = reason.as_deref().map_or_else(none, |why| format!(": {}", cut(why)));
-                (none(), format!("{name} is {how}{why}"))
+                (format!("approval-{approval}"), format!("{name} is {how}{why}"))
             }
             EventKind::ToolCalled { call, name, arguments, .. } => {
                 (call.to_string(), format!("{name}({})", cut(&arguments.0.to_string())))

@@ -35,7 +35,7 @@ impl Sentences {
             if self.ends_before(c, before) {
                 let rest = self.text.split_off(before);
                 whole.extend(spoken(&std::mem::replace(&mut self.text, rest)));
-            } else if self.text.chars().count() >= CHARS_MAX {
+            } else if self.text.len() >= CHARS_MAX && self.text.chars().count() >= CHARS_MAX {
                 let at = cut(&self.text);
                 let rest = self.text.split_off(at);
                 whole.extend(spoken(&std::mem::replace(&mut self.text, rest)));

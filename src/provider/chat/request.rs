@@ -154,13 +154,39 @@ fn file(media_type: &str, data: &str) -> UserPart {
     }
 }
 
+/// The longest name of a function, as OpenAI has it.
+const NAME_MAX: usize = 64;
+
+/// A name that servers take: letters, digits, `_` and `-`. A model may have made up another.
+fn legal(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let name: String = name.chars().take(NAME_MAX).map(|c| if fits(c) { c } else { '_' }).collect();
+    if name.is_empty() { "_".to_owned() } else { name }
+}
+
+/// The longest id of a call, as OpenAI has it.
+const ID_MAX: usize = 40;
+
+/// An id that servers take: another server's may be too long, and stands for the same call all the same.
+fn id_of(id: &str) -> String {
+    if id.len() <= ID_MAX {
+        return id.to_owned();
+    }
+    format!("call_{:016x}", xxhash_rust::xxh3::xxh3_64(id.as_bytes()))
+}
+
+/// Arguments that servers can read; what is wrong with others stands in the result.
+fn arguments(call: &crate::think::chat::Call) -> String {
+    if call.malformed.is_some() { "{}".to_owned() } else { call.text() }
+}
+
 /// What the model said and called. What it thought to itself, and what its provider ran, is not told again.
 #[expect(deprecated, reason = "every field of the struct has to be named")]
 fn assistant(message: &Message) -> Option<ChatCompletionRequestMessage> {
     let calls = message.calls().filter(|call| !call.provider_executed).map(|call| {
         ChatCompletionMessageToolCalls::Function(ChatCompletionMessageToolCall {
-            id: call.id.clone(),
-            function: FunctionCall { name: call.name.clone(), arguments: call.text() },
+            id: id_of(&call.id),
+            function: FunctionCall { name: legal(&call.name), arguments: arguments(call) },
         })
     });
     let calls: Vec<_> = calls.collect();
@@ -185,7 +211,7 @@ fn result(part: &Part) -> Option<ChatCompletionRequestMessage> {
     }
     Some(ChatCompletionRequestMessage::Tool(ChatCompletionRequestToolMessage {
         content: result.output.text().into(),
-        tool_call_id: result.call.clone(),
+        tool_call_id: id_of(&result.call),
     }))
 }
 

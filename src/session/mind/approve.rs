@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::Session;
-use super::super::event::EventKind;
+use super::super::event::{CutCause, EventKind};
+use super::super::hear::clip;
 use super::super::output::Output;
 use super::super::plan::Plan;
+use super::has_tool;
 use crate::clock::Tick;
 use crate::graph::facts::spoken;
-use crate::talk::words::contains_phrase;
+use crate::id::ItemId;
+use crate::talk::words::{contains_phrase, words};
 use crate::think::chat::Call;
 use crate::think::script::render;
 use crate::think::tool_loop::Approval;
@@ -22,14 +25,54 @@ use crate::tool::Json;
 /// So long is an answer awaited, in milliseconds: longer than anybody thinks about a yes or a no.
 const PATIENCE_MS: u32 = 60_000;
 
-/// The name of the event that answers: `{approved, reason?, arguments?, tool?}`.
+/// Words that may stand beside a yes, and change nothing about it.
+const BESIDE: [&str; 14] = [
+    "please", "thanks", "thank", "you", "do", "it", "that", "then", "oh", "uh", "um", "well", "so",
+    "ja",
+];
+
+/// The name of the event that answers: `{approval, approved, reason?, arguments?}`.
 pub(in super::super) const APPROVAL: &str = "approval";
 
 /// A call that waits for a yes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Approving {
     pub(super) call: Call,
+    /// Its number in the session.
+    number: u32,
     since: Tick,
+    /// The question, until it is announced.
+    question: Option<String>,
+    pub(super) item: Option<ItemId>,
+    /// When the question began to be heard.
+    begun: Option<Tick>,
+}
+
+/// What the words of a turn say to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Yes,
+    No,
+    Other,
+}
+
+/// A yes is nothing but a yes: whoever says more may mean something else. A no is one wherever it stands,
+/// unless a yes stands there as well.
+fn reply(text: &str, yes: &[String], no: &[String]) -> Reply {
+    let mut left = words(text);
+    let mut approves = false;
+    for phrase in yes.iter().map(|phrase| words(phrase)).filter(|phrase| !phrase.is_empty()) {
+        while let Some(at) = left.windows(phrase.len()).position(|part| part == phrase) {
+            left.drain(at..at + phrase.len());
+            approves = true;
+        }
+    }
+    let denies = no.iter().any(|phrase| contains_phrase(&left.join(" "), phrase));
+    match (approves, denies) {
+        (true, false) if left.iter().all(|word| BESIDE.contains(&word.as_str())) => Reply::Yes,
+        (false, true) => Reply::No,
+        _ => Reply::Other,
+    }
 }
 
 impl Session {
@@ -42,66 +85,105 @@ impl Session {
         call: Call,
         out: &mut Output,
     ) {
+        let agent = self.minds[at].agent;
         let conduct = plan.conducts.get(&call.name);
-        let Some(question) = conduct.and_then(|conduct| conduct.approval.as_ref()) else {
+        let question = conduct.and_then(|conduct| conduct.approval.as_ref());
+        // Of a tool that the agent does not have, nobody is asked.
+        let Some(question) = question.filter(|_| has_tool(plan, agent, &call.name)) else {
             let arguments = call.arguments.clone();
             return self.minds[at].run.approval(&call.id, Approval::Approve(arguments));
         };
         let slots = call.arguments.0.as_object().into_iter().flatten();
         let slots: BTreeMap<String, String> =
             slots.map(|(name, value)| (name.clone(), spoken(value).into_owned())).collect();
-        let question = render(question, &slots, &self.facts, None);
+        let question = clip(render(question, &slots, &self.facts, None), plan.limits.text);
+        let number = self.approvals;
+        self.approvals += 1;
         let (name, arguments) = (call.name.clone(), call.arguments.clone());
-        let agent = plan.agent(self.minds[at].agent).name.clone();
-        self.event(now, EventKind::ApprovalAsked { agent, name, arguments }, out);
-        let mind = &mut self.minds[at];
-        mind.approving = Some(Approving { call, since: now });
-        mind.ready.push_back(question);
+        let agent = plan.agent(agent).name.clone();
+        let asked = EventKind::ApprovalAsked { approval: number, agent, name, arguments };
+        self.event(now, asked, out);
+        let question = Some(question);
+        let waits = Approving { call, number, since: now, question, item: None, begun: None };
+        self.minds[at].approving = Some(waits);
     }
 
-    /// A turn of the user, if it answers a question for approval.
+    /// Announces the question of a run, once nothing stands before it.
+    pub(super) fn pose(&mut self, plan: &Plan, now: Tick, at: usize, out: &mut Output) {
+        let approving = self.minds[at].approving.as_mut();
+        let Some(question) = approving.and_then(|approving| approving.question.take()) else {
+            return;
+        };
+        self.take_off_hold(now, out);
+        let item = self.announce(plan, now, question, false, out);
+        let mind = &mut self.minds[at];
+        mind.items.extend(item);
+        if let Some(approving) = &mut mind.approving {
+            approving.item = item;
+            // Without a voice, what is written is said.
+            approving.begun = item.is_none().then_some(now);
+        }
+    }
+
+    /// An item begins to be heard: it may be a question.
+    pub(in super::super) fn note_begun(&mut self, now: Tick, item: ItemId) {
+        let waiting = self.minds.iter_mut().filter_map(|mind| mind.approving.as_mut());
+        for approving in waiting.filter(|approving| approving.item == Some(item)) {
+            approving.begun.get_or_insert(now);
+        }
+    }
+
+    /// Whether the current agent waits for a yes.
+    pub(in super::super) fn awaits_approval(&self) -> bool {
+        self.approving_at().is_some()
+    }
+
+    /// A turn of the user that began at this tick, if it answers a question for approval. What was begun
+    /// before the question was heard is no answer to it.
     pub(in super::super) fn approved_by_voice(
         &mut self,
         plan: &Plan,
         now: Tick,
-        text: &str,
+        (text, began): (&str, Tick),
         out: &mut Output,
     ) -> bool {
         let Some(at) = self.approving_at() else { return false };
+        let begun = self.minds[at].approving.as_ref().and_then(|approving| approving.begun);
         let speech = &plan.config.speech;
-        let says = |words: &[String]| words.iter().any(|phrase| contains_phrase(text, phrase));
-        if says(&speech.no) {
-            self.decided(now, at, Err(None), out);
-        } else if says(&speech.yes) {
-            self.decided(now, at, Ok(None), out);
-        } else {
-            let reason = format!("the user said something else: \u{201c}{text}\u{201d}");
-            self.decided(now, at, Err(Some(reason)), out);
-        }
+        let how = match reply(text, &speech.yes, &speech.no) {
+            Reply::Yes if begun.is_some_and(|begun| began >= begun) => Ok(None),
+            Reply::No => Err(None),
+            Reply::Yes | Reply::Other => {
+                Err(Some(format!("the user said something else: \u{201c}{text}\u{201d}")))
+            }
+        };
+        self.decided(plan, now, at, how, out);
         true
     }
 
-    /// An event that answers.
+    /// An event that answers the question of this number.
     pub(in super::super) fn approved_by_event(
         &mut self,
+        plan: &Plan,
         now: Tick,
         data: &Value,
         out: &mut Output,
     ) {
         let Some(at) = self.approving_at() else { return };
-        let tool = data.get("tool").and_then(Value::as_str);
+        let number = data.get("approval").and_then(Value::as_u64);
         let approving = self.minds[at].approving.as_ref();
-        if tool.is_some_and(|tool| approving.is_some_and(|it| it.call.name != tool)) {
+        if approving.is_none_or(|approving| number != Some(u64::from(approving.number))) {
             return;
         }
         match data.get("approved").and_then(Value::as_bool) {
             Some(true) => {
                 let arguments = data.get("arguments").filter(|with| with.is_object());
-                self.decided(now, at, Ok(arguments.cloned()), out);
+                self.decided(plan, now, at, Ok(arguments.cloned()), out);
             }
             Some(false) => {
-                let reason = data.get("reason").and_then(Value::as_str).map(str::to_owned);
-                self.decided(now, at, Err(reason), out);
+                let reason = data.get("reason").and_then(Value::as_str);
+                let reason = reason.map(|reason| clip(reason.to_owned(), plan.limits.text));
+                self.decided(plan, now, at, Err(reason), out);
             }
             // It says nothing about it.
             None => {}
@@ -115,25 +197,37 @@ impl Session {
 
     fn decided(
         &mut self,
+        plan: &Plan,
         now: Tick,
         at: usize,
         how: Result<Option<Value>, Option<String>>,
         out: &mut Output,
     ) {
         let mind = &mut self.minds[at];
-        let Some(Approving { call, .. }) = mind.approving.take() else { return };
+        let Some(Approving { call, number, item, .. }) = mind.approving.take() else { return };
         let (name, approved) = (call.name.clone(), how.is_ok());
         let reason = how.as_ref().err().cloned().flatten();
         let approval = match how {
             Ok(None) => Approval::Approve(call.arguments.clone()),
             Ok(Some(arguments)) => Approval::Modify(Json(arguments)),
             Err(reason) => {
-                self.dialogue.denied(now, &call, reason.clone());
+                self.dialogue.denied(&call, reason.clone());
                 Approval::Deny { reason }
             }
         };
         mind.run.approval(&call.id, approval);
-        self.event(now, EventKind::ApprovalGiven { name, approved, reason }, out);
+        let given = EventKind::ApprovalGiven { approval: number, name, approved, reason };
+        self.event(now, given, out);
+        // What is decided is not asked any more.
+        let unheard = item.filter(|item| self.speaking.contains_key(item));
+        if let Some(item) = unheard.filter(|item| !self.is_heard(*item)) {
+            self.unsay(plan, now, item, CutCause::Overtaken, out);
+        }
+    }
+
+    /// Whether an item is being played, or was cut and may go on.
+    pub(super) fn is_heard(&self, item: ItemId) -> bool {
+        self.playout.saying().is_some_and(|(of, _)| of == item) || self.playout.is_kept(item)
     }
 
     /// Questions that nobody answers are answered with no.
@@ -143,7 +237,45 @@ impl Session {
             mind.approving.as_ref().is_some_and(|it| now.since(it.since) >= patience)
         };
         while let Some(at) = self.minds.iter().position(late) {
-            self.decided(now, at, Err(Some("nobody has answered".to_owned())), out);
+            self.decided(plan, now, at, Err(Some("nobody has answered".to_owned())), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Speech;
+
+    #[test]
+    fn a_yes_is_nothing_but_a_yes() {
+        let speech = Speech::default();
+        let said = |text: &str| reply(text, &speech.yes, &speech.no);
+        for text in [
+            "yes",
+            "Yes, please.",
+            "oh yes please do it",
+            "sure, go ahead",
+            "okay then",
+            "yeah yeah",
+        ] {
+            assert_eq!(said(text), Reply::Yes, "{text}");
+        }
+        for text in ["no", "No, thank you", "please don't", "stop that", "never mind then"] {
+            assert_eq!(said(text), Reply::No, "{text}");
+        }
+        for text in [
+            "I'm not sure about that",
+            "that is not okay",
+            "sure, but only twenty",
+            "okay, wait",
+            "yes, cancel it",
+            "yes no",
+            "thank you",
+            "",
+            "how much is it again",
+        ] {
+            assert_eq!(said(text), Reply::Other, "{text}");
         }
     }
 }

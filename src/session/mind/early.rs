@@ -42,7 +42,7 @@ impl Session {
         }
         let guess = self.guess(plan, now);
         let early = self.minds.iter().position(|mind| mind.early.is_some());
-        if let Some(at) = early {
+        if let Some(at) = early.filter(|at| !self.minds[*at].adopted) {
             let same = guess.as_ref().is_some_and(|(_, text)| self.is_early_for(at, text));
             if same || guess.is_none() && !out.user_speech {
                 return;
@@ -95,10 +95,20 @@ impl Session {
         let early = |mind: &super::Mind| mind.early.is_some() && mind.agent == agent;
         let Some(at) = self.minds.iter().position(early) else { return false };
         let same = self.is_early_for(at, text);
-        if same {
-            self.minds[at].early = None;
-        }
+        self.minds[at].adopted |= same;
         same
+    }
+
+    /// What was asked early and taken up is as any other run from the next tick on; unless another agent takes
+    /// over, who answers instead.
+    pub(super) fn take_up(&mut self, now: Tick, out: &mut Output) {
+        let Some(at) = self.minds.iter().position(|mind| mind.adopted) else { return };
+        if self.next.is_some() {
+            let mind = self.minds.remove(at);
+            return self.unask(now, &mind, out);
+        }
+        let mind = &mut self.minds[at];
+        (mind.early, mind.adopted) = (None, false);
     }
 
     /// What a participant says, as a message.

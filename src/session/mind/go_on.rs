@@ -11,8 +11,8 @@ use super::super::event::EventKind;
 use super::super::output::{Effect, Output};
 use super::super::plan::Plan;
 use super::super::think::Occasions;
-use super::super::{Answered, Asker, Session, Wanted};
-use super::{Asking, Executing, Mind, thinker};
+use super::super::{Answered, Asker, Life, Session, Wanted};
+use super::{Asking, Executing, Mind, has_tool, thinker};
 use crate::clock::Tick;
 use crate::graph::verb::Verb;
 use crate::graph::{Occasion, Results};
@@ -21,9 +21,6 @@ use crate::think::chat::{Call, ModelError, ToolChoice, ToolOutput};
 use crate::think::script::render;
 use crate::think::tool_loop::{Ending, Prepared, Todo};
 use crate::tool::{Json, Outcome};
-
-/// Warnings of an answer that are told.
-const WARNINGS_MAX: usize = 8;
 
 impl Session {
     /// Lets all runs go on, and the first of the current agent's speak.
@@ -53,8 +50,7 @@ impl Session {
         while let Some(at) = self.minds.iter().position(|mind| mind.id == id && !mind.over) {
             let mind = &mut self.minds[at];
             // What comes of its answer is for when the turn has ended.
-            let is_asked = mind.asked.is_some() || mind.timed.is_some() || mind.wants.is_some();
-            if mind.early.is_some() && is_asked {
+            if mind.early.is_some() && (mind.was_asked || mind.wants.is_some()) {
                 return;
             }
             let Some(thinker) = thinker(plan, mind.agent) else {
@@ -65,7 +61,13 @@ impl Session {
             match mind.run.poll(&thinker.options) {
                 Todo::Prepare { step } => {
                     let system = render(&thinker.instructions, &BTreeMap::new(), &self.facts, None);
-                    let choice = if step == 0 { thinker.first.clone() } else { ToolChoice::Auto };
+                    // Who may not be asked again has to say something.
+                    let is_last = step > 0 && step + 1 >= thinker.options.steps();
+                    let choice = match step {
+                        0 => thinker.first.clone(),
+                        _ if is_last => ToolChoice::None,
+                        _ => ToolChoice::Auto,
+                    };
                     let prepared = Prepared {
                         system: Some(system).filter(|system| !system.trim().is_empty()),
                         tool_choice: Some(choice),
@@ -79,7 +81,7 @@ impl Session {
                 }
                 Todo::Approve(call) => self.approve(plan, now, at, call, out),
                 Todo::Execute(call) => self.make(plan, now, at, &call, occasions, out),
-                Todo::Step => self.note_step(plan, now, at, out),
+                Todo::Step => self.stepped(plan, now, out),
                 Todo::Wait => return,
                 Todo::Over => return self.run_over(plan, now, at, out),
             }
@@ -98,10 +100,10 @@ impl Session {
     ) {
         let mind = &mut self.minds[at];
         let (agent, lane) = (mind.agent, mind.lane);
-        let tools = thinker(plan, agent).map(|thinker| &thinker.options.tools);
-        let names = tools.into_iter().flatten().map(|tool| tool.declaration.name.as_str());
-        let names: Vec<&str> = names.collect();
-        if !names.contains(&call.name.as_str()) {
+        if !has_tool(plan, agent, &call.name) {
+            let tools = thinker(plan, agent).map(|thinker| &thinker.options.tools);
+            let names = tools.into_iter().flatten().map(|tool| tool.declaration.name.as_str());
+            let names: Vec<&str> = names.collect();
             let reason = format!("there is no such tool; there is {}", names.join(", "));
             let error = json!({ "error": "unknown_tool", "reason": reason });
             return mind.run.result(&call.id, ToolOutput::Error(Json(error)));
@@ -112,7 +114,7 @@ impl Session {
             return self.limit(now, "calls", out);
         }
         let made = self.next_call(&call.name, call.arguments.clone(), lane);
-        self.dialogue.called(now, Some(made.id), call);
+        self.dialogue.called(Some(made.id), call);
         let mind = &mut self.minds[at];
         mind.executing = Some(Executing { call: made.id, id: call.id.clone() });
         let asker = Asker::Model { agent, run: mind.id };
@@ -138,7 +140,7 @@ impl Session {
         let is_it =
             |mind: &&mut Mind| mind.executing.as_ref().is_some_and(|made| made.call == call);
         if let Some(mind) = self.minds.iter_mut().filter(|mind| mind.id == run).find(is_it) {
-            self.dialogue.answered(call, &output);
+            self.dialogue.settle(call, &output);
             if let Some(Executing { id, .. }) = mind.executing.take() {
                 mind.run.result(&id, output);
             }
@@ -164,13 +166,15 @@ impl Session {
         output: &ToolOutput,
         out: &mut Output,
     ) {
-        if thinker(plan, self.agent).is_none() || !self.answers() {
+        let unknown = !self.dialogue.has_call(call, self.tenure.known);
+        let is_over = self.life != Life::Running;
+        if thinker(plan, self.agent).is_none() || is_over || unknown {
             let name = name.to_owned();
             return self.event(now, EventKind::ToolOrphaned { call, name }, out);
         }
         self.dialogue.told_under_way(call);
-        let text = format!("The call of `{name}` has come to an end: {}", output.text());
-        self.dialogue.note(now, text);
+        let text = format!("<the call of `{name}` has come to an end: {}>", output.text());
+        self.dialogue.note(text);
         match self
             .minds
             .iter_mut()
@@ -196,52 +200,60 @@ impl Session {
         occasions.all.push(Occasion::ToolResult { tool, outcome });
     }
 
-    fn note_step(&mut self, plan: &Plan, now: Tick, at: usize, out: &mut Output) {
-        let mind = &mut self.minds[at];
-        if let (Some(timed), Some(step)) = (mind.timed.take(), mind.run.steps().last()) {
-            let kind = EventKind::ModelAnswered {
-                ask: timed.ask,
-                model: step.response.model.clone(),
-                first_after_ticks: timed.first.map(|first| first.since(timed.since)),
-                after_ticks: now.since(timed.since),
-                finish: step.response.finish_reason.clone(),
-                usage: step.response.usage,
-                warnings: step.response.warnings.iter().take(WARNINGS_MAX).cloned().collect(),
-            };
-            self.event(now, kind, out);
-        }
-        self.stepped(plan, now, out);
-    }
-
     fn run_over(&mut self, plan: &Plan, now: Tick, at: usize, out: &mut Output) {
         let mind = &mut self.minds[at];
         mind.over = true;
-        let (news, lane) = (std::mem::take(&mut mind.news), mind.lane);
+        let (news, lane, spoke) = (std::mem::take(&mut mind.news), mind.lane, mind.spoke);
         let agent = plan.agent(mind.agent).name.clone();
         let timed = mind.timed.take();
         match mind.run.ending().cloned() {
             Some(Ending::Failed(ModelError { kind, message })) => {
-                // What was whole is said; after that the user hears that there is no more.
-                self.say_ready(plan, now, out);
                 if let Some(Asking { ask, .. }) = timed {
                     let (kind, cause) = (kind, message.clone());
                     self.event(now, EventKind::ModelFailed { ask, kind, cause }, out);
                 }
-                self.event(now, EventKind::AgentError { agent, cause: message }, out);
-                self.apologise(plan, now, out);
+                self.cannot_answer(plan, now, (at, agent, message), out);
             }
             Some(Ending::Invalid(cause)) => {
-                self.event(now, EventKind::AgentError { agent, cause }, out);
-                self.apologise(plan, now, out);
+                self.cannot_answer(plan, now, (at, agent, cause), out);
             }
-            Some(Ending::MaxSteps) => self.limit(now, "model steps", out),
-            Some(
-                Ending::Natural | Ending::Stopped | Ending::AwaitsApproval | Ending::Cancelled,
-            )
-            | None => {}
+            Some(ending @ (Ending::MaxSteps | Ending::Natural)) => {
+                if ending == Ending::MaxSteps {
+                    self.limit(now, "model steps", out);
+                }
+                // A turn without an answer is a riddle; on hold, and in a goodbye, silence is one.
+                if !spoke && self.answers() && self.next.is_none() {
+                    let cause = "the model has ended its turn without a word".to_owned();
+                    self.cannot_answer(plan, now, (at, agent, cause), out);
+                }
+            }
+            Some(Ending::Stopped | Ending::AwaitsApproval | Ending::Cancelled) | None => {}
         }
         if news {
             self.begin_run(plan, now, lane, out);
+        }
+    }
+
+    /// What was whole is said; after that the user hears that there is no more.
+    fn cannot_answer(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        (at, agent, cause): (usize, String, String),
+        out: &mut Output,
+    ) {
+        self.event(now, EventKind::AgentError { agent, cause }, out);
+        let mut unheard = !self.minds[at].items.is_empty();
+        while let Some(text) = self.minds[at].ready.pop_front() {
+            self.take_off_hold(now, out);
+            unheard = true;
+            let item = self.announce(plan, now, text, false, out);
+            self.minds[at].items.extend(item);
+        }
+        if unheard {
+            self.apologise_at_last(plan, now, out);
+        } else {
+            self.apologise(plan, now, out);
         }
     }
 
@@ -254,8 +266,13 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
-        // Runs that have begun since the others went on.
-        self.minds_go_on(plan, now, occasions, out);
+        self.take_up(now, out);
+        // Runs that have begun since the others went on; what they have is their question.
+        let fresh = self.minds.iter().filter(|mind| !mind.was_asked && mind.wants.is_none());
+        for id in fresh.map(|mind| mind.id).collect::<Vec<_>>() {
+            self.go_on(plan, now, id, occasions, out);
+        }
+        self.say_ready(plan, now, out);
         if self.next.is_some() {
             return;
         }
@@ -264,8 +281,8 @@ impl Session {
             let mind = &self.minds[at];
             if mind.wants.is_none() || mind.agent != self.agent {
                 at += 1;
-            } else if !self.answers() {
-                // After a goodbye, or on hold, nothing more is said.
+            } else if self.life != Life::Running {
+                // After a goodbye nothing more is said.
                 let ready = !mind.ready.is_empty() || !mind.items.is_empty();
                 let mind = &mut self.minds[at];
                 mind.wants = None;
@@ -294,7 +311,8 @@ impl Session {
         let (Some(request), Some(thinker)) = (mind.wants.take(), thinker(plan, mind.agent)) else {
             return;
         };
-        mind.asked = Some(Asking { ask, since: now, heard: now, first: None });
+        mind.was_asked = true;
+        mind.asked = Some(Asking::new(ask, now));
         let (agent, model) = (plan.agent(mind.agent).name.clone(), thinker.model.clone());
         let (step, messages) = (mind.run.steps().len() as u32, request.messages.len() as u32);
         let kind = EventKind::ModelAsked { ask, agent, model: model.clone(), step, messages };

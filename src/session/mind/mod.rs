@@ -32,7 +32,9 @@ use crate::clock::Tick;
 use crate::id::{AgentId, AskId, CallId, ItemId, LaneId};
 use crate::talk::sentences::Sentences;
 use crate::talk::transcript::{Said, Speaker};
-use crate::think::chat::{ErrorKind, Message, ModelDelta, ModelError, ModelRequest};
+use crate::think::chat::{
+    ErrorKind, FinishReason, Message, ModelDelta, ModelError, ModelRequest, Usage,
+};
 use crate::think::tool_loop::ToolLoop;
 use crate::tool::{FailureKind, OnBargeIn, Outcome};
 
@@ -55,8 +57,10 @@ pub(super) struct Mind {
     run: ToolLoop,
     /// A request that is to be made in this tick.
     wants: Option<Box<ModelRequest>>,
+    /// Its model was asked at least once.
+    was_asked: bool,
     asked: Option<Asking>,
-    /// When the answer of the step was asked for and began, until the step is told.
+    /// A question whose answer is none, until that is told.
     timed: Option<Asking>,
     sentences: Sentences,
     /// What is to be said, and not announced yet.
@@ -68,13 +72,17 @@ pub(super) struct Mind {
     approving: Option<Approving>,
     /// It was asked before the turn had ended, and these are the words that it answers.
     early: Option<String>,
+    /// The turn has ended with these words: it goes on, unless another agent takes over.
+    adopted: bool,
+    /// Something was said in it.
+    spoke: bool,
     over: bool,
     /// Something came of an earlier call that it has not been told.
     news: bool,
 }
 
 /// A model that is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Asking {
     ask: AskId,
     since: Tick,
@@ -82,7 +90,18 @@ struct Asking {
     heard: Tick,
     /// When its answer began.
     first: Option<Tick>,
+    /// What it has told of itself.
+    model: Option<String>,
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
+    warnings: Vec<String>,
 }
+
+/// Warnings of an answer that are told.
+const WARNINGS_MAX: usize = 8;
+
+/// Sentences that wait to be announced at most: twenty minutes of speech, which nobody hears out.
+const READY_MAX: usize = 256;
 
 /// A call of the model's that is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +109,39 @@ struct Executing {
     call: CallId,
     /// The model's id of it.
     id: String,
+}
+
+impl Asking {
+    const fn new(ask: AskId, since: Tick) -> Self {
+        Self {
+            ask,
+            since,
+            heard: since,
+            first: None,
+            model: None,
+            finish: None,
+            usage: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, delta: &ModelDelta) {
+        match delta {
+            ModelDelta::Started { model, .. } => self.model = model.clone().or(self.model.take()),
+            ModelDelta::Usage(usage) => self.usage = Some(*usage),
+            ModelDelta::Finished { reason, .. } => self.finish = Some(reason.clone()),
+            ModelDelta::Warning(text) if self.warnings.len() < WARNINGS_MAX => {
+                self.warnings.push(text.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the model of an agent was given this tool.
+fn has_tool(plan: &Plan, agent: AgentId, name: &str) -> bool {
+    let tools = thinker(plan, agent).map(|thinker| &thinker.options.tools);
+    tools.into_iter().flatten().any(|tool| tool.declaration.name == name)
 }
 
 /// What a model needs to be told, if the agent has one.
@@ -150,6 +202,7 @@ impl Session {
             lane,
             run: ToolLoop::new(format!("run-{id}"), messages),
             wants: None,
+            was_asked: false,
             asked: None,
             timed: None,
             sentences: Sentences::default(),
@@ -158,6 +211,8 @@ impl Session {
             executing: None,
             approving: None,
             early: None,
+            adopted: false,
+            spoke: false,
             over: false,
             news: false,
         });
@@ -172,13 +227,18 @@ impl Session {
             let lane = lanes.iter().find(|lane| several && lane.id == id)?;
             Some(lane.name.clone()).filter(|name| !name.is_empty())
         };
-        let known = self.tenure.history;
-        self.dialogue.messages(known, &name)
+        self.dialogue.messages(self.tenure.known, &name)
     }
 
     /// The user has said more: what an earlier run has not said yet is not said any more. Where nobody may
     /// interrupt, a run that has begun to speak goes on, and the next one waits.
     fn overtake(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        // What was cut does not go on, since something else is answered.
+        let mine = |mind: &Mind| mind.items.iter().any(|item| self.playout.is_kept(*item));
+        if self.minds.iter().any(mine) {
+            self.floor.decided();
+            self.forget_cut(plan, now, out);
+        }
         let mut at = 0;
         while let Some(mind) = self.minds.get(at) {
             let speaks = !mind.items.is_empty() || !mind.ready.is_empty();
@@ -207,18 +267,18 @@ impl Session {
             self.unsay(plan, now, item, why, out);
         }
         if let Some(Approving { call, .. }) = &mind.approving {
-            self.dialogue.denied(now, call, Some("the user said something else".to_owned()));
+            self.dialogue.denied(call, Some("the user said something else".to_owned()));
         }
         self.release(plan, now, &mind, out);
     }
 
     /// A model is not listened to any more.
     fn unask(&mut self, now: Tick, mind: &Mind, out: &mut Output) {
-        if let Some(Asking { ask, .. }) = mind.asked {
-            out.effects.push(Effect::AskDrop { ask });
+        if let Some(Asking { ask, .. }) = &mind.asked {
+            out.effects.push(Effect::AskDrop { ask: *ask });
         }
-        // One that is whole and was not taken up was asked in vain as well.
-        if let Some(Asking { ask, .. }) = mind.asked.or(mind.timed) {
+        if let Some(Asking { ask, .. }) = mind.asked.as_ref().or(mind.timed.as_ref()) {
+            let ask = *ask;
             self.event(now, EventKind::ModelDropped { ask }, out);
         }
     }
@@ -268,7 +328,12 @@ impl Session {
     ) {
         let of = |mind: &Mind| mind.items.iter().any(|item| cut.contains(item));
         while let Some(at) = self.minds.iter().position(of) {
-            self.minds[at].items.retain(|item| !cut.contains(item));
+            let mind = &mut self.minds[at];
+            mind.items.retain(|item| !cut.contains(item));
+            // Who answers over the question has understood it: the turn decides.
+            if mind.approving.as_ref().is_some_and(|waits| waits.item.is_some()) {
+                continue;
+            }
             self.abandon(plan, now, at, CutCause::Overtaken, out);
         }
     }
@@ -306,32 +371,71 @@ impl Session {
 
     /// Who is asked; nobody, if the answer is not wanted any more.
     fn asked_at(&self, ask: AskId) -> Option<usize> {
-        self.minds.iter().position(|mind| mind.asked.is_some_and(|asking| asking.ask == ask))
+        self.minds
+            .iter()
+            .position(|mind| mind.asked.as_ref().is_some_and(|asking| asking.ask == ask))
     }
 
     /// A piece of a model's answer.
-    pub(super) fn model_said(&mut self, now: Tick, ask: AskId, delta: &ModelDelta) {
+    pub(super) fn model_said(
+        &mut self,
+        now: Tick,
+        ask: AskId,
+        delta: &ModelDelta,
+        out: &mut Output,
+    ) {
         let Some(at) = self.asked_at(ask) else { return };
         let mind = &mut self.minds[at];
         if let Some(asking) = &mut mind.asked {
             asking.heard = now;
             asking.first.get_or_insert(now);
+            asking.note(delta);
+        }
+        mind.run.delta(delta);
+        if mind.run.ending().is_some() {
+            // It is too long: nobody listens to the rest.
+            mind.sentences = Sentences::default();
+            mind.timed = mind.asked.take();
+            return out.effects.push(Effect::AskDrop { ask });
         }
         if let ModelDelta::Text(text) = delta {
             let whole = mind.sentences.push(text);
-            mind.ready.extend(whole);
+            let room = READY_MAX.saturating_sub(mind.ready.len());
+            mind.spoke |= !whole.is_empty();
+            mind.ready.extend(whole.into_iter().take(room));
         }
-        mind.run.delta(delta);
     }
 
     /// A model's answer is over.
-    pub(super) fn model_ended(&mut self, ask: AskId) {
+    pub(super) fn model_ended(&mut self, now: Tick, ask: AskId, out: &mut Output) {
         let Some(at) = self.asked_at(ask) else { return };
         let mind = &mut self.minds[at];
-        let rest = mind.sentences.end();
-        mind.ready.extend(rest);
-        mind.timed = mind.asked.take();
+        if let Some(rest) = mind.sentences.end() {
+            mind.spoke = true;
+            mind.ready.push_back(rest);
+        }
+        let asking = mind.asked.take();
         mind.run.end();
+        if mind.run.ending().is_some() {
+            mind.timed = asking;
+            return;
+        }
+        let Some(Asking { since, first, model, finish, usage, mut warnings, .. }) = asking else {
+            return;
+        };
+        if finish.is_none() {
+            warnings.push("the model's answer was cut off".to_owned());
+        }
+        let kind = EventKind::ModelAnswered {
+            ask,
+            model,
+            first_after_ticks: first.map(|first| first.since(since)),
+            after_ticks: now.since(since),
+            finish,
+            usage,
+            warnings,
+        };
+        self.event(now, kind, out);
     }
 
     /// A model has failed.
@@ -349,8 +453,9 @@ impl Session {
         for at in 0..self.minds.len() {
             let mind = &self.minds[at];
             let Some(thinker) = thinker(plan, mind.agent) else { continue };
-            let late = mind.asked.filter(|asking| now.since(asking.heard) >= thinker.patience);
-            let Some(Asking { ask, first, .. }) = late else { continue };
+            let late = mind.asked.as_ref();
+            let late = late.filter(|asking| now.since(asking.heard) >= thinker.patience);
+            let Some(&Asking { ask, first, .. }) = late else { continue };
             out.effects.push(Effect::AskDrop { ask });
             let kind = if first.is_some() { ErrorKind::Stalled } else { ErrorKind::TimedOut };
             let span = plan.len.span_ms(thinker.patience);

@@ -18,8 +18,11 @@ impl Session {
         let Some(at) = self.minds.iter().position(speaks) else { return };
         let speaking = &self.speaking;
         self.minds[at].items.retain(|item| speaking.contains_key(item));
+        // A question may be cut before it is posed.
         while self.minds[at].items.len() < AHEAD {
-            let Some(text) = self.minds[at].ready.pop_front() else { return };
+            let Some(text) = self.minds[at].ready.pop_front() else {
+                return self.pose(plan, now, at, out);
+            };
             self.take_off_hold(now, out);
             let item = self.announce(plan, now, text, false, out);
             if let Some(item) = item {

@@ -30,8 +30,8 @@ use serde_json::Value;
 
 use self::work::Working;
 use super::chat::{
-    Assembler, Call, Message, ModelDelta, ModelError, ModelRef, ModelRequest, Response, ToolChoice,
-    ToolOutput, Usage,
+    Assembler, Call, Message, ModelDelta, ModelError, ModelRef, ModelRequest, Part, Response,
+    ToolChoice, ToolOutput, Usage,
 };
 use crate::tool::Json;
 
@@ -254,13 +254,35 @@ impl ToolLoop {
     }
 
     /// The model's answer, as a whole.
-    pub fn respond(&mut self, response: Response) {
+    pub fn respond(&mut self, mut response: Response) {
         if !matches!(self.stage, Stage::Asked(_)) {
             return;
         }
         let asked = std::mem::replace(&mut self.stage, Stage::Prepare);
         let Stage::Asked(asking) = asked else { unreachable!("it was matched") };
+        self.tell_apart(&mut response.parts);
         self.stage = Stage::Work(Box::new(Working::of(*asking, response)));
+    }
+
+    /// Gives a call an id of its own whose id another call has: some servers number the calls of each answer
+    /// from 0. The same call once more in one answer is none.
+    fn tell_apart(&self, parts: &mut Vec<Part>) {
+        let made = self.history.iter().flat_map(Message::calls);
+        let mut made: Vec<(String, String, String)> =
+            made.map(|call| (call.id.clone(), call.name.clone(), call.text())).collect();
+        let before = made.len();
+        parts.retain_mut(|part| {
+            let Part::ToolCall(call) = part else { return true };
+            let of = (call.id.clone(), call.name.clone(), call.text());
+            if made[before..].contains(&of) {
+                return false;
+            }
+            if made.iter().any(|known| known.0 == of.0) && !made.contains(&of) {
+                call.id = format!("{}-{}-{}", call.id, self.steps.len(), made.len() - before);
+            }
+            made.push((call.id.clone(), of.1, of.2));
+            true
+        });
     }
 
     /// The model did not answer: the run is over.
