@@ -228,7 +228,7 @@ impl Watch for Look {
 
     fn ended(&mut self, _: Slot, status: Status) {
         assert_eq!(status, Status::Ended);
-        drop(self.done.send(()));
+        self.done.send(()).expect("somebody waits for the end");
     }
 }
 

@@ -243,13 +243,15 @@ mod tests {
     use super::*;
     use crate::tool::{Json, ToolSpec};
 
+    type Reply = (Sender<(CallId, Outcome)>, Receiver<(CallId, Outcome)>);
+
     /// Tools of which at most `max` calls run at the same time; each tells that it has begun, and ends when it is
     /// allowed to.
     struct Stage {
         workers: Workers,
         begun: Receiver<(String, u64)>,
         go: BTreeMap<String, Sender<()>>,
-        reply: (Sender<(CallId, Outcome)>, Receiver<(CallId, Outcome)>),
+        reply: Reply,
     }
 
     impl Stage {

@@ -134,7 +134,7 @@ impl Session {
         match asker {
             Asker::Participant(request) => self.respond_with(now, request, outcome, out),
             Asker::Agent(_) | Asker::Model { .. } => {
-                self.answered.push(Answered { call, name, asker, outcome, fate })
+                self.answered.push(Answered { call, name, asker, outcome, fate });
             }
         }
     }

@@ -217,7 +217,7 @@ pub fn against(
     }
     let models: BTreeSet<&str> = config.models.keys().map(String::as_str).collect();
     for (place, replied) in replies {
-        for (name, replies) in replied.iter() {
+        for (name, replies) in replied {
             if !models.contains(name.as_str()) {
                 unknown(&way(&place, &[name]), "model", name, &models, &mut report);
             }

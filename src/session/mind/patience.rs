@@ -40,7 +40,7 @@ impl Session {
     /// Lets the turns of models go on that have waited for a call for long enough.
     pub(in super::super) fn lose_patience(&mut self, now: Tick) {
         for pending in &mut self.pending {
-            if !pending.patience.is_some_and(|patience| now.since(pending.since) >= patience) {
+            if pending.patience.is_none_or(|patience| now.since(pending.since) < patience) {
                 continue;
             }
             pending.patience = None;
