@@ -338,7 +338,7 @@ mod tests {
                     { "role": "user", "content": "Find it." },
                     { "role": "assistant", "content": "One moment.", "tool_calls": [
                         { "id": "1", "type": "function", "function": { "name": "find", "arguments": "{\"x\":1}" } },
-                        { "id": "2", "type": "function", "function": { "name": "find", "arguments": "{\"x\": " } },
+                        { "id": "2", "type": "function", "function": { "name": "find", "arguments": "{}" } },
                     ] },
                     { "role": "tool", "tool_call_id": "1", "content": "[1]" },
                     { "role": "tool", "tool_call_id": "2", "content": "<tool error: no>" },
@@ -351,6 +351,25 @@ mod tests {
                 "stream_options": { "include_usage": true },
             })
         );
+    }
+
+    #[test]
+    fn names_and_ids_that_servers_refuse_are_put_into_others() {
+        let long = "x".repeat(60);
+        let mut said = Message::assistant("");
+        said.parts.push(Part::ToolCall(Call::new(&*long, "shop.find it", json!({}))));
+        let result = Message::result(CallResult {
+            call: long.clone(),
+            name: "shop.find it".into(),
+            output: ToolOutput::Text("no such tool".into()),
+            provider_executed: false,
+        });
+        let request = ModelRequest { messages: vec![said, result], ..ModelRequest::default() };
+        let messages = made(&request)["messages"].take();
+        let call = &messages[0]["tool_calls"][0];
+        assert_eq!(call["function"]["name"], "shop_find_it");
+        assert!(call["id"].as_str().is_some_and(|id| id.len() <= ID_MAX), "{call}");
+        assert_eq!(messages[1]["tool_call_id"], call["id"]);
     }
 
     #[test]
