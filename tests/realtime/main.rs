@@ -131,7 +131,7 @@ impl Call {
     /// A tick; before there is a connection it is none.
     fn tick(&mut self) -> Option<&TickResult> {
         pause(2);
-        while let Some(event) = self.talk.next() {
+        while let Some(event) = self.talk.poll() {
             self.events.push(event.clone());
             self.adapter.take(event);
         }
@@ -224,7 +224,7 @@ fn a_whole_exchange_is_heard_sample_by_sample_on_both_sides() {
             );
             line.hear(36_000);
             let heard = line.heard.clone();
-            (uri, key, team, heard, line.is_closed())
+            (uri, key, team, heard, line.ended())
         });
         let talker = talker(&stand);
         let mut call = Call::begin(&talker, hasty(Turns::default()), 24_000);
@@ -277,7 +277,7 @@ fn a_turn_of_ones_own_is_committed_after_its_last_sample() {
         line.until("response.create");
         line.answer("r", "i", "Yes.", &noise(2, 4_800));
         line.until("input_audio_buffer.clear");
-        (heard, line.is_closed())
+        (heard, line.ended())
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::Ours), 24_000);
     call.until("a connection", |call| call.results.len() >= 30);
@@ -308,7 +308,7 @@ fn a_call_is_made_and_its_result_is_told() {
         let result = line.until("conversation.item.create");
         line.until("response.create");
         line.answer("r-2", "i", "Seven.", &noise(4, 4_800));
-        drop(line.is_closed());
+        drop(line.ended());
         result
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
@@ -348,7 +348,7 @@ fn a_barge_in_cuts_at_what_was_really_played() {
         );
         line.tell(json!({ "type": "input_audio_buffer.speech_stopped", "audio_end_ms": 1_500, "item_id": "u" }));
         line.answer("r-2", "i-2", "Nine.", &noise(6, 4_800));
-        drop(line.is_closed());
+        drop(line.ended());
         cut
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 24_000);

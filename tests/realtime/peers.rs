@@ -17,7 +17,7 @@ fn the_official_client_understands_the_stand_in_of_these_tests() {
         line.answer("r", "i", "Yes.", &noise(1, 4_800));
         line.call("r-2", "c", "{}");
         line.error("server_error", "odd", "no", Some("mine"));
-        (line.uri.clone(), line.header("authorization").map(str::to_owned), line.is_closed())
+        (line.uri.clone(), line.header("authorization").map(str::to_owned), line.ended())
     });
     let python = root().join(".tools/models/bin/python");
     let mut command = Command::new(&python);

@@ -121,6 +121,11 @@ impl<S: Read + Write> Line<S> {
         self.socket.send(message).unwrap();
     }
 
+    /// Sends what the other side may not want to hear to its end.
+    pub(crate) fn too_much(&mut self, bytes: usize) {
+        drop(self.socket.send(Message::text("x".repeat(bytes))));
+    }
+
     pub(crate) fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.socket.close(Some(frame)).unwrap();
@@ -146,7 +151,7 @@ impl<S: Read + Write> Line<S> {
     }
 
     /// Whether the other side closes in order, and whatever it says before that is noted.
-    pub(crate) fn is_closed(mut self) -> (bool, Vec<Value>) {
+    pub(crate) fn ended(mut self) -> (bool, Vec<Value>) {
         while self.next().is_some() {}
         (!self.socket.can_read(), self.sent)
     }

@@ -36,7 +36,7 @@ fn a_socket_that_drops_in_the_middle_of_audio_is_renewed_and_the_talk_goes_on() 
         line.until("response.create");
         // What was played before is not what is played again.
         line.answer("r-2", "i-2", "three.", &two);
-        line.is_closed()
+        line.ended()
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     assert!(call.talk.write("Count."));
@@ -62,10 +62,10 @@ fn a_session_that_is_too_old_is_followed_by_another_in_a_pause() {
         let mut line = accept(&listener, Names::General).ready();
         line.until("response.create");
         line.answer("r", "i", "One.", &noise(1, 4_800));
-        let (closed, _) = line.is_closed();
+        let (closed, _) = line.ended();
         let mut line = accept(&listener, Names::General).ready();
         let told = [line.until("conversation.item.create"), line.until("conversation.item.create")];
-        (closed, told, line.is_closed().0)
+        (closed, told, line.ended().0)
     });
     let mut settings = hasty(Turns::default());
     settings.times.renew_ms = 400;
@@ -85,8 +85,8 @@ fn an_expired_session_is_followed_by_another() {
     let stand = Stand::start(|listener| {
         let mut line = accept(&listener, Names::General).ready();
         line.error("invalid_request_error", "session_expired", "after 60 minutes", None);
-        drop(line.is_closed());
-        accept(&listener, Names::General).ready().is_closed().0
+        drop(line.ended());
+        accept(&listener, Names::General).ready().ended().0
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     call.until("another session", |call| call.readies().len() == 2);
@@ -108,7 +108,7 @@ fn garbage_ends_nothing_and_errors_are_told_without_the_key() {
         line.error("server_error", "odd", &format!("bad {KEY} planted-header-value"), Some(&id));
         line.until("response.create");
         line.answer("r", "i", "Yes.", &noise(1, 4_800));
-        line.is_closed().0
+        line.ended().0
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     assert!(call.talk.ask(None));
@@ -128,8 +128,8 @@ fn garbage_ends_nothing_and_errors_are_told_without_the_key() {
 fn a_message_that_is_longer_than_anybody_sends_ends_the_socket_and_not_the_call() {
     let stand = Stand::start(|listener| {
         let mut line = accept(&listener, Names::General).ready();
-        line.raw(Message::text("x".repeat((4 << 20) + 1)));
-        accept(&listener, Names::General).ready().is_closed().0
+        line.too_much((4 << 20) + 1);
+        accept(&listener, Names::General).ready().ended().0
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     call.until("another session", |call| call.readies().len() == 2);
@@ -148,7 +148,7 @@ fn an_answer_of_which_nothing_more_comes_is_given_up_and_the_call_goes_on() {
         let cancelled = line.until("response.cancel");
         line.until("response.create");
         line.answer("r-2", "i-2", "Two.", &noise(2, 4_800));
-        drop(line.is_closed());
+        drop(line.ended());
         cancelled
     });
     let mut settings = hasty(Turns::default());
@@ -171,7 +171,7 @@ fn a_socket_without_a_sign_of_life_is_given_up() {
         let line = accept(&listener, Names::General).ready();
         let again = accept(&listener, Names::General).ready();
         drop(line);
-        again.is_closed().0
+        again.ended().0
     });
     let bounds = Bounds { ping_ms: 100, dead_ms: 600, ..Bounds::default() };
     let mut call = Call::begin(&talker(&stand).bounded(bounds), hasty(Turns::default()), 16_000);
@@ -237,7 +237,7 @@ fn a_socket_that_is_closed_for_its_key_is_not_tried_again() {
     let stand = Stand::start(|listener| {
         let mut line = accept(&listener, Names::General).ready();
         line.close(3_000, &format!("invalid_api_key {KEY}"));
-        line.is_closed().0
+        line.ended().0
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     call.until("the end", |call| call.talk.is_over());
@@ -261,7 +261,7 @@ fn nobody_there_is_tried_again_and_then_said() {
 
 #[test]
 fn who_drops_the_handle_hangs_up() {
-    let stand = Stand::start(|listener| accept(&listener, Names::General).ready().is_closed().0);
+    let stand = Stand::start(|listener| accept(&listener, Names::General).ready().ended().0);
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     call.until("a session", |call| !call.readies().is_empty());
     let Call { talk, _network, .. } = call;
@@ -277,7 +277,7 @@ fn while_nobody_takes_events_the_provider_waits_and_nothing_is_lost() {
         let mut line = accept(&listener, Names::General).ready();
         line.until("response.create");
         line.answer("r", "i", "Long.", &said);
-        line.is_closed().0
+        line.ended().0
     });
     let mut call = Call::begin(&talker(&stand), hasty(Turns::default()), 16_000);
     assert!(call.talk.ask(None));
@@ -327,7 +327,7 @@ fn a_socket_is_encrypted_where_the_address_says_so() {
                 let stream = rustls::StreamOwned::new(connection, stream);
                 let line = Line::greet(stream, Names::General).ready();
                 let key = line.header("authorization").map(str::to_owned);
-                return (key, line.is_closed().0);
+                return (key, line.ended().0);
             }
             (None, false)
         });

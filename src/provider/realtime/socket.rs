@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use reqwest::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
@@ -12,11 +12,11 @@ use reqwest::header::{
 use reqwest::{StatusCode, Upgraded};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::super::server::Server;
 use super::super::trouble::Trouble;
@@ -41,7 +41,7 @@ pub(super) struct Door {
 
 impl Door {
     /// Opens a socket, within the time for a connection and for the first piece of an answer.
-    pub(super) async fn open(self) -> Result<Socket, Trouble> {
+    pub(super) async fn open(self) -> Result<Box<Socket>, Trouble> {
         let key = generate_key();
         let value = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| {
@@ -78,7 +78,7 @@ impl Door {
             .max_write_buffer_size(WRITE_BUFFER_MAX)
             .max_message_size(Some(MESSAGE_MAX))
             .max_frame_size(Some(MESSAGE_MAX));
-        Ok(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await)
+        Ok(Box::new(WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await))
     }
 
     /// The server has closed the socket.
@@ -123,14 +123,11 @@ impl Door {
 /// Closes a socket in order, as far as the other side goes along within the time.
 pub(super) async fn close(mut socket: Socket, within: Duration) {
     let closing = async {
-        if socket.close(None).await.is_ok() {
-            // What still comes belongs to nobody.
-            while let Some(Ok(message)) = socket.next().await {
-                if matches!(message, Message::Close(_)) {
-                    break;
-                }
-            }
-        }
+        // The answer to a closing that has come may still wait to be written.
+        drop(socket.flush().await);
+        drop(socket.close(None).await);
+        // What still comes belongs to nobody, but a socket that leaves it unread is reset.
+        while let Some(Ok(_)) = socket.next().await {}
     };
     drop(timeout(within, closing).await);
 }

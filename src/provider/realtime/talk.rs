@@ -127,7 +127,7 @@ impl Talk {
     }
 
     /// What has happened next.
-    pub fn next(&mut self) -> Option<NativeEvent> {
+    pub fn poll(&mut self) -> Option<NativeEvent> {
         let event = self.events.pop().ok()?;
         self.taken += 1;
         // The task may wait for room.
@@ -137,7 +137,7 @@ impl Talk {
         Some(event)
     }
 
-    /// What an adapter, which has taken all events that [`next`](Self::next) gave, has played in a tick, and what it has
+    /// What an adapter, which has taken all events that [`poll`](Self::poll) gave, has played in a tick, and what it has
     /// cut. False if it is refused.
     pub fn heed(&mut self, result: &TickResult) -> bool {
         let settled = (result.buffered == 0).then_some(self.taken);
@@ -277,7 +277,7 @@ mod tests {
         assert!(matches!(ends.wishes.pop(), Ok((0, Wish::Heed(_, 0)))));
         assert!(ends.wishes.pop().is_err());
         ends.events.push(NativeEvent::Interrupted).unwrap();
-        assert_eq!(talk.next(), Some(NativeEvent::Interrupted));
+        assert_eq!(talk.poll(), Some(NativeEvent::Interrupted));
         talk.heed(&quiet);
         assert!(matches!(ends.wishes.pop(), Ok((0, Wish::Heed(_, 1)))));
         let played = PlayedItem { item: "i".into(), samples: 7, ..PlayedItem::default() };

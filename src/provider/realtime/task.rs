@@ -62,7 +62,7 @@ impl Default for Bounds {
 /// The socket.
 enum Line {
     None,
-    Opening(BoxFuture<'static, Result<Socket, Trouble>>),
+    Opening(BoxFuture<'static, Result<Box<Socket>, Trouble>>),
     Open(Box<Socket>),
 }
 
@@ -70,7 +70,7 @@ enum Line {
 enum Woke {
     /// Time, or somebody's wish.
     Up,
-    Opened(Result<Socket, Trouble>),
+    Opened(Result<Box<Socket>, Trouble>),
     Said(Message),
     Ended,
     Broke(tungstenite::Error),
@@ -157,7 +157,7 @@ impl Task {
             match self.wake().await {
                 Woke::Up => {}
                 Woke::Opened(Ok(socket)) => {
-                    self.line = Line::Open(Box::new(socket));
+                    self.line = Line::Open(socket);
                     (self.heard, self.pinged, self.stuck) = (Instant::now(), false, None);
                     self.machine.connected();
                 }
