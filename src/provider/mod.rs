@@ -12,6 +12,8 @@
 //! [`speech`] and [`transcription`] go the same way with audio: the same servers, timeouts, errors and attempts,
 //! and no fallbacks.
 //!
+//! [`realtime`] keeps a socket open instead, on which audio goes both ways.
+//!
 //! What goes wrong, and what is made of it, is a table in `docs/providers.md`.
 //!
 //! **Invariant:** once anything of an answer has come, nobody else gives the rest of it; whatever a server
@@ -22,6 +24,7 @@ pub mod chat;
 pub mod engines;
 mod events;
 pub mod models;
+pub mod realtime;
 mod resilience;
 pub mod server;
 pub mod speech;
@@ -31,6 +34,7 @@ mod trouble;
 pub use breaker::Sparing;
 pub use chat::Chat;
 pub use models::Models;
+pub use realtime::Talker;
 pub use server::{Clients, Server};
 pub use speech::Speech;
 pub use transcription::Transcription;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
 use super::trouble::{self, Secrets, Trouble};
@@ -23,14 +23,15 @@ const IDLE_SECONDS: u64 = 300;
 /// How often a connection that is kept is tried, in seconds: below the 60 s after which routers forget.
 const ALIVE_SECONDS: u64 = 30;
 
-/// Connections, shared among models: one client for each server and connection timeout.
+/// Connections, shared among models: one client for each server and connection timeout, and another where sockets are
+/// opened.
 #[derive(Debug, Default)]
-pub struct Clients(BTreeMap<(String, u32), Client>);
+pub struct Clients(BTreeMap<(String, u32, bool), Client>);
 
 impl Clients {
-    fn of(&mut self, base: &Url, connect_timeout_ms: u32) -> Result<Client, String> {
-        let origin = base.origin().ascii_serialization();
-        if let Some(client) = self.0.get(&(origin.clone(), connect_timeout_ms)) {
+    fn of(&mut self, base: &Url, connect_timeout_ms: u32, socket: bool) -> Result<Client, String> {
+        let which = (base.origin().ascii_serialization(), connect_timeout_ms, socket);
+        if let Some(client) = self.0.get(&which) {
             return Ok(client.clone());
         }
         let alive = Duration::from_secs(ALIVE_SECONDS);
@@ -38,6 +39,10 @@ impl Clients {
         if base.scheme() == "http" {
             // Whoever needs no certificates is not to fail on a system that has none.
             builder = builder.tls_certs_only([]);
+        }
+        if socket {
+            // A connection of HTTP/2 cannot become a socket.
+            builder = builder.http1_only();
         }
         let client = builder
             .connect_timeout(Duration::from_millis(u64::from(connect_timeout_ms)))
@@ -55,7 +60,7 @@ impl Clients {
                     root(&error)
                 )
             })?;
-        self.0.insert((origin, connect_timeout_ms), client.clone());
+        self.0.insert(which, client.clone());
         Ok(client)
     }
 }
@@ -149,7 +154,7 @@ impl Server {
                 None
             }
         };
-        let client = base.as_ref().map(|base| clients.of(base, model.connect_timeout_ms));
+        let client = base.as_ref().map(|base| clients.of(base, model.connect_timeout_ms, false));
         let client = match client {
             Some(Err(why)) => {
                 complaints.push(format!("model `{name}`: {why}"));
@@ -180,6 +185,13 @@ impl Server {
             first: ms(model.first_timeout_ms),
             stall: ms(model.stall_timeout_ms),
         })
+    }
+
+    /// The same server, for connections that become sockets.
+    pub(super) fn of_sockets(self, clients: &mut Clients) -> Result<Self, String> {
+        let client = clients.of(&self.base, self.connect_ms, true);
+        let client = client.map_err(|why| format!("model `{}`: {why}", self.name))?;
+        Ok(Self { client, ..self })
     }
 
     /// What its model is called in the configuration.
@@ -228,6 +240,13 @@ impl Server {
         url
     }
 
+    /// A request for a socket; whoever sends it says for which model.
+    pub(super) fn socket(&self, path: &str, model: &str) -> RequestBuilder {
+        let mut url = self.url(path);
+        url.query_pairs_mut().append_pair("model", model);
+        self.client.get(url).headers(self.headers.clone())
+    }
+
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(self.url(path)).headers(self.headers.clone())
     }
@@ -244,7 +263,7 @@ impl Server {
             Err(_) => return Err(self.late().into()),
         };
         let status = response.status();
-        if status.is_success() {
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
         let after = trouble::retry_after(response.headers());
@@ -301,6 +320,13 @@ impl Server {
     /// An error in the server's own words.
     pub(super) fn quoted(&self, kind: ErrorKind, message: &str) -> ModelError {
         self.error(kind, self.secrets.scrub(message))
+    }
+
+    /// An error that somebody else has made, as one that names model and server, once.
+    pub(super) fn named(&self, error: ModelError) -> ModelError {
+        let place = format!("`{}` at {}: ", self.name, self.host);
+        let what = error.message.strip_prefix(&place).unwrap_or(&error.message);
+        self.quoted(error.kind, what)
     }
 
     pub(super) fn late(&self) -> ModelError {

@@ -1,6 +1,8 @@
 """The official Python client of OpenAI's API, as a peer of tests/providers.
 
     models.py client URL KEY   asks a server everything that Antiphon asks one, and prints what it understood, as JSON
+    models.py realtime URL KEY opens a socket to a server of the Realtime protocol, holds each event against its type, and
+                               prints what it understood, as JSON
     models.py requests         reads what a server was asked, a JSON object a line, and holds it against the client's
                                own types: {"path", "content_type", "body"}, the body in base 64
     models.py answers          the same for what a server answers: {"type", "body"}, the body as JSON
@@ -20,6 +22,7 @@ from openai.types.audio import SpeechCreateParams, TranscriptionVerbose
 from openai.types.audio.transcription_create_params import TranscriptionCreateParamsNonStreaming
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
@@ -67,6 +70,34 @@ def client(url, key):
         model="ears", file=("a.wav", b"RIFF", "audio/wav"), response_format="verbose_json"
     )
     told["heard"] = [heard.text, heard.segments[0].avg_logprob]
+    print(json.dumps(told))
+
+
+def realtime(url, key):
+    api = openai.OpenAI(base_url="http://127.0.0.1:1", websocket_base_url=url, api_key=key, max_retries=0)
+    told = {"audio": 0, "words": "", "calls": [], "done": [], "error": None}
+    adapter = TypeAdapter(RealtimeServerEvent)
+    with api.realtime.connect(model="talker-1") as line:
+        while told["error"] is None:
+            text = line.recv_bytes()
+            # Strictly, as a type of its kind; the client itself takes whatever comes.
+            adapter.validate_json(text, strict=True)
+            event = line.parse_event(text)
+            if event.type == "session.created":
+                line.session.update(session={"type": "realtime", "instructions": "Be brief."})
+            elif event.type == "session.updated":
+                line.input_audio_buffer.append(audio=base64.b64encode(bytes(960)).decode())
+                line.response.create()
+            elif event.type == "response.output_audio.delta":
+                told["audio"] += len(base64.b64decode(event.delta))
+            elif event.type == "response.output_audio_transcript.delta":
+                told["words"] += event.delta
+            elif event.type == "response.function_call_arguments.done":
+                told["calls"].append([event.call_id, event.name, event.arguments])
+            elif event.type == "response.done":
+                told["done"].append(event.response.status)
+            elif event.type == "error":
+                told["error"] = [event.error.code, event.error.event_id]
     print(json.dumps(told))
 
 
@@ -132,4 +163,4 @@ def answers():
 
 
 if __name__ == "__main__":
-    {"client": client, "requests": requests, "answers": answers}[sys.argv[1]](*sys.argv[2:])
+    {"client": client, "realtime": realtime, "requests": requests, "answers": answers}[sys.argv[1]](*sys.argv[2:])

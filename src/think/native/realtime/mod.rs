@@ -164,6 +164,12 @@ impl Realtime {
         self.actions.pop_front()
     }
 
+    /// What is to be done next, and stays to be done.
+    #[must_use]
+    pub fn next(&self) -> Option<&Action> {
+        self.actions.front()
+    }
+
     /// What has happened next.
     pub fn poll_event(&mut self) -> Option<NativeEvent> {
         self.events.pop_front()

@@ -1,0 +1,93 @@
+//! Models that hear and speak by themselves, over a WebSocket: OpenAI's Realtime protocol.
+//!
+//! ```text
+//!   thread of the tick                        task of a runtime
+//!   Talk ── samples of the user ─────ring──▶ ┐
+//!        ── positions, results, wishes ring─▶│ Realtime ──▶ texts ──▶ WebSocket
+//!        ◀─ NativeEvent* ─────────────ring── │          ◀── texts ◀──
+//!                                            ┘ now, connected, lost
+//! ```
+//!
+//! [`Realtime`](crate::think::native::realtime::Realtime) decides; the [task](task) has the socket and the clock, and
+//! carries out what it is told. The handle is a [`Talk`]. A connection is made by the HTTP client of the other models,
+//! with the same keys, headers, timeouts, authorities and errors, and becomes a [socket] then.
+//!
+//! **Invariant:** the handle takes no lock and never waits; rings are bounded, and only the user's audio is dropped where
+//! one is full, which is counted; no key leaves this process but in the header of the request for a socket.
+
+mod socket;
+mod talk;
+mod task;
+
+pub use talk::{Counts, Talk};
+pub use task::Bounds;
+
+use tokio::runtime::Handle;
+
+use super::server::{Clients, Server};
+use crate::config::Model;
+use crate::pcm::resample::RATES_HZ;
+use crate::seed::Seed;
+use crate::think::native::realtime::settings::Settings;
+
+/// A model that hears and speaks, at its server.
+#[derive(Debug, Clone)]
+pub struct Talker {
+    server: Server,
+    model: String,
+    bounds: Bounds,
+}
+
+impl Talker {
+    /// A model that is called `name` in the configuration. `wss` where its `base_url` begins with `https`, `ws` where it
+    /// begins with `http`; the key and what `${NAME}` stands for in headers come from `env`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in words.
+    pub fn new(
+        name: &str,
+        model: &Model,
+        env: &dyn Fn(&str) -> Option<String>,
+        clients: &mut Clients,
+    ) -> Result<Self, Vec<String>> {
+        let server = Server::new(name, model, env, clients);
+        let Some(called) = &model.model else {
+            let mut complaints = server.err().unwrap_or_default();
+            complaints.push(format!(
+                "model `{name}`: `model` is missing; write what the provider calls it, as in gpt-realtime"
+            ));
+            return Err(complaints);
+        };
+        let server = server?.of_sockets(clients).map_err(|why| vec![why])?;
+        Ok(Self { server, model: called.clone(), bounds: Bounds::default() })
+    }
+
+    /// With other bounds than the usual ones.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// Begins a conversation, as a task of this runtime. The user's audio comes with `hz` samples a second, 8,000 to
+    /// 48,000; the model's is at the rate of the format of `settings`. `jitter` is the chance in delays.
+    ///
+    /// # Errors
+    /// The rate is none.
+    pub fn talk(
+        &self,
+        settings: Settings,
+        hz: u32,
+        jitter: Seed,
+        runtime: &Handle,
+    ) -> Result<Talk, String> {
+        if !RATES_HZ.contains(&hz) {
+            return Err(format!(
+                "the user's audio has {hz} samples a second; give 8,000 to 48,000"
+            ));
+        }
+        let (talk, ends) = talk::pair(hz);
+        let door = socket::Door { server: self.server.clone(), model: self.model.clone() };
+        runtime.spawn(task::Task::new(door, settings, hz, jitter, self.bounds, ends).run());
+        Ok(talk)
+    }
+}
