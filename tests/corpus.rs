@@ -17,7 +17,7 @@ const FILE_MAX: usize = 20 << 10;
 const CORPUS_MAX: usize = 300 << 10;
 
 /// A journal of the corpus is smaller than this.
-const JOURNAL_MAX: usize = 3_000;
+const JOURNAL_MAX: usize = 6_000;
 
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
