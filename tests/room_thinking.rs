@@ -153,9 +153,11 @@ fn a_model_is_asked_by_voice_and_heard_interrupted_and_handed_over_from() {
         assert!(lost.len() * 2 <= wanted.len(), "{heard:?} misses {lost:?}");
     }
     let texts: Vec<_> = agent.events("agent.message").iter().map(|it| it["text"].clone()).collect();
-    for said in
-        ["We are open from nine to six.", "One moment please.", "I will connect you with billing."]
-    {
+    for said in [
+        "We are open from nine to six, Monday to Saturday.",
+        "One moment please.",
+        "I will connect you with billing.",
+    ] {
         assert!(texts.contains(&json!(said)), "{texts:?}");
     }
     assert!(!agent.events("agent.interrupted").is_empty());
