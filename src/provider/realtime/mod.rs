@@ -8,9 +8,9 @@
 //!                                            ┘ now, connected, lost
 //! ```
 //!
-//! [`Realtime`](crate::think::native::realtime::Realtime) decides; the [task](task) has the socket and the clock, and
+//! [`Realtime`](crate::think::native::realtime::Realtime) decides; the task has the socket and the clock, and
 //! carries out what it is told. The handle is a [`Talk`]. A connection is made by the HTTP client of the other models,
-//! with the same keys, headers, timeouts, authorities and errors, and becomes a [socket] then.
+//! with the same keys, headers, timeouts, authorities and errors, and becomes a socket then.
 //!
 //! **Invariant:** the handle takes no lock and never waits; rings are bounded, and only the user's audio is dropped where
 //! one is full, which is counted; no key leaves this process but in the header of the request for a socket.
