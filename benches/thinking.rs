@@ -262,7 +262,7 @@ fn main() {
     let tools =
         LiveTools::new(Workers::start(Registry::default(), WORKERS), "bench".into(), bounded(1).0);
     let slot = Slot::new(Arc::clone(&plan), Session::new(&plan, 1), edges, Box::new(tools), None);
-    let of = || Histogram::new(3).expect("three digits");
+    let of = || Histogram::new_with_max(60_000_000, 3).expect("a minute, three digits");
     let figures = Figures { request: of(), synthesis: of(), sent: of(), silence_ticks: of() };
     let figures = Arc::new(Mutex::new(figures));
     let (done, finished) = bounded(1);
