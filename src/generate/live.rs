@@ -35,8 +35,8 @@ pub type Models = BTreeMap<String, Arc<dyn LanguageModel>>;
 pub struct LiveMinds {
     models: Arc<Models>,
     runtime: Handle,
-    reply: Sender<(AskId, Inbound)>,
-    pieces: Receiver<(AskId, Inbound)>,
+    reply: Sender<Inbound>,
+    pieces: Receiver<Inbound>,
     asked: BTreeMap<AskId, AbortHandle>,
     at_once: Vec<Inbound>,
 }
@@ -75,24 +75,23 @@ async fn answer(
     model: Arc<dyn LanguageModel>,
     ask: AskId,
     request: ModelRequest,
-    reply: Sender<(AskId, Inbound)>,
+    reply: Sender<Inbound>,
 ) {
     let end = match model.stream(request).await {
         Err(error) => Inbound::ModelFailed { ask, error },
         Ok(mut deltas) => loop {
             match deltas.next().await {
-                Some(Ok(delta)) => tell(&reply, ask, Inbound::Model { ask, delta }).await,
+                Some(Ok(delta)) => tell(&reply, Inbound::Model { ask, delta }).await,
                 Some(Err(error)) => break Inbound::ModelFailed { ask, error },
                 None => break Inbound::ModelEnd { ask },
             }
         },
     };
-    tell(&reply, ask, end).await;
+    tell(&reply, end).await;
 }
 
 /// Gives a piece to the session, once it has room.
-async fn tell(reply: &Sender<(AskId, Inbound)>, ask: AskId, value: Inbound) {
-    let mut value = (ask, value);
+async fn tell(reply: &Sender<Inbound>, mut value: Inbound) {
     while let Err(TrySendError::Full(back)) = reply.try_send(value) {
         value = back;
         tokio::time::sleep(std::time::Duration::from_millis(FULL_MS)).await;
@@ -102,10 +101,10 @@ async fn tell(reply: &Sender<(AskId, Inbound)>, ask: AskId, value: Inbound) {
 impl Edge for LiveMinds {
     fn give(&mut self, _now: Tick, input: &mut Input) {
         input.inbound.append(&mut self.at_once);
-        for (ask, value) in self.pieces.try_iter() {
-            if !self.asked.contains_key(&ask) {
+        for value in self.pieces.try_iter() {
+            let Some(ask) = value.ask().filter(|ask| self.asked.contains_key(ask)) else {
                 continue;
-            }
+            };
             if matches!(value, Inbound::ModelEnd { .. } | Inbound::ModelFailed { .. }) {
                 self.asked.remove(&ask);
             }

@@ -1,7 +1,7 @@
 //! Models in virtual time: each answers to its end at once, and what it says is admitted from the declared
 //! latency on, a piece a tick.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::clock::{Tick, TickLen};
 use crate::config::{self, Provider, Reply};
@@ -9,6 +9,7 @@ use crate::id::AskId;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::slot::Edge;
+use crate::slot::due::Due;
 use crate::think::canned;
 use crate::think::chat::{ErrorKind, ModelDelta, ModelError, ModelRequest};
 
@@ -34,14 +35,14 @@ impl Oracle for Canned {
 /// Models in virtual time.
 pub struct VirtualMinds {
     models: BTreeMap<String, (Box<dyn Oracle>, u64)>,
-    due: VecDeque<(Tick, Inbound)>,
+    due: Due,
 }
 
 impl VirtualMinds {
     /// No models yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { models: BTreeMap::new(), due: VecDeque::new() }
+        Self { models: BTreeMap::new(), due: Due::new() }
     }
 
     /// The canned models of a configuration.
@@ -63,19 +64,19 @@ impl VirtualMinds {
         let Some((oracle, latency)) = self.models.get_mut(model) else {
             let error =
                 ModelError::new(ErrorKind::Unavailable, format!("there is no model `{model}`"));
-            return self.due.push_back((now.after(1), Inbound::ModelFailed { ask, error }));
+            return self.due.push(now.after(1), Inbound::ModelFailed { ask, error });
         };
         let (deltas, error) = oracle.ask(request);
         let mut at = now.after(*latency);
         for delta in deltas {
-            self.due.push_back((at, Inbound::Model { ask, delta }));
+            self.due.push(at, Inbound::Model { ask, delta });
             at = at.after(1);
         }
         let end = match error {
             Some(error) => Inbound::ModelFailed { ask, error },
             None => Inbound::ModelEnd { ask },
         };
-        self.due.push_back((at, end));
+        self.due.push(at, end);
     }
 }
 
@@ -87,24 +88,16 @@ impl Default for VirtualMinds {
 
 impl Edge for VirtualMinds {
     fn give(&mut self, now: Tick, input: &mut Input) {
-        while self.due.front().is_some_and(|(at, _)| *at <= now) {
-            input.inbound.extend(self.due.pop_front().map(|(_, value)| value));
-        }
+        self.due.give(now, input);
     }
 
     fn take(&mut self, now: Tick, out: &Output) {
         for effect in &out.effects {
             match effect {
                 Effect::Ask { ask, model, request } => self.ask(now, *ask, model, request),
-                Effect::AskDrop { ask } => self.due.retain(|(_, value)| match value {
-                    Inbound::Model { ask: of, .. }
-                    | Inbound::ModelEnd { ask: of }
-                    | Inbound::ModelFailed { ask: of, .. } => of != ask,
-                    _ => true,
-                }),
+                Effect::AskDrop { ask } => self.due.retain(|value| value.ask() != Some(*ask)),
                 _ => {}
             }
         }
-        self.due.make_contiguous().sort_by_key(|(due, _)| *due);
     }
 }

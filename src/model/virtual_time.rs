@@ -1,7 +1,7 @@
 //! Engines in virtual time: each runs to its end at once, and its result is admitted after the
 //! declared latency, in the order of tick, edge and sequence.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::{Recogniser, SpeechError, Synthesiser, render};
 use crate::clock::{Rate, Tick, TickLen};
@@ -10,6 +10,7 @@ use crate::pcm::Clip;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::slot::Edge;
+use crate::slot::due::Due;
 
 /// Makes a recogniser: one for each lane that speaks.
 pub type NewRecogniser = Box<dyn Fn() -> Result<Box<dyn Recogniser>, SpeechError> + Send>;
@@ -22,7 +23,7 @@ pub struct VirtualEar {
     new: NewRecogniser,
     latency: u64,
     lanes: BTreeMap<LaneId, Hearing>,
-    due: VecDeque<(Tick, Inbound)>,
+    due: Due,
 }
 
 struct Hearing {
@@ -40,7 +41,7 @@ impl VirtualEar {
             new,
             latency: len.ticks_min_one(latency_ms),
             lanes: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: Due::new(),
         }
     }
 
@@ -75,7 +76,7 @@ impl VirtualEar {
         if let Some(text) = hearing.engine.partial().filter(|text| *text != hearing.interim) {
             hearing.interim.clone_from(&text);
             let value = Inbound::Transcript { lane, utterance, text, confidence: 0.0, last: false };
-            self.due.push_back((now.after(1), value));
+            self.due.push(now.after(1), value);
         }
         Ok(())
     }
@@ -88,7 +89,7 @@ impl VirtualEar {
         let heard = hearing.engine.end()?;
         let (text, confidence) = (heard.text, heard.confidence);
         let value = Inbound::Transcript { lane, utterance, text, confidence, last: true };
-        self.due.push_back((now.after(self.latency), value));
+        self.due.push(now.after(self.latency), value);
         Ok(())
     }
 
@@ -122,21 +123,20 @@ impl VirtualEar {
             // A broken engine is replaced at the next utterance.
             self.lanes.remove(&lane);
             let value = Inbound::RecogniserFailed { lane, utterance, cause: error.to_string() };
-            self.due.push_back((now.after(1), value));
+            self.due.push(now.after(1), value);
         }
     }
 }
 
 impl Edge for VirtualEar {
     fn give(&mut self, now: Tick, input: &mut Input) {
-        admit(&mut self.due, now, input);
+        self.due.give(now, input);
     }
 
     fn take(&mut self, now: Tick, out: &Output) {
         for effect in &out.effects {
             self.perform(now, effect, out);
         }
-        self.due.make_contiguous().sort_by_key(|(due, _)| *due);
     }
 }
 
@@ -146,7 +146,7 @@ pub struct VirtualMouth {
     apology: Option<Clip>,
     latency: u64,
     rate: Rate,
-    due: VecDeque<(Tick, Inbound)>,
+    due: Due,
 }
 
 impl VirtualMouth {
@@ -159,13 +159,13 @@ impl VirtualMouth {
         len: TickLen,
         rate: Rate,
     ) -> Self {
-        Self { engine, apology, latency: len.ticks_min_one(latency_ms), rate, due: VecDeque::new() }
+        Self { engine, apology, latency: len.ticks_min_one(latency_ms), rate, due: Due::new() }
     }
 }
 
 impl Edge for VirtualMouth {
     fn give(&mut self, now: Tick, input: &mut Input) {
-        admit(&mut self.due, now, input);
+        self.due.give(now, input);
     }
 
     fn take(&mut self, now: Tick, out: &Output) {
@@ -180,14 +180,7 @@ impl Edge for VirtualMouth {
                 Ok(pcm) => Inbound::Speech { item: *item, pcm, last: true },
                 Err(error) => Inbound::SynthesiserFailed { item: *item, cause: error.to_string() },
             };
-            self.due.push_back((now.after(if ready.is_some() { 1 } else { self.latency }), value));
+            self.due.push(now.after(if ready.is_some() { 1 } else { self.latency }), value);
         }
-        self.due.make_contiguous().sort_by_key(|(due, _)| *due);
-    }
-}
-
-fn admit(due: &mut VecDeque<(Tick, Inbound)>, now: Tick, input: &mut Input) {
-    while due.front().is_some_and(|(at, _)| *at <= now) {
-        input.inbound.extend(due.pop_front().map(|(_, value)| value));
     }
 }

@@ -347,6 +347,17 @@ pub enum LineState {
 }
 
 impl Inbound {
+    /// The question to a model that it answers, if it answers one.
+    #[must_use]
+    pub const fn ask(&self) -> Option<AskId> {
+        match self {
+            Self::Model { ask, .. } | Self::ModelEnd { ask } | Self::ModelFailed { ask, .. } => {
+                Some(*ask)
+            }
+            _ => None,
+        }
+    }
+
     /// The lane that it is about, if it is about one.
     #[must_use]
     pub const fn lane(&self) -> Option<LaneId> {

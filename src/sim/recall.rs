@@ -156,10 +156,7 @@ impl Recall {
             Inbound::Speech { item, .. } | Inbound::SynthesiserFailed { item, .. } => {
                 items.contains(item)
             }
-            Inbound::Model { ask, .. }
-            | Inbound::ModelEnd { ask }
-            | Inbound::ModelFailed { ask, .. } => asks.contains(ask),
-            _ => false,
+            _ => value.ask().is_some_and(|ask| asks.contains(&ask)),
         });
         live.tools.give(now, &mut self.given);
         input.inbound.append(&mut self.given.inbound);
@@ -362,12 +359,7 @@ impl Edge for Recall {
                     _ => true,
                 }),
                 Effect::Ask { ask, model, request } => self.asked_model(*ask, model, request),
-                Effect::AskDrop { ask } => self.due.retain(|_, value| match value {
-                    Inbound::Model { ask: of, .. }
-                    | Inbound::ModelEnd { ask: of }
-                    | Inbound::ModelFailed { ask: of, .. } => of != ask,
-                    _ => true,
-                }),
+                Effect::AskDrop { ask } => self.due.retain(|_, value| value.ask() != Some(*ask)),
                 Effect::Listen { .. } | Effect::Answer { .. } => {}
             }
         }

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** both drivers run exactly this code; only the edges differ.
 
+pub mod due;
 pub mod subscribers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

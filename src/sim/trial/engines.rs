@@ -10,6 +10,7 @@ use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::sim::weather::{Fault, Tally};
 use crate::slot::Edge;
+use crate::slot::due::Due;
 
 /// Frames between words of an utterance that is not over.
 const INTERIM_FRAMES: u64 = 25;
@@ -21,13 +22,13 @@ pub(super) struct Ear {
     latency: u64,
     seed: Seed,
     frames: u64,
-    due: VecDeque<(Tick, Inbound)>,
+    due: Due,
 }
 
 impl Ear {
     pub(super) fn new(words: Vec<String>, latency_ms: u32, len: TickLen, seed: Seed) -> Self {
         let latency = len.ticks_min_one(latency_ms);
-        Self { words, latency, seed, frames: 0, due: VecDeque::new() }
+        Self { words, latency, seed, frames: 0, due: Due::new() }
     }
 
     /// What was said: mostly words that somebody knows, now and then a short sound or nothing.
@@ -47,9 +48,7 @@ impl Ear {
 
 impl Edge for Ear {
     fn give(&mut self, now: Tick, input: &mut Input) {
-        while self.due.front().is_some_and(|(due, _)| *due <= now) {
-            input.inbound.extend(self.due.pop_front().map(|(_, value)| value));
-        }
+        self.due.give(now, input);
     }
 
     fn take(&mut self, now: Tick, out: &Output) {
@@ -76,9 +75,8 @@ impl Edge for Ear {
             let (text, confidence) = self.words();
             let due = now.after(if last { self.latency } else { 1 });
             let value = Inbound::Transcript { lane, utterance, text, confidence, last };
-            self.due.push_back((due, value));
+            self.due.push(due, value);
         }
-        self.due.make_contiguous().sort_by_key(|(due, _)| *due);
     }
 }
 

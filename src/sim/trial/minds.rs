@@ -1,6 +1,6 @@
 //! A model that says anything: sentences, calls that fit and calls that do not, halves of answers, and nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use crate::clock::Tick;
 use crate::id::AskId;
@@ -8,6 +8,7 @@ use crate::seed::Seed;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::slot::Edge;
+use crate::slot::due::Due;
 use crate::think::chat::{
     ErrorKind, FinishReason, ModelDelta, ModelError, ModelRequest, Part, Role, Usage,
 };
@@ -31,7 +32,7 @@ const WORDS: [&str; 12] = [
 #[derive(Debug)]
 pub(super) struct Minds {
     seed: Seed,
-    due: VecDeque<(Tick, Inbound)>,
+    due: Due,
     /// What nobody wants any more, and goes on all the same.
     stubborn: BTreeSet<AskId>,
     asked: u32,
@@ -39,7 +40,7 @@ pub(super) struct Minds {
 
 impl Minds {
     pub(super) const fn new(seed: Seed) -> Self {
-        Self { seed, due: VecDeque::new(), stubborn: BTreeSet::new(), asked: 0 }
+        Self { seed, due: Due::new(), stubborn: BTreeSet::new(), asked: 0 }
     }
 
     fn words(&mut self, count: u64) -> Vec<ModelDelta> {
@@ -112,19 +113,18 @@ impl Minds {
         };
         let mut at = now.after(1 + self.seed.below(40));
         for delta in deltas {
-            self.due.push_back((at, Inbound::Model { ask, delta }));
+            self.due.push(at, Inbound::Model { ask, delta });
             at = at.after(self.seed.below(3));
         }
-        self.due.extend(end.map(|end| (at, end)));
-        self.due.make_contiguous().sort_by_key(|(due, _)| *due);
+        if let Some(end) = end {
+            self.due.push(at, end);
+        }
     }
 }
 
 impl Edge for Minds {
     fn give(&mut self, now: Tick, input: &mut Input) {
-        while self.due.front().is_some_and(|(due, _)| *due <= now) {
-            input.inbound.extend(self.due.pop_front().map(|(_, value)| value));
-        }
+        self.due.give(now, input);
     }
 
     fn take(&mut self, now: Tick, out: &Output) {
@@ -135,17 +135,13 @@ impl Edge for Minds {
                     if self.seed.below(4) == 0 {
                         self.stubborn.insert(*ask);
                     } else {
-                        self.due.retain(|(_, value)| !of(value, *ask));
+                        self.due.retain(|value| value.ask() != Some(*ask));
                     }
                 }
                 _ => {}
             }
         }
     }
-}
-
-fn of(value: &Inbound, wanted: AskId) -> bool {
-    matches!(value, Inbound::Model { ask, .. } | Inbound::ModelEnd { ask } | Inbound::ModelFailed { ask, .. } if *ask == wanted)
 }
 
 /// What a provider would refuse of a request: each call has its results right after it, and nothing else has.
