@@ -191,12 +191,18 @@ impl Dialogue {
         self.answered(of, with);
     }
 
-    /// All from an entry on, as messages; `name` is what a participant is called where there are several.
+    /// All from an entry on, as messages, and what a participant has said since that is not written down yet;
+    /// `name` is what a participant is called where there are several.
     pub(super) fn messages(
         &mut self,
         since: u64,
         name: &dyn Fn(LaneId) -> Option<String>,
+        unwritten: Option<(LaneId, &str)>,
     ) -> Vec<Message> {
+        let named = |lane: LaneId, text: &str| match name(lane) {
+            Some(name) => format!("{name}: {text}"),
+            None => text.to_owned(),
+        };
         let mut messages: Vec<Message> = Vec::new();
         let mut results: Vec<Message> = Vec::new();
         for Entry { what, .. } in self.entries.iter_mut().filter(|entry| entry.number >= since) {
@@ -204,10 +210,7 @@ impl Dialogue {
                 messages.append(&mut results);
             }
             match what {
-                What::User { lane, text } => match name(*lane) {
-                    Some(name) => hear(&mut messages, &format!("{name}: {text}")),
-                    None => hear(&mut messages, text),
-                },
+                What::User { lane, text } => hear(&mut messages, &named(*lane, text)),
                 What::Agent { text, heard, .. } => {
                     let said = match heard {
                         Heard::Waits | Heard::All => text,
@@ -240,6 +243,9 @@ impl Dialogue {
             }
         }
         messages.append(&mut results);
+        if let Some((lane, text)) = unwritten {
+            hear(&mut messages, &named(lane, text));
+        }
         if messages.is_empty() {
             messages.push(Message::user(JUST_BEGUN));
         }
@@ -293,7 +299,7 @@ mod tests {
     use super::*;
 
     fn told(dialogue: &mut Dialogue) -> Vec<(Role, String)> {
-        let messages = dialogue.messages(0, &|_| None);
+        let messages = dialogue.messages(0, &|_| None, None);
         messages.into_iter().map(|message| (message.role, message.words())).collect()
     }
 
@@ -324,7 +330,7 @@ mod tests {
         dialogue.answered(CallId(0), &ToolOutput::Text("again".into()));
         assert!(dialogue.has_answer(CallId(0)) && !dialogue.has_answer(CallId(1)));
         dialogue.agent(None, "Three.");
-        let messages = dialogue.messages(0, &|_| None);
+        let messages = dialogue.messages(0, &|_| None, None);
         let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::Assistant, Role::Tool, Role::Tool, Role::Assistant]);
         assert_eq!(messages[0].calls().count(), 2);
@@ -339,7 +345,7 @@ mod tests {
         for at in 0..2_000 {
             dialogue.user(LaneId(0), &format!("{at} {}", "x".repeat(400)));
         }
-        let messages = dialogue.messages(0, &|_| None);
+        let messages = dialogue.messages(0, &|_| None, None);
         let bytes: usize = messages.iter().map(|message| message.words().len()).sum();
         assert!(bytes < BYTES_MAX && bytes > BYTES_MAX / 2, "{bytes}");
         assert!(messages.last().unwrap().words().contains("\n1999 "));
@@ -352,7 +358,8 @@ mod tests {
     fn several_participants_are_named() {
         let mut dialogue = Dialogue::default();
         dialogue.user(LaneId(3), "hello");
-        let messages = dialogue.messages(0, &|lane| Some(format!("Ann {}", lane.0)));
-        assert_eq!(messages[0].words(), "Ann 3: hello");
+        let messages =
+            dialogue.messages(0, &|lane| Some(format!("Ann {}", lane.0)), Some((LaneId(4), "and")));
+        assert_eq!(messages[0].words(), "Ann 3: hello\nAnn 4: and");
     }
 }

@@ -269,18 +269,23 @@ impl Session {
     ) {
         let Some(heard) = self.playout.remove(item) else { return };
         let speaking = self.speaking.remove(&item);
-        // What was cut is told here, and not once more when the cut is decided.
-        self.cut_off.retain(|(cut, _)| *cut != item);
         let cause = clip(cause, plan.limits.text);
         self.event(now, EventKind::SynthesiserFailed { item, cause }, out);
-        self.dialogue.heard(item, HeardOf::Part(heard.spoken.clone()));
-        if heard.samples > 0 && !heard.spoken.is_empty() {
-            let from = speaking.as_ref().map_or(now, |speaking| speaking.from);
-            let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken);
-            self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
-        }
+        let from = speaking.as_ref().map_or(now, |speaking| speaking.from);
+        self.heard_in_part(now, &heard, from);
         if speaking.is_some_and(|speaking| !speaking.apology) {
             self.apologise(plan, now, out);
+        }
+    }
+
+    /// An item that is taken back stands where it is remembered as far as it was heard.
+    pub(super) fn heard_in_part(&mut self, now: Tick, heard: &Heard, from: Tick) {
+        // What was cut is told here, and not once more when the cut is decided.
+        self.cut_off.retain(|(cut, _)| *cut != heard.item);
+        self.dialogue.heard(heard.item, HeardOf::Part(heard.spoken.clone()));
+        if heard.samples > 0 && !heard.spoken.is_empty() {
+            let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken.clone());
+            self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
         }
     }
 }

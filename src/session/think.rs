@@ -44,8 +44,8 @@ fn script_of(plan: &Plan, agent: AgentId) -> Option<&Script> {
 }
 
 /// What the session has done itself is done: of that, nothing is owed to who has handed over.
-fn is_own(answered: &Answered) -> bool {
-    Verb::of(&answered.name).is_some_and(|verb| verb != Verb::CallAgent)
+pub(super) fn is_own(tool: &str) -> bool {
+    Verb::of(tool).is_some_and(|verb| verb != Verb::CallAgent)
 }
 
 impl Session {
@@ -79,14 +79,14 @@ impl Session {
 
     /// Whether the outcome waits for the agent that asked to come back.
     fn stays(&self, answered: &Answered) -> bool {
-        answered.fate == Results::Stay && self.is_elsewhere(answered) && !is_own(answered)
+        answered.fate == Results::Stay && self.is_elsewhere(answered) && !is_own(&answered.name)
     }
 
     /// The outcome, unless the hand-over since says that it is not to be told.
     fn due(&mut self, now: Tick, answered: Answered, out: &mut Output) -> Option<Answered> {
         let elsewhere = self.is_elsewhere(&answered);
         match answered.fate {
-            Results::Drop | Results::Stay if elsewhere && is_own(&answered) => None,
+            Results::Drop | Results::Stay if elsewhere && is_own(&answered.name) => None,
             Results::Drop if elsewhere => {
                 let Answered { call, name, .. } = answered;
                 self.event(now, EventKind::ToolOrphaned { call, name }, out);
@@ -223,8 +223,7 @@ impl Session {
         }
     }
 
-    /// What the current agent says unasked at this moment, if anything.
-    /// True if there is anything.
+    /// Says what the current agent says unasked at this moment; false if that is nothing.
     pub(super) fn say_at(
         &mut self,
         plan: &Plan,

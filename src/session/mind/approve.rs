@@ -114,11 +114,8 @@ impl Session {
         let Some(question) = approving.and_then(|approving| approving.question.take()) else {
             return;
         };
-        self.take_off_hold(now, out);
-        let item = self.announce(plan, now, question, false, out);
-        let mind = &mut self.minds[at];
-        mind.items.extend(item);
-        if let Some(approving) = &mut mind.approving {
+        let item = self.say_of(plan, now, at, question, out);
+        if let Some(approving) = &mut self.minds[at].approving {
             approving.item = item;
             // Without a voice, what is written is said.
             approving.begun = item.is_none().then_some(now);
@@ -220,14 +217,12 @@ impl Session {
         self.event(now, given, out);
         // What is decided is not asked any more.
         let unheard = item.filter(|item| self.speaking.contains_key(item));
-        if let Some(item) = unheard.filter(|item| !self.is_heard(*item)) {
+        let is_heard = |item: ItemId| {
+            self.playout.saying().is_some_and(|(of, _)| of == item) || self.playout.is_kept(item)
+        };
+        if let Some(item) = unheard.filter(|item| !is_heard(*item)) {
             self.unsay(plan, now, item, CutCause::Overtaken, out);
         }
-    }
-
-    /// Whether an item is being played, or was cut and may go on.
-    pub(super) fn is_heard(&self, item: ItemId) -> bool {
-        self.playout.saying().is_some_and(|(of, _)| of == item) || self.playout.is_kept(item)
     }
 
     /// Questions that nobody answers are answered with no.

@@ -14,7 +14,6 @@ use super::thinker;
 use crate::clock::Tick;
 use crate::id::{LaneId, UtteranceId};
 use crate::talk::words::words;
-use crate::think::chat::Message;
 
 /// So long a pause is enough, in milliseconds: longer than the stop of a consonant.
 const PAUSE_MS: u32 = 120;
@@ -54,8 +53,7 @@ impl Session {
         if self.has_thoughts() || !self.answers() {
             return;
         }
-        let mut messages = self.talk_so_far();
-        messages.push(self.as_message(lane, &text));
+        let messages = self.talk_so_far(Some((lane, &text)));
         let id = self.new_run(now, Some(lane), messages, out);
         if let Some(mind) = self.minds.iter_mut().find(|mind| Some(mind.id) == id) {
             mind.early = Some(text);
@@ -109,14 +107,5 @@ impl Session {
         }
         let mind = &mut self.minds[at];
         (mind.early, mind.adopted) = (None, false);
-    }
-
-    /// What a participant says, as a message.
-    fn as_message(&self, lane: LaneId, text: &str) -> Message {
-        let known = self.lanes.iter().find(|known| known.id == lane && self.lanes.len() > 1);
-        match known.map(|known| known.name.as_str()).filter(|name| !name.is_empty()) {
-            Some(name) => Message::user(format!("{name}: {text}")),
-            None => Message::user(text),
-        }
     }
 }

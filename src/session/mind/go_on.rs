@@ -10,11 +10,10 @@ use super::super::dialogue::bounded;
 use super::super::event::EventKind;
 use super::super::output::{Effect, Output};
 use super::super::plan::Plan;
-use super::super::think::Occasions;
+use super::super::think::{Occasions, is_own};
 use super::super::{Answered, Asker, Life, Session, Wanted};
 use super::{Asking, Executing, Mind, has_tool, thinker};
 use crate::clock::Tick;
-use crate::graph::verb::Verb;
 use crate::graph::{Occasion, Results};
 use crate::id::{AskId, CallId};
 use crate::think::chat::{Call, ModelError, ToolChoice, ToolOutput};
@@ -137,9 +136,8 @@ impl Session {
             self.happened(&name, &outcome, occasions);
         }
         let output = bounded(outcome.into());
-        let is_it =
-            |mind: &&mut Mind| mind.executing.as_ref().is_some_and(|made| made.call == call);
-        if let Some(mind) = self.minds.iter_mut().filter(|mind| mind.id == run).find(is_it) {
+        let is_it = |mind: &&mut Mind| mind.id == run && mind.waits_for(call);
+        if let Some(mind) = self.minds.iter_mut().find(is_it) {
             self.dialogue.settle(call, &output);
             if let Some(Executing { id, .. }) = mind.executing.take() {
                 mind.run.result(&id, output);
@@ -147,9 +145,8 @@ impl Session {
             return self.go_on(plan, now, run, occasions, out);
         }
         // What the session has done itself is done, and what the next agent's model was told already is told.
-        let is_own = Verb::of(&name).is_some_and(|verb| verb != Verb::CallAgent);
         let is_told = self.dialogue.has_answer(call);
-        if is_own {
+        if is_own(&name) {
             self.dialogue.answered(call, &output);
         } else if !is_told {
             self.tell_late(plan, now, (call, &name), &output, out);
@@ -175,11 +172,7 @@ impl Session {
         self.dialogue.told_under_way(call);
         let text = format!("<the call of `{name}` has come to an end: {}>", output.text());
         self.dialogue.note(text);
-        match self
-            .minds
-            .iter_mut()
-            .find(|mind| mind.agent == self.agent && !mind.over && mind.early.is_none())
-        {
+        match self.minds.iter_mut().find(|mind| mind.is_at_work(self.agent)) {
             Some(mind) => mind.news = true,
             None => self.begin_run(plan, now, None, out),
         }
@@ -245,10 +238,8 @@ impl Session {
         self.event(now, EventKind::AgentError { agent, cause }, out);
         let mut unheard = !self.minds[at].items.is_empty();
         while let Some(text) = self.minds[at].ready.pop_front() {
-            self.take_off_hold(now, out);
             unheard = true;
-            let item = self.announce(plan, now, text, false, out);
-            self.minds[at].items.extend(item);
+            self.say_of(plan, now, at, text, out);
         }
         if unheard {
             self.apologise_at_last(plan, now, out);

@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::dialogue::{Heard as HeardOf, bounded};
+use super::dialogue::bounded;
 use super::event::{CutCause, EventKind};
 use super::output::{Effect, Output};
 use super::plan::{AgentKind, Plan, Thinker};
@@ -31,7 +31,6 @@ use super::{Asker, Session};
 use crate::clock::Tick;
 use crate::id::{AgentId, AskId, CallId, ItemId, LaneId};
 use crate::talk::sentences::Sentences;
-use crate::talk::transcript::{Said, Speaker};
 use crate::think::chat::{
     ErrorKind, FinishReason, Message, ModelDelta, ModelError, ModelRequest, Usage,
 };
@@ -111,6 +110,18 @@ struct Executing {
     id: String,
 }
 
+impl Mind {
+    /// Whether it is a run of this agent's that is not over, and no early one.
+    fn is_at_work(&self, agent: AgentId) -> bool {
+        self.agent == agent && !self.over && self.early.is_none()
+    }
+
+    /// Whether it waits for what comes of this call.
+    fn waits_for(&self, call: CallId) -> bool {
+        self.executing.as_ref().is_some_and(|made| made.call == call)
+    }
+}
+
 impl Asking {
     const fn new(ask: AskId, since: Tick) -> Self {
         Self {
@@ -178,7 +189,7 @@ impl Session {
         if thinker(plan, self.agent).is_none() {
             return;
         }
-        let messages = self.talk_so_far();
+        let messages = self.talk_so_far(None);
         self.new_run(now, lane, messages, out);
     }
 
@@ -219,15 +230,15 @@ impl Session {
         Some(id)
     }
 
-    /// What the current agent's model is told of the talk.
-    fn talk_so_far(&mut self) -> Vec<Message> {
+    /// What the current agent's model is told of the talk, and of what a participant has said since.
+    fn talk_so_far(&mut self, since: Option<(LaneId, &str)>) -> Vec<Message> {
         let several = self.lanes.len() > 1;
         let lanes = &self.lanes;
         let name = |id: LaneId| {
             let lane = lanes.iter().find(|lane| several && lane.id == id)?;
             Some(lane.name.clone()).filter(|name| !name.is_empty())
         };
-        self.dialogue.messages(self.tenure.known, &name)
+        self.dialogue.messages(self.tenure.known, &name, since)
     }
 
     /// The user has said more: what an earlier run has not said yet is not said any more. Where nobody may
@@ -288,12 +299,7 @@ impl Session {
         let Some(heard) = self.playout.remove(item) else { return };
         let from = self.speaking.remove(&item).map_or(now, |speaking| speaking.from);
         out.effects.push(Effect::SpeakDrop { item });
-        self.cut_off.retain(|(cut, _)| *cut != item);
-        self.dialogue.heard(item, HeardOf::Part(heard.spoken.clone()));
-        if heard.samples > 0 && !heard.spoken.is_empty() {
-            let (speaker, text) = (Speaker::Agent(heard.agent), heard.spoken.clone());
-            self.transcript.push(Said { speaker, text, from, to: now, interrupted: true });
-        }
+        self.heard_in_part(now, &heard, from);
         let kind = EventKind::AgentInterrupted {
             item,
             cause,
@@ -468,6 +474,6 @@ impl Session {
 
     /// Whether the current agent's model is at work.
     pub(super) fn has_thoughts(&self) -> bool {
-        self.minds.iter().any(|mind| mind.agent == self.agent && !mind.over && mind.early.is_none())
+        self.minds.iter().any(|mind| mind.is_at_work(self.agent))
     }
 }

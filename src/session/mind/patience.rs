@@ -45,10 +45,8 @@ impl Session {
             }
             pending.patience = None;
             let call = pending.call;
-            let waits = |mind: &&mut super::Mind| {
-                mind.executing.as_ref().is_some_and(|made| made.call == call)
-            };
-            let Some(mind) = self.minds.iter_mut().find(waits) else { continue };
+            let waits = self.minds.iter_mut().find(|mind| mind.waits_for(call));
+            let Some(mind) = waits else { continue };
             if let Some(made) = mind.executing.take() {
                 self.dialogue.told_under_way(call);
                 mind.run.result(&made.id, ToolOutput::Text(UNDER_WAY.to_owned()));

@@ -7,6 +7,7 @@ use super::super::Session;
 use super::super::output::Output;
 use super::super::plan::Plan;
 use crate::clock::Tick;
+use crate::id::ItemId;
 
 /// Sentences announced and not over, at most: one that is heard, one that is ready, and one that is made.
 const AHEAD: usize = 3;
@@ -23,12 +24,23 @@ impl Session {
             let Some(text) = self.minds[at].ready.pop_front() else {
                 return self.pose(plan, now, at, out);
             };
-            self.take_off_hold(now, out);
-            let item = self.announce(plan, now, text, false, out);
-            if let Some(item) = item {
-                self.minds[at].items.push(item);
-            }
+            self.say_of(plan, now, at, text, out);
         }
+    }
+
+    /// Says something of a run's; its item, where there is a voice.
+    pub(super) fn say_of(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        at: usize,
+        text: String,
+        out: &mut Output,
+    ) -> Option<ItemId> {
+        self.take_off_hold(now, out);
+        let item = self.announce(plan, now, text, false, out);
+        self.minds[at].items.extend(item);
+        item
     }
 }
 
