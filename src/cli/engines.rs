@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load;
-use super::minds::{Minds, NewEar, NewVoice};
+use super::minds::Minds;
 use crate::config::{Agent, RecogniserEngine, Slot, SynthesiserEngine};
 use crate::model::clips::Clips;
 use crate::model::lexicon::{Lexicon, SlotWords};
@@ -33,9 +33,6 @@ pub(super) struct Engines {
     apology: Option<Clip>,
     clips: Clips,
     minds: Minds,
-    /// Where models hear and speak.
-    voices: Option<NewVoice>,
-    ears: Option<NewEar>,
 }
 
 impl Engines {
@@ -67,9 +64,7 @@ impl Engines {
         };
         let synthesiser = speech.synthesiser.engine;
         let mut apology = None;
-        let minds = Minds::new(plan, &mut wrong)?;
-        let voices = minds.voice(plan, &mut wrong);
-        let ears = minds.ear(plan, &mut wrong);
+        let minds = Minds::new(plan, &mut wrong);
         if synthesiser == SynthesiserEngine::Model {
             // Rendering it now would cost a request of each call; it is asked for when it is needed.
         } else if synthesiser != SynthesiserEngine::None {
@@ -90,7 +85,7 @@ impl Engines {
             Clips::default()
         });
         if wrong.is_empty() {
-            Ok(Self { lexicon, synthesiser, apology, clips, minds, voices, ears })
+            Ok(Self { lexicon, synthesiser, apology, clips, minds })
         } else {
             Err(Failure::input(wrong.join("\n")))
         }
@@ -104,10 +99,10 @@ impl Engines {
         vec![Box::new(self.clips.clone())]
     }
 
-    fn new_synthesiser(&self) -> Result<Box<dyn Synthesiser>, SpeechError> {
-        match &self.voices {
+    fn new_synthesiser(&self) -> Result<Box<dyn Synthesiser>, Failure> {
+        match self.minds.voice()? {
             Some(new) => Ok(new()),
-            None => new_synthesiser(self.synthesiser),
+            None => new_synthesiser(self.synthesiser).map_err(broken),
         }
     }
 
@@ -119,19 +114,19 @@ impl Engines {
             let new = Box::new(move || recogniser(&lexicon));
             edges.push(Box::new(VirtualEar::new(new, speech.recogniser.latency_ms, plan.len)));
         }
-        if let Some(new) = self.ears.clone() {
+        if let Some(new) = self.minds.ear()? {
             let new = Box::new(move || Ok(new()));
             edges.push(Box::new(VirtualEar::new(new, speech.recogniser.latency_ms, plan.len)));
         }
         if self.synthesiser != SynthesiserEngine::None {
-            let engine = self.new_synthesiser().map_err(broken)?;
+            let engine = self.new_synthesiser()?;
             let latency_ms = speech.synthesiser.latency_ms;
             let apology = self.apology.clone();
             edges.push(Box::new(VirtualMouth::new(
                 engine, apology, latency_ms, plan.len, plan.rate,
             )));
         }
-        edges.extend(self.minds.virtual_edge(plan));
+        edges.extend(self.minds.virtual_edge(plan)?);
         Ok(edges)
     }
 
@@ -142,21 +137,21 @@ impl Engines {
             let pool = EarPool::start(EARS, move || recogniser(&lexicon)).map_err(broken)?;
             edges.push(Box::new(LiveEar::new(pool)));
         }
-        if let Some(new) = self.ears.clone() {
+        if let Some(new) = self.minds.ear()? {
             let pool = EarPool::start(MODEL_EARS, move || Ok(new())).map_err(broken)?;
             edges.push(Box::new(LiveEar::new(pool)));
         }
         let kind = self.synthesiser;
         if kind != SynthesiserEngine::None {
             let patience = plan.synthesiser.unwrap_or(1);
-            let pool = match self.voices.clone() {
+            let pool = match self.minds.voice()? {
                 Some(new) => MouthPool::start(MODEL_MOUTHS, move || Ok(new())),
                 None => MouthPool::start(MOUTHS, move || new_synthesiser(kind)),
             };
             let pool = pool.map_err(broken)?;
             edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate, patience)));
         }
-        edges.extend(self.minds.live_edge());
+        edges.extend(self.minds.live_edge()?);
         Ok(edges)
     }
 }

@@ -1,16 +1,16 @@
 //! The models of a configuration, for the calls of a command.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use crate::config::{Agent, Model, Provider};
 use crate::generate::LanguageModel;
 use crate::generate::canned::Canned;
 use crate::generate::live::{LiveMinds, Models};
+use crate::generate::network::Network;
 use crate::model::minds::{Answer, Oracle, VirtualMinds};
 use crate::model::{Recogniser, Synthesiser};
 use crate::session::plan::Plan;
@@ -19,88 +19,106 @@ use crate::think::chat::{ErrorKind, ModelDelta, ModelError, ModelRequest};
 
 /// Models, and the thread on which they are asked.
 pub(super) struct Minds {
+    reached: Reached,
+    /// From when it is needed on: canned models in virtual time need none.
+    network: OnceLock<Network>,
+}
+
+/// The models of a configuration.
+#[derive(Default)]
+struct Reached {
     models: Arc<Models>,
-    runtime: Option<Network>,
     /// Opens connections before they are needed.
     warm: Option<Warm>,
+    /// The model that speaks, and the one that hears.
+    voice: Option<Make<dyn Synthesiser>>,
+    ear: Option<Make<dyn Recogniser>>,
 }
 
 type Warm = Box<dyn Fn(&Handle) + Send + Sync>;
 
-/// A thread with a runtime, as long as somebody holds this.
-struct Network {
-    handle: Handle,
-    _stop: oneshot::Sender<()>,
-}
+/// Makes an engine that is asked on this runtime.
+type Make<T> = Arc<dyn Fn(&Handle) -> Box<T> + Send + Sync>;
 
-impl Network {
-    fn start() -> Result<Self, Failure> {
-        let broken = |error: std::io::Error| {
-            Failure::broken(format!("no thread for questions to models: {error}"))
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(broken)?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("models".to_owned());
-        // Whether it is stopped or its owner is gone is the same.
-        thread.spawn(move || drop(runtime.block_on(stopped))).map_err(broken)?;
-        Ok(Self { handle, _stop: stop })
-    }
-}
+/// Makes an engine.
+pub(super) type New<T> = Arc<dyn Fn() -> Box<T> + Send + Sync>;
 
 impl Minds {
     /// The models of a plan; all that is wrong with them is told at once.
-    pub(super) fn new(plan: &Plan, wrong: &mut Vec<String>) -> Result<Self, Failure> {
-        let configured = &plan.config.models;
-        if configured.is_empty() {
-            return Ok(Self { models: Arc::default(), runtime: None, warm: None });
-        }
-        let runtime = Network::start()?;
-        let (models, warm) = network::models(plan, wrong);
-        Ok(Self { models: Arc::new(models), runtime: Some(runtime), warm })
+    pub(super) fn new(plan: &Plan, wrong: &mut Vec<String>) -> Self {
+        Self { reached: network::reach(plan, wrong), network: OnceLock::new() }
     }
 
-    /// The edge for real time, where there are models.
-    pub(super) fn live_edge(&self) -> Option<Box<dyn Edge>> {
-        let network = self.runtime.as_ref()?;
-        if let Some(warm) = &self.warm {
-            warm(&network.handle);
+    fn runtime(&self) -> Result<&Handle, Failure> {
+        if self.network.get().is_none() {
+            let network = Network::start("models").map_err(|error| {
+                Failure::broken(format!("no thread for questions to models: {error}"))
+            })?;
+            // Where another was quicker, this one ends.
+            drop(self.network.set(network));
         }
-        Some(Box::new(LiveMinds::new(Arc::clone(&self.models), network.handle.clone())))
+        let network = self.network.get().map(Network::handle);
+        network.ok_or_else(|| Failure::broken("no thread for questions to models"))
     }
 
-    /// The edge for virtual time, where there are models.
-    pub(super) fn virtual_edge(&self, plan: &Plan) -> Option<Box<dyn Edge>> {
-        let network = self.runtime.as_ref()?;
+    /// The edge for real time, where agents have models.
+    pub(super) fn live_edge(&self) -> Result<Option<Box<dyn Edge>>, Failure> {
+        let Reached { models, warm, .. } = &self.reached;
+        if models.is_empty() {
+            return Ok(None);
+        }
+        let runtime = self.runtime()?;
+        if let Some(warm) = warm {
+            warm(runtime);
+        }
+        Ok(Some(Box::new(LiveMinds::new(Arc::clone(models), runtime.clone()))))
+    }
+
+    /// The edge for virtual time, where agents have models.
+    pub(super) fn virtual_edge(&self, plan: &Plan) -> Result<Option<Box<dyn Edge>>, Failure> {
+        let models = &self.reached.models;
+        if models.is_empty() {
+            return Ok(None);
+        }
         let configured = &plan.config.models;
         let mut minds = VirtualMinds::canned(configured, plan.len);
         for (name, model) in configured.iter().filter(|(_, it)| it.provider != Provider::Canned) {
-            if let Some(known) = self.models.get(name) {
-                let asked = Waited { model: Arc::clone(known), handle: network.handle.clone() };
+            if let Some(known) = models.get(name) {
+                let (model_of, handle) = (Arc::clone(known), self.runtime()?.clone());
+                let asked = Waited { model: model_of, handle };
                 minds.add(name, Box::new(asked), model.latency_ms, plan.len);
             }
         }
-        Some(Box::new(minds))
+        Ok(Some(Box::new(minds)))
+    }
+
+    /// What makes synthesisers, where a model speaks.
+    pub(super) fn voice(&self) -> Result<Option<New<dyn Synthesiser>>, Failure> {
+        self.made(self.reached.voice.as_ref())
+    }
+
+    /// What makes recognisers, where a model hears.
+    pub(super) fn ear(&self) -> Result<Option<New<dyn Recogniser>>, Failure> {
+        self.made(self.reached.ear.as_ref())
+    }
+
+    fn made<T: ?Sized + 'static>(&self, make: Option<&Make<T>>) -> Result<Option<New<T>>, Failure> {
+        let Some(make) = make.cloned() else { return Ok(None) };
+        let runtime = self.runtime()?.clone();
+        Ok(Some(Arc::new(move || make(&runtime))))
     }
 }
 
-/// Makes a synthesiser of a model.
-pub(super) type NewVoice = Arc<dyn Fn() -> Box<dyn Synthesiser> + Send + Sync>;
-
-/// Makes a recogniser of a model.
-pub(super) type NewEar = Arc<dyn Fn() -> Box<dyn Recogniser> + Send + Sync>;
+fn canned(name: &str, model: &Model) -> Arc<dyn LanguageModel> {
+    Arc::new(Canned::new(name, model.replies.clone()))
+}
 
 #[cfg(feature = "providers")]
 mod network {
     use std::sync::Arc;
 
-    use super::{Canned, Minds, Models, NewEar, NewVoice, Warm};
+    use super::{Models, Reached, canned, of_agents};
     use crate::config::{RecogniserEngine, SynthesiserEngine};
-    use crate::generate::LanguageModel;
     use crate::host::pace::wall_ms;
     use crate::provider::models::Build;
     use crate::provider::{
@@ -113,86 +131,65 @@ mod network {
         std::env::var(name).ok()
     }
 
-    /// The models that agents have, and those that these fall back to.
-    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> (Models, Option<Warm>) {
-        let build = Build {
-            canned: Some(&|name, model| -> Arc<dyn LanguageModel> {
-                Arc::new(Canned::new(name, model.replies.clone()))
-            }),
-            ..Build::new(&env)
-        };
-        match build.models(&super::of_agents(plan)) {
+    /// The models that agents have, and those that these fall back to; one that speaks, and one that hears.
+    pub(super) fn reach(plan: &Plan, wrong: &mut Vec<String>) -> Reached {
+        let mut clients = Clients::default();
+        let mut reached = Reached::default();
+        let build = Build { canned: Some(&canned), ..Build::new(&env) };
+        match build.models_over(&of_agents(plan), &mut clients) {
             Ok(models) => {
                 let named = |name: &str| Some((name.to_owned(), models.get(name)?));
-                let known = models.names().filter_map(named).collect();
-                let warm: Warm = Box::new(move |runtime| {
+                reached.models = Arc::new(models.names().filter_map(named).collect::<Models>());
+                reached.warm = Some(Box::new(move |runtime| {
                     let models = models.clone();
                     // What does not come about is tried anew with the first question.
                     drop(runtime.spawn(async move {
                         let names: Vec<&str> = models.names().collect();
                         models.warm(&names).await
                     }));
-                });
-                (known, Some(warm))
+                }));
             }
-            Err(complaints) => {
-                wrong.extend(complaints);
-                (Models::new(), None)
-            }
+            Err(complaints) => wrong.extend(complaints),
         }
-    }
-
-    impl Minds {
-        /// The model that speaks, if one does.
-        pub(in super::super) fn voice(
-            &self,
-            plan: &Plan,
-            wrong: &mut Vec<String>,
-        ) -> Option<NewVoice> {
-            let spoken = &plan.config.speech.synthesiser;
-            let name =
-                spoken.model.as_ref().filter(|_| spoken.engine == SynthesiserEngine::Model)?;
-            let (server, model) = server(plan, name, wrong)?;
-            let (sparing, jitter) = (Sparing::default(), Seed::new(wall_ms()));
+        let mut at = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            let model = plan.config.models.get(name)?;
+            match Server::new(name, model, &env, &mut clients) {
+                Ok(server) => Some((server, model, Sparing::default(), Seed::new(wall_ms()))),
+                Err(complaints) => {
+                    for complaint in complaints {
+                        // Told already, if an agent has the same model.
+                        if !wrong.contains(&complaint) {
+                            wrong.push(complaint);
+                        }
+                    }
+                    None
+                }
+            }
+        };
+        let spoken = &plan.config.speech.synthesiser;
+        if spoken.engine == SynthesiserEngine::Model
+            && let Some((server, model, sparing, jitter)) = at(&spoken.model)
+        {
             let speech = Speech::new(server, model, speech::Format::Pcm, sparing, jitter);
-            let (speech, handle) = (Arc::new(speech), self.runtime.as_ref()?.handle.clone());
-            Some(Arc::new(move || {
-                Box::new(engines::Voice::new(Arc::clone(&speech), handle.clone()))
-            }))
+            let speech = Arc::new(speech);
+            reached.voice = Some(Arc::new(move |runtime| {
+                Box::new(engines::Voice::new(Arc::clone(&speech), runtime.clone()))
+            }));
         }
-
-        /// The model that hears, if one does.
-        pub(in super::super) fn ear(&self, plan: &Plan, wrong: &mut Vec<String>) -> Option<NewEar> {
-            let heard = &plan.config.speech.recogniser;
-            let name = heard.model.as_ref().filter(|_| heard.engine == RecogniserEngine::Model)?;
-            let (server, model) = server(plan, name, wrong)?;
-            let (sparing, jitter) = (Sparing::default(), Seed::new(wall_ms()));
+        let heard = &plan.config.speech.recogniser;
+        if heard.engine == RecogniserEngine::Model
+            && let Some((server, model, sparing, jitter)) = at(&heard.model)
+        {
             let detail = transcription::Detail::default();
-            let ear = Transcription::new(server, model, detail, sparing, jitter);
-            let (ear, handle) = (Arc::new(ear), self.runtime.as_ref()?.handle.clone());
+            let ear = Arc::new(Transcription::new(server, model, detail, sparing, jitter));
             let language = heard.language.clone();
-            Some(Arc::new(move || {
-                Box::new(engines::Ear::new(Arc::clone(&ear), handle.clone(), language.clone()))
-            }))
+            reached.ear = Some(Arc::new(move |runtime| {
+                let (ear, runtime) = (Arc::clone(&ear), runtime.clone());
+                Box::new(engines::Ear::new(ear, runtime, language.clone()))
+            }));
         }
-    }
-
-    fn server<'p>(
-        plan: &'p Plan,
-        name: &str,
-        wrong: &mut Vec<String>,
-    ) -> Option<(Server, &'p crate::config::Model)> {
-        let model = plan.config.models.get(name)?;
-        match Server::new(name, model, &env, &mut Clients::default()) {
-            Ok(server) => Some((server, model)),
-            Err(complaints) => {
-                // Told already, if an agent has the same model.
-                wrong.extend(
-                    complaints.into_iter().filter(|it| !wrong.contains(it)).collect::<Vec<_>>(),
-                );
-                None
-            }
-        }
+        reached
     }
 }
 
@@ -200,39 +197,22 @@ mod network {
 mod network {
     use std::sync::Arc;
 
-    use super::{Canned, Minds, Models, NewEar, NewVoice, Warm};
+    use super::{Models, Reached, canned, of_agents};
     use crate::config::Provider;
-    use crate::generate::LanguageModel;
     use crate::session::plan::Plan;
 
     /// Canned models: there is no network in this program.
-    pub(super) fn models(plan: &Plan, wrong: &mut Vec<String>) -> (Models, Option<Warm>) {
+    pub(super) fn reach(plan: &Plan, wrong: &mut Vec<String>) -> Reached {
         let mut models = Models::new();
-        for (name, model) in super::of_agents(plan) {
+        for (name, model) in of_agents(plan) {
             match model.provider {
-                Provider::Canned => {
-                    let canned: Arc<dyn LanguageModel> =
-                        Arc::new(Canned::new(&name, model.replies.clone()));
-                    models.insert(name.clone(), canned);
-                }
+                Provider::Canned => drop(models.insert(name.clone(), canned(&name, &model))),
                 Provider::Openai => wrong.push(format!(
                     "models.{name}: this program is built without the feature `providers`, which has the network"
                 )),
             }
         }
-        (models, None)
-    }
-
-    impl Minds {
-        #[expect(clippy::unused_self, reason = "the other one has a runtime")]
-        pub(in super::super) fn voice(&self, _: &Plan, _: &mut Vec<String>) -> Option<NewVoice> {
-            None
-        }
-
-        #[expect(clippy::unused_self, reason = "the other one has a runtime")]
-        pub(in super::super) fn ear(&self, _: &Plan, _: &mut Vec<String>) -> Option<NewEar> {
-            None
-        }
+        Reached { models: Arc::new(models), ..Reached::default() }
     }
 }
 

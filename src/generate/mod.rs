@@ -32,6 +32,7 @@ mod agent;
 pub mod canned;
 mod drive;
 pub mod live;
+pub mod network;
 mod options;
 pub mod run;
 pub mod scripted;

@@ -61,10 +61,21 @@ impl<'a> Build<'a> {
     /// # Errors
     /// Everything that is wrong with all of them, in words.
     pub fn models(&self, models: &BTreeMap<String, Model>) -> Result<Models, Vec<String>> {
-        let mut clients = Clients::default();
+        self.models_over(models, &mut Clients::default())
+    }
+
+    /// Builds the models, over connections that others have as well.
+    ///
+    /// # Errors
+    /// As [`Self::models`].
+    pub fn models_over(
+        &self,
+        models: &BTreeMap<String, Model>,
+        clients: &mut Clients,
+    ) -> Result<Models, Vec<String>> {
         let (mut own, mut complaints) = (BTreeMap::new(), Vec::new());
         for (name, model) in models {
-            match self.answerer(name, model, &mut clients) {
+            match self.answerer(name, model, clients) {
                 Ok(answerer) => {
                     let jitter = self.jitter.branch(name);
                     let resilience = Resilience::new(model.retries, self.sparing, jitter);

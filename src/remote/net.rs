@@ -6,19 +6,13 @@
 use std::future::Future;
 use std::io;
 use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use crate::generate::network::Network;
 
-/// A thread with tokio.
+/// The thread.
 #[derive(Debug)]
-pub(super) struct Net {
-    handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Net(Network);
 
 /// Why nothing came of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,18 +26,7 @@ pub(super) enum NoOutcome {
 impl Net {
     /// Starts the thread.
     pub(super) fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        let thread =
-            std::thread::Builder::new().name("remote tools".to_owned()).spawn(move || {
-                // Told to stop, or left alone.
-                drop(runtime.block_on(stopped));
-                // Tasks are dropped here, and with them the processes that they hold. A name that is being looked
-                // up is not waited for.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+        Network::start("remote tools").map(Self)
     }
 
     /// Has a task done, and waits for its outcome. Not to be called on the thread itself.
@@ -66,15 +49,6 @@ impl Net {
 
     /// Has a task done.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.handle.spawn(task));
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        drop(self.0.handle().spawn(task));
     }
 }
