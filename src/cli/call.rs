@@ -145,6 +145,7 @@ impl Company {
 }
 
 /// Whether the call was interrupted.
+#[cfg(feature = "livekit")]
 pub(super) fn is_stopped() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }

@@ -189,14 +189,13 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
             if let Some((what, remedy)) = nothing(reply) {
                 report.tell(&place, what, remedy);
             }
-            let tools = [reply.after.as_ref(), reply.call.as_ref().map(|call| &call.tool)];
-            for (key, tool) in ["after", "call"].into_iter().zip(tools) {
-                let Some(tool) = tool else { continue };
-                // What a model calls may be wrong on purpose; what it waits for would never come.
-                if key == "after" && !config.tools.contains_key(tool) && Verb::of(tool).is_none() {
-                    let place = [&place[..], &["after"]].concat();
-                    report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
-                }
+            // What a model calls may be wrong on purpose; what it waits for would never come.
+            let after = reply.after.as_ref();
+            let is_known =
+                |tool: &&String| config.tools.contains_key(*tool) || Verb::of(tool).is_some();
+            if let Some(tool) = after.filter(|tool| !is_known(tool)) {
+                let place = [&place[..], &["after"]].concat();
+                report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
             }
             if let Some(say) = &reply.say {
                 let sources = Sources::nothing("`say` of a model");
@@ -247,9 +246,9 @@ pub(super) fn nothing(reply: &Reply) -> Option<(&'static str, &'static str)> {
 
 /// Checks an agent whose answers are a model's.
 pub(super) fn agent(name: &str, agent: &Thinker, config: &Config, report: &mut Report<'_>) {
-    let at = |key| ["agents", name, key];
     if !config.models.contains_key(&agent.model) {
-        report.unknown(&at("model"), "model", &agent.model, config.models.keys(), &["models"]);
+        let place = ["agents", name, "model"];
+        report.unknown(&place, "model", &agent.model, config.models.keys(), &["models"]);
     }
     let words = [
         ("instructions", Some(&agent.instructions)),
@@ -257,18 +256,12 @@ pub(super) fn agent(name: &str, agent: &Thinker, config: &Config, report: &mut R
         ("arrival", agent.arrival.as_ref()),
         ("idle", agent.idle.as_ref()),
     ];
-    for (key, text) in words {
-        if let Some(text) = text {
-            script::template(&at(key), text, &Sources::facts(&format!("`{key}`")), report);
-        }
-    }
-    for (index, tool) in agent.tools.iter().enumerate() {
+    script::words_of(name, words, report);
+    let is_known = |tool: &str| {
         let is_server = config.mcp_servers.contains_key(tool);
-        if !config.tools.contains_key(tool) && Verb::of(tool).is_none() && !is_server {
-            let place = ["agents", name, "tools", &index.to_string()];
-            report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
-        }
-    }
+        config.tools.contains_key(tool) || Verb::of(tool).is_some() || is_server
+    };
+    script::tools_of(name, &agent.tools, is_known, config, report);
     for (index, tool) in agent.stop_after.iter().enumerate() {
         // What a server brings is known when a session begins.
         let has_server = agent.tools.iter().any(|name| config.mcp_servers.contains_key(name));

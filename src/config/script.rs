@@ -139,24 +139,11 @@ pub(super) fn template(place: &[&str], text: &str, sources: &Sources<'_>, report
 
 /// Checks a scripted agent.
 pub(super) fn check(name: &str, agent: &Scripted, config: &Config, report: &mut Report<'_>) {
-    let words = [("greeting", &agent.greeting), ("arrival", &agent.arrival), ("idle", &agent.idle)];
-    for (key, text) in words {
-        if let Some(text) = text {
-            template(&["agents", name, key], text, &Sources::facts(&format!("`{key}`")), report);
-        }
-    }
-    template(&["agents", name, "fallback"], &agent.fallback, &Sources::facts("`fallback`"), report);
-    for (index, tool) in
-        agent.tools.iter().enumerate().filter(|(_, tool)| !config.tools.contains_key(*tool))
-    {
-        report.unknown(
-            &["agents", name, "tools", &index.to_string()],
-            "tool",
-            tool,
-            config.tools.keys(),
-            &["tools"],
-        );
-    }
+    let Scripted { greeting, arrival, idle, fallback, .. } = agent;
+    let unasked = [("greeting", greeting), ("arrival", arrival), ("idle", idle)];
+    words_of(name, unasked.map(|(key, text)| (key, text.as_ref())), report);
+    words_of(name, [("fallback", Some(fallback))], report);
+    tools_of(name, &agent.tools, |tool| config.tools.contains_key(tool), config, report);
     for (index, repeated) in repeated(agent.intents.iter().map(|intent| intent.name.as_str())) {
         let place = ["agents", name, "intents", &index.to_string(), "name"];
         report.tell(
@@ -168,6 +155,33 @@ pub(super) fn check(name: &str, agent: &Scripted, config: &Config, report: &mut 
     for (index, intent) in agent.intents.iter().enumerate() {
         let index = index.to_string();
         self::intent(&["agents", name, "intents", &index], intent, agent, config, report);
+    }
+}
+
+/// Checks what an agent says or is told of itself: templates of facts.
+pub(super) fn words_of<'t>(
+    name: &str,
+    words: impl IntoIterator<Item = (&'static str, Option<&'t String>)>,
+    report: &mut Report<'_>,
+) {
+    for (key, text) in words {
+        if let Some(text) = text {
+            template(&["agents", name, key], text, &Sources::facts(&format!("`{key}`")), report);
+        }
+    }
+}
+
+/// Checks that there are the tools that an agent lists.
+pub(super) fn tools_of(
+    name: &str,
+    tools: &[String],
+    is_known: impl Fn(&str) -> bool,
+    config: &Config,
+    report: &mut Report<'_>,
+) {
+    for (index, tool) in tools.iter().enumerate().filter(|(_, tool)| !is_known(tool)) {
+        let place = ["agents", name, "tools", &index.to_string()];
+        report.unknown(&place, "tool", tool, config.tools.keys(), &["tools"]);
     }
 }
 

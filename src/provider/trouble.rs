@@ -11,6 +11,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::think::chat::{ErrorKind, ModelError};
+use crate::tool::fill::blotted;
 
 /// Characters of a server's own message in an error at most.
 pub(super) const MESSAGE_MAX: usize = 300;
@@ -48,17 +49,12 @@ impl Secrets {
     pub(super) fn add(&mut self, secret: &str) {
         if secret.len() >= SECRET_MIN {
             self.0.push(secret.to_owned());
-            // The longest first, so that no part of it is left by a shorter one.
-            self.0.sort_by_key(|known| std::cmp::Reverse(known.len()));
         }
     }
 
     /// The text without secrets and line breaks, cut.
     pub(super) fn scrub(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.0 {
-            text = text.replace(secret, "[secret]");
-        }
+        let text = blotted(text, self.0.iter().map(String::as_str), "[secret]");
         let mut short = String::new();
         let mut length = 0;
         for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {

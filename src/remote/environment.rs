@@ -77,14 +77,8 @@ impl Secrets {
 
     /// A text without any of the values.
     pub(super) fn scrub(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        let mut values: Vec<&String> = self.values.values().collect();
-        // One that holds another goes first.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        for value in values.into_iter().filter(|value| value.len() >= SCRUBBED_MIN) {
-            text = text.replace(value.as_str(), "…");
-        }
-        text
+        let values = self.values.values().map(String::as_str);
+        fill::blotted(text, values.filter(|value| value.len() >= SCRUBBED_MIN), "…")
     }
 
     /// The environment of a process: a few variables of this one's, and those that are written, filled in.

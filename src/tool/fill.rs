@@ -164,6 +164,14 @@ impl Fill {
     }
 }
 
+/// A text with a sign in the place of each of these secrets. One that holds another goes first, so that no part
+/// of it is left by the shorter one.
+pub fn blotted<'s>(text: &str, secrets: impl IntoIterator<Item = &'s str>, sign: &str) -> String {
+    let mut secrets: Vec<&str> = secrets.into_iter().collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, sign))
+}
+
 /// The value at a path of keys and of numbers of list items; null counts as none.
 #[must_use]
 pub fn look_up<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {

@@ -14,8 +14,7 @@ use super::{Json, Registry, ToolContext, ToolSpec, WrongTool};
 /// read such schemas better.
 ///
 /// ```
-/// #[derive(schemars::JsonSchema)]
-/// # #[allow(dead_code)]
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
 /// struct Order {
 ///     /// Its number.
 ///     number: u32,
