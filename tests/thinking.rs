@@ -56,6 +56,9 @@ transitions:
   - { from: desk, to: bills, when: { decision: {} } }
 ";
 
+/// How it hands over to the colleague.
+const WAY: &str = "transitions:\n  - { from: desk, to: bills, when: { decision: {} } }\n";
+
 /// A model with its answers, one for each request.
 struct Model(VecDeque<Answer>);
 
@@ -400,13 +403,17 @@ fn a_barge_in_cancels_a_call_or_keeps_it() {
     assert!(scene.told()[2].last().unwrap().contains("noon"));
 }
 
+/// The desk that calls its colleague, who returns.
+fn calling() -> String {
+    DESK.replace("tools: [clock, till, hand_over, end_call]", "tools: [call_agent]")
+        .replace("tools: [clock, end_call]", "tools: [return_value]")
+        .replace(WAY, "")
+        + "topology: { links: [desk <=> bills] }\n"
+}
+
 #[test]
 fn an_agent_that_is_called_returns_and_the_model_goes_on() {
-    let yaml = DESK
-        .replace("tools: [clock, till, hand_over, end_call]", "tools: [call_agent]")
-        .replace("tools: [clock, end_call]", "tools: [return_value]")
-        .replace("transitions:\n  - { from: desk, to: bills, when: { decision: {} } }\n", "")
-        + "topology: { links: [desk <=> bills] }\n";
+    let yaml = calling();
     let answers = [
         calls("Let me ask. ", &[("a", "call_agent", json!({ "agent": "bills" }))]),
         says("Which bill?"),
@@ -534,8 +541,7 @@ fn a_yes_over_the_question_is_a_yes() {
 #[test]
 fn nobody_is_asked_to_approve_of_a_tool_that_the_agent_does_not_have() {
     let yaml = DESK.replace("tools: [clock, till, hand_over, end_call]", "tools: [clock]");
-    let yaml =
-        yaml.replace("transitions:\n  - { from: desk, to: bills, when: { decision: {} } }\n", "");
+    let yaml = yaml.replace(WAY, "");
     let answers = [calls("", &[("a", "till", json!({ "amount": 50 }))]), says("I cannot.")];
     let scene = typed(&yaml, answers, &[(1_000, "I want to pay")]);
     assert_eq!((scene.all("approval.asked").len(), scene.all("tool.called").len()), (0, 0));
@@ -646,11 +652,7 @@ fn calls_of_different_answers_with_one_id_are_different_calls() {
 
 #[test]
 fn another_agents_question_does_not_hide_what_came_of_a_call() {
-    let yaml = DESK
-        .replace("tools: [clock, till, hand_over, end_call]", "tools: [call_agent]")
-        .replace("tools: [clock, end_call]", "tools: [return_value]")
-        .replace("transitions:\n  - { from: desk, to: bills, when: { decision: {} } }\n", "")
-        + "topology: { links: [desk <=> bills] }\n";
+    let yaml = calling();
     let answers = [
         calls("", &[("a", "call_agent", json!({ "agent": "bills" }))]),
         says("Which bill?"),

@@ -13,7 +13,9 @@ use antiphon::think::chat::{ErrorKind, ModelRef, ModelRequest, Response};
 use serde_json::json;
 
 use super::protocol::{Answer, Server, Step, chunk};
-use super::{KEY, ask, block_on, env, first, hasty, model, models, pieces, said, warnings};
+use super::{
+    KEY, ask, block_on, encrypted, env, first, hasty, model, models, pieces, said, warnings,
+};
 
 fn begun() -> Answer {
     Answer::events_without_done([chunk(&json!({ "content": "One" }), None)])
@@ -163,14 +165,7 @@ fn nobody_there_is_said_with_the_place() {
 #[test]
 fn a_server_whose_certificate_nobody_vouches_for_is_not_shown_the_key() {
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
-        .unwrap();
+    let config = encrypted(&own);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {

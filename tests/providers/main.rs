@@ -7,10 +7,10 @@ mod attempts;
 mod audio;
 mod chat;
 mod peers;
+mod planted;
 mod protocol;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use antiphon::config;
@@ -20,22 +20,8 @@ use antiphon::provider::{Models, Sparing};
 use antiphon::seed::Seed;
 use antiphon::think::chat::{Message, ModelDelta, ModelError, ModelRequest};
 use futures_util::StreamExt;
+use planted::{KEY, client, encrypted, env, program};
 use protocol::Server;
-
-/// A key, which nothing but the server may see.
-const KEY: &str = "sk-planted-0123456789";
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn env(name: &str) -> Option<String> {
-    match name {
-        "KEY" => Some(KEY.to_owned()),
-        "PLANTED" => Some("planted-header-value".to_owned()),
-        _ => None,
-    }
-}
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)

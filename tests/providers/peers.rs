@@ -1,8 +1,7 @@
 //! The protocol as others have written it: the official Python client (`tests/peers/models.py`), and the LiteLLM proxy,
 //! whose mock mode answers without a model.
 
-use std::io::{BufRead, BufReader, ErrorKind as IoKind, Write};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::audio::{speech, transcription};
 use super::protocol::{Answer, Asked, Server, chunk, fragment, usage};
-use super::{KEY, ask, block_on, first, model, pieces, root, said};
+use super::{KEY, ask, block_on, client, first, model, pieces, program, said};
 
 /// How long the proxy may take to start: it is a large program, and this machine may be busy.
 const STARTS: Duration = Duration::from_secs(180);
@@ -37,35 +36,6 @@ exec 3<&-
 wait $program
 kill $watch
 "#;
-
-/// A program of the models' virtual environment.
-fn program(name: &str) -> PathBuf {
-    root().join(".tools/models/bin").join(name)
-}
-
-/// Runs the official client, and gives what it printed.
-#[track_caller]
-fn client(arguments: &[&str], input: &[Value]) -> String {
-    let python = program("python");
-    let mut command = Command::new(&python);
-    command.arg("-B").arg(root().join("tests/peers/models.py")).args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap_or_else(|error| match error.kind() {
-        IoKind::NotFound => panic!(
-            "OpenAI's Python client is not there; run scripts/setup.sh models, which installs it into .tools"
-        ),
-        _ => panic!("{}: {error}", python.display()),
-    });
-    let mut to = process.stdin.take().unwrap();
-    for line in input {
-        writeln!(to, "{line}").unwrap();
-    }
-    drop(to);
-    let output = process.wait_with_output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "models.py {arguments:?}:\n{complaint}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 fn transcript() -> Value {
     let segment = json!({

@@ -1,10 +1,11 @@
 //! Models that speak, over real sockets: the stand-in does as a test tells it, and the test drives the adapter in ticks.
 
 mod peers;
+#[path = "../providers/planted.rs"]
+mod planted;
 mod stand;
 mod trouble;
 
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use antiphon::config;
@@ -17,28 +18,14 @@ use antiphon::think::chat::{Declaration, ToolOutput};
 use antiphon::think::native::realtime::settings::{Settings, Times, Turns};
 use antiphon::think::native::{Adapter, NativeEvent, Rules, TickResult};
 use antiphon::tool::Json;
+use planted::{KEY, client, encrypted, env};
 use serde_json::{Value, json};
 use stand::{Names, Stand, accept};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// A key, which nothing but the server may see.
-const KEY: &str = "sk-planted-0123456789";
-
 /// Ticks until a test is given up: each takes 2 ms at least.
 const TICKS_MAX: u32 = 10_000;
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn env(name: &str) -> Option<String> {
-    match name {
-        "KEY" => Some(KEY.to_owned()),
-        "PLANTED" => Some("planted-header-value".to_owned()),
-        _ => None,
-    }
-}
 
 fn at(base_url: String) -> config::Model {
     config::Model {

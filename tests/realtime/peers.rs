@@ -1,8 +1,5 @@
 //! The stand-in as others see it: the Realtime client of the official Python package (`tests/peers/models.py`).
 
-use std::io::ErrorKind as IoKind;
-use std::process::Command;
-
 use super::*;
 
 #[test]
@@ -19,18 +16,8 @@ fn the_official_client_understands_the_stand_in_of_these_tests() {
         line.error("server_error", "odd", "no", Some("mine"));
         (line.uri.clone(), line.header("authorization").map(str::to_owned), line.ended())
     });
-    let python = root().join(".tools/models/bin/python");
-    let mut command = Command::new(&python);
-    command.arg("-B").arg(root().join("tests/peers/models.py"));
-    command.args(["realtime", &format!("ws://{}/v1", stand.address), KEY]);
-    let output = command.output().unwrap_or_else(|error| match error.kind() {
-        IoKind::NotFound => panic!(
-            "OpenAI's Python client is not there; run scripts/setup.sh models, which installs it into .tools"
-        ),
-        _ => panic!("{}: {error}", python.display()),
-    });
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let printed = client(&["realtime", &format!("ws://{}/v1", stand.address), KEY], &[]);
+    let told: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((&told["audio"], &told["words"]), (&json!(9_600), &json!("Yes.")));
     assert_eq!(
         (&told["calls"], &told["error"]),

@@ -307,15 +307,7 @@ fn a_socket_is_encrypted_where_the_address_says_so() {
     let file = folder.path().join("own.pem");
     std::fs::write(&file, own.cert.pem()).unwrap();
     for trusted in [true, false] {
-        let key =
-            rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)
-            .unwrap();
+        let config = encrypted(&own);
         let stand = Stand::start(move |listener| {
             for _ in 0..if trusted { 1 } else { 3 } {
                 let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
