@@ -47,6 +47,10 @@ id!(
     AskId(u32), "ask-"
 );
 id!(
+    /// A conversation with a model that hears and speaks by itself.
+    NativeId(u32), "native-"
+);
+id!(
     /// A request of a participant, by remote procedure call; numbered by the edge that brings it.
     RequestId(u32), "request-"
 );

@@ -8,19 +8,16 @@ use std::collections::VecDeque;
 
 use antiphon::config;
 use antiphon::id::AskId;
-use antiphon::journal::Journal;
 use antiphon::model::minds::{Answer, Oracle};
-use antiphon::session::checkpoint::Checkpoint;
 use antiphon::session::input::Inbound;
-use antiphon::session::output::Output;
 use antiphon::sim::caller::{Part, When};
-use antiphon::sim::replay::{Remembering, Replayed, plan_of, replay};
+use antiphon::sim::replay::{Replayed, replay};
 use antiphon::think::chat::{
     ErrorKind, FinishReason, ModelDelta, ModelError, ModelRequest, ToolChoice,
 };
 use antiphon::tool::Json;
 use serde_json::{Value, json};
-use stage::{Hears, Scene, Stage, caller, plays, types};
+use stage::{Hears, Scene, Stage, caller, goes_on_alike, plays, types};
 
 /// A desk with a model, a clock and a till, and a colleague.
 const DESK: &str = "
@@ -705,19 +702,5 @@ fn a_call_with_a_model_replays_and_goes_on_from_a_checkpoint() {
     assert_eq!(replay(&journal, |_, _| {}), Ok(Replayed::Equal { ticks }), "without any model");
     for bytes in &scene.checkpoints {
         goes_on_alike(bytes, &journal);
-    }
-}
-
-/// Restores a checkpoint and steps what the journal has from there on.
-fn goes_on_alike(checkpoint: &[u8], journal: &Journal) {
-    let plan = plan_of(journal).unwrap();
-    let restored = Checkpoint::from_bytes(checkpoint).unwrap();
-    let at = restored.tick;
-    let mut session = restored.restore(&plan).unwrap();
-    let mut out = Output::default();
-    for entry in journal.ticks.iter().filter(|entry| entry.input.tick >= at) {
-        let mut hands = Remembering { called: entry.outcomes.called.iter().cloned().collect() };
-        session.step(&plan, &mut entry.input.clone(), &mut hands, &mut out);
-        assert_eq!(out.digest, entry.outcomes.digest, "restored at {at}, {}", entry.input.tick);
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::failure::Failure;
 use super::load;
 use super::minds::Minds;
-use crate::config::{Agent, RecogniserEngine, Slot, SynthesiserEngine};
+use crate::config::{Agent, Provider, RecogniserEngine, Slot, SynthesiserEngine};
 use crate::model::clips::Clips;
 use crate::model::lexicon::{Lexicon, SlotWords};
 use crate::model::live::{EarPool, LiveEar, LiveMouth, MouthPool};
+use crate::model::natives::{Aside, AtOnce, CannedNatives, Voice};
 use crate::model::tone::Tone;
 use crate::model::virtual_time::{VirtualEar, VirtualMouth};
 use crate::model::{Recogniser, SpeechError, Synthesiser, offline, render};
@@ -127,6 +128,7 @@ impl Engines {
             )));
         }
         edges.extend(self.minds.virtual_edge(plan)?);
+        edges.extend(self.canned_natives(plan, false)?);
         Ok(edges)
     }
 
@@ -152,7 +154,48 @@ impl Engines {
             edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate, patience)));
         }
         edges.extend(self.minds.live_edge()?);
+        edges.extend(self.minds.live_natives()?);
+        edges.extend(self.canned_natives(plan, true)?);
         Ok(edges)
+    }
+
+    /// The edge of canned models that hear and speak, with the synthesiser's voice; a soft tone where it is none.
+    fn canned_natives(&self, plan: &Plan, live: bool) -> Result<Option<Box<dyn Edge>>, Failure> {
+        let models = &plan.config.models;
+        let is_canned = |agent: &Agent| match agent {
+            // In virtual time, others are not there, and say so.
+            Agent::Native(native) => {
+                let of = models.get(&native.model).map(|model| model.provider);
+                !live || of == Some(Provider::Canned)
+            }
+            Agent::Scripted(_) | Agent::Model(_) | Agent::Echo(_) => false,
+        };
+        if !plan.config.agents.values().any(is_canned) {
+            return Ok(None);
+        }
+        let engine = match self.synthesiser {
+            SynthesiserEngine::Flite => new_synthesiser(self.synthesiser).map_err(broken)?,
+            SynthesiserEngine::Tone | SynthesiserEngine::Model | SynthesiserEngine::None => {
+                Box::new(Tone)
+            }
+        };
+        let name = &plan.config.speech.synthesiser.voice;
+        let voice: Box<dyn Voice> = if live {
+            let aside = Aside::start(engine, name, plan.rate);
+            Box::new(aside.map_err(|error| Failure::broken(format!("no thread: {error}")))?)
+        } else {
+            Box::new(AtOnce::new(engine, name, plan.rate))
+        };
+        let ticks = (plan.len, plan.samples());
+        let natives = CannedNatives::canned(models, voice, ticks);
+        let natives = if live {
+            natives
+        } else {
+            natives.alone(
+                "a model that hears and speaks is reached in real time only: leave out `--fast`",
+            )
+        };
+        Ok(Some(Box::new(natives)))
     }
 }
 

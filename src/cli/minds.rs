@@ -32,6 +32,7 @@ struct Reached {
     warm: Option<Warm>,
     /// The model that speaks, and the one that hears.
     voice: Option<Make<dyn Synthesiser>>,
+    natives: Option<MakeNatives>,
     ear: Option<Make<dyn Recogniser>>,
 }
 
@@ -39,6 +40,9 @@ type Warm = Box<dyn Fn(&Handle) + Send + Sync>;
 
 /// Makes an engine that is asked on this runtime.
 type Make<T> = Arc<dyn Fn(&Handle) -> Box<T> + Send + Sync>;
+
+/// Makes the edge of models that hear and speak, on this runtime.
+type MakeNatives = Box<dyn Fn(&Handle) -> Box<dyn Edge> + Send + Sync>;
 
 /// Makes an engine.
 pub(super) type New<T> = Arc<dyn Fn() -> Box<T> + Send + Sync>;
@@ -92,6 +96,12 @@ impl Minds {
         Ok(Some(Box::new(minds)))
     }
 
+    /// The edge for models that hear and speak by themselves, in real time.
+    pub(super) fn live_natives(&self) -> Result<Option<Box<dyn Edge>>, Failure> {
+        let Some(make) = &self.reached.natives else { return Ok(None) };
+        Ok(Some(make(self.runtime()?)))
+    }
+
     /// What makes synthesisers, where a model speaks.
     pub(super) fn voice(&self) -> Result<Option<New<dyn Synthesiser>>, Failure> {
         self.made(self.reached.voice.as_ref())
@@ -117,12 +127,13 @@ fn canned(name: &str, model: &Model) -> Arc<dyn LanguageModel> {
 mod network {
     use std::sync::Arc;
 
-    use super::{Models, Reached, canned, of_agents};
+    use super::{Models, Reached, canned, of_agents, of_natives};
     use crate::config::{RecogniserEngine, SynthesiserEngine};
     use crate::host::pace::wall_ms;
     use crate::provider::models::Build;
+    use crate::provider::natives::{LiveNatives, Talkers};
     use crate::provider::{
-        Clients, Server, Sparing, Speech, Transcription, engines, speech, transcription,
+        Clients, Server, Sparing, Speech, Talker, Transcription, engines, speech, transcription,
     };
     use crate::seed::Seed;
     use crate::session::plan::Plan;
@@ -131,7 +142,8 @@ mod network {
         std::env::var(name).ok()
     }
 
-    /// The models that agents have, and those that these fall back to; one that speaks, and one that hears.
+    /// The models that agents have, and those that these fall back to; those that hear and speak by themselves; one that
+    /// speaks, and one that hears.
     pub(super) fn reach(plan: &Plan, wrong: &mut Vec<String>) -> Reached {
         let mut clients = Clients::default();
         let mut reached = Reached::default();
@@ -150,6 +162,20 @@ mod network {
                 }));
             }
             Err(complaints) => wrong.extend(complaints),
+        }
+        let mut talkers = Talkers::new();
+        for (name, model) in of_natives(plan) {
+            match Talker::new(&name, &model, &env, &mut clients) {
+                Ok(talker) => drop(talkers.insert(name, talker)),
+                Err(complaints) => wrong.extend(complaints),
+            }
+        }
+        if !talkers.is_empty() {
+            let (talkers, rate) = (Arc::new(talkers), plan.rate);
+            reached.natives = Some(Box::new(move |runtime| {
+                let (talkers, jitter) = (Arc::clone(&talkers), Seed::new(wall_ms()));
+                Box::new(LiveNatives::new(talkers, runtime.clone(), rate, jitter))
+            }));
         }
         let mut at = |name: &Option<String>| {
             let name = name.as_ref()?;
@@ -204,7 +230,7 @@ mod network {
     /// Canned models: there is no network in this program.
     pub(super) fn reach(plan: &Plan, wrong: &mut Vec<String>) -> Reached {
         let mut models = Models::new();
-        for (name, model) in of_agents(plan) {
+        for (name, model) in of_agents(plan).into_iter().chain(super::of_natives(plan)) {
             match model.provider {
                 Provider::Canned => drop(models.insert(name.clone(), canned(&name, &model))),
                 Provider::Openai => wrong.push(format!(
@@ -221,7 +247,7 @@ fn of_agents(plan: &Plan) -> BTreeMap<String, Model> {
     let all = &plan.config.models;
     let thinkers = plan.config.agents.values().filter_map(|agent| match agent {
         Agent::Model(thinker) => Some(thinker.model.as_str()),
-        Agent::Scripted(_) | Agent::Echo(_) => None,
+        Agent::Scripted(_) | Agent::Native(_) | Agent::Echo(_) => None,
     });
     let mut names: Vec<&str> = thinkers.collect();
     let mut used = BTreeMap::new();
@@ -231,6 +257,17 @@ fn of_agents(plan: &Plan) -> BTreeMap<String, Model> {
         used.insert(name.to_owned(), model.clone());
     }
     used
+}
+
+/// The models of a provider that hear and speak for agents.
+fn of_natives(plan: &Plan) -> BTreeMap<String, Model> {
+    let named = plan.config.agents.values().filter_map(|agent| match agent {
+        Agent::Native(native) => Some(native.model.as_str()),
+        Agent::Model(_) | Agent::Scripted(_) | Agent::Echo(_) => None,
+    });
+    let all = &plan.config.models;
+    let reached = named.filter_map(|name| Some((name.to_owned(), all.get(name)?.clone())));
+    reached.filter(|(_, model)| model.provider != Provider::Canned).collect()
 }
 
 /// A model that is waited for, as virtual time does.

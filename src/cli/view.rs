@@ -115,12 +115,23 @@ impl View {
                 self.agent.clone_from(agent);
                 return None;
             }
+            EventKind::AgentBegan { item, agent, .. } => {
+                self.items.insert(*item, (agent.clone(), String::new()));
+                return None;
+            }
+            // All words of an item that has begun without them.
+            EventKind::AgentMessage { item, agent, text } if self.items.contains_key(item) => {
+                format!("{} {}", agent_style(agent), plain(text))
+            }
             EventKind::AgentMessage { item, agent, text } => {
                 self.items.insert(*item, (agent.clone(), text.clone()));
                 return None;
             }
             EventKind::AgentSpeechStarted { item } => {
                 let (who, text) = self.items.get(item)?;
+                if text.is_empty() {
+                    return None;
+                }
                 format!("{} {text}", agent_style(who))
             }
             EventKind::AgentSpeechFinished { item } => {
@@ -140,6 +151,8 @@ impl View {
             EventKind::ModelAnswered { warnings, .. } if !warnings.is_empty() => {
                 warn(&plain(&format!("model: {}", warnings.join("; "))))
             }
+            EventKind::AgentWords { .. } | EventKind::ModelConnected { .. } => return None,
+            EventKind::ModelDisconnected { cause, .. } => warn(&plain(&format!("model: {cause}"))),
             EventKind::ModelFailed { cause, .. } => warn(&plain(&format!("model: {cause}"))),
             EventKind::ApprovalAsked { name, arguments, .. } => {
                 format!("  {} may {name}({}) be called?", tool("tool"), arguments.0)

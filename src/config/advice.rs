@@ -173,11 +173,11 @@ fn takes(config: &Config, from: &str, to: &str, verb: Verb) -> bool {
                 || asked(Verb::HandOver)
                 || asked(Verb::Decide)
         }
-        (Some(Agent::Model(agent)), Verb::CallAgent) => {
-            agent.tools.iter().any(|tool| tool == Verb::CallAgent.name())
+        (Some(agent @ (Agent::Model(_) | Agent::Native(_))), Verb::CallAgent) => {
+            agent.tools().iter().any(|tool| tool == Verb::CallAgent.name())
         }
-        (Some(Agent::Model(agent)), _) => {
-            let has = |verb: Verb| agent.tools.iter().any(|tool| tool == verb.name());
+        (Some(agent @ (Agent::Model(_) | Agent::Native(_))), _) => {
+            let has = |verb: Verb| agent.tools().iter().any(|tool| tool == verb.name());
             has(Verb::HandOver) || has(Verb::Decide) || asked(Verb::HandOver) || asked(Verb::Decide)
         }
         // An echo never decides.

@@ -29,6 +29,8 @@ pub enum Agent {
     Scripted(Scripted),
     /// Answers as a model does, which may call tools.
     Model(Thinker),
+    /// Hears and speaks as a model does that takes audio and gives audio.
+    Native(Native),
     /// Says back what it hears.
     Echo(Echo),
 }
@@ -42,9 +44,10 @@ impl<'de> Deserialize<'de> for Agent {
         match kind.as_str() {
             Some("scripted") => serde_json::from_value(fields).map(Agent::Scripted),
             Some("model") => serde_json::from_value(fields).map(Agent::Model),
+            Some("native") => serde_json::from_value(fields).map(Agent::Native),
             Some("echo") => serde_json::from_value(fields).map(Agent::Echo),
             _ => {
-                let known = &["scripted", "model", "echo"];
+                let known = &["scripted", "model", "native", "echo"];
                 return Err(D::Error::unknown_variant(&kind.to_string(), known));
             }
         }
@@ -74,6 +77,7 @@ impl Agent {
         match self {
             Self::Scripted(scripted) => &scripted.agent_type,
             Self::Model(thinker) => &thinker.agent_type,
+            Self::Native(native) => &native.agent_type,
             Self::Echo(_) => GENERAL,
         }
     }
@@ -84,6 +88,7 @@ impl Agent {
         match self {
             Self::Scripted(scripted) => &scripted.description,
             Self::Model(thinker) => &thinker.description,
+            Self::Native(native) => &native.description,
             Self::Echo(echo) => &echo.description,
         }
     }
@@ -94,6 +99,7 @@ impl Agent {
         match self {
             Self::Scripted(scripted) => scripted.id,
             Self::Model(thinker) => thinker.id,
+            Self::Native(native) => native.id,
             Self::Echo(_) => None,
         }
     }
@@ -104,6 +110,7 @@ impl Agent {
         match self {
             Self::Scripted(scripted) => &scripted.tools,
             Self::Model(thinker) => &thinker.tools,
+            Self::Native(native) => &native.tools,
             Self::Echo(_) => &[],
         }
     }
@@ -168,6 +175,92 @@ pub struct Thinker {
     /// finished. What it says is not heard before; if the user goes on, it is thrown away. Default false.
     #[serde(default)]
     pub preemptive: bool,
+}
+
+/// An agent whose model takes audio and gives audio: no recogniser stands before it, and no synthesiser behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Native {
+    /// What this agent is for. Default empty.
+    #[serde(default)]
+    #[schemars(length(max = 4000))]
+    pub description: String,
+    /// What kind of agent it is, for business rules. Default `general`.
+    #[serde(rename = "type", default = "general")]
+    #[schemars(length(min = 1, max = 64))]
+    pub agent_type: String,
+    /// Another name for it, in business rules: 0 to 1000000000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub id: Option<u32>,
+    /// Its voice, as the provider calls it. Default `marin`.
+    #[serde(default = "marin")]
+    #[schemars(length(min = 1, max = 64))]
+    pub voice: String,
+    /// How fast it speaks: 0.25 to 1.5. Default 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0.25, max = 1.5))]
+    pub speed: f32,
+    /// The model, one of `models`.
+    #[schemars(length(min = 1, max = 64))]
+    pub model: String,
+    /// What the model is told to be and to do. A template of facts. Default empty.
+    #[serde(default)]
+    #[schemars(length(max = 20_000))]
+    pub instructions: String,
+    /// What the model is asked to say when the call starts with this agent. A template of facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub greeting: Option<String>,
+    /// What it is asked to say when a hand-over arrives here. A template of facts. Without it, the model answers what was
+    /// said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub arrival: Option<String>,
+    /// What it is asked to say when the caller is away. A template of facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4000))]
+    pub idle: Option<String>,
+    /// The tools it may call. Default none.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true), length(max = 200))]
+    pub tools: Vec<String>,
+    /// Whether it may call tools, or has to. Default `auto`.
+    #[serde(default)]
+    pub tool_choice: Choice,
+    /// Who finds out when the caller begins and ends. Default `own`.
+    #[serde(default)]
+    pub turn_detection: TurnDetection,
+    /// The provider's model that writes down what the caller says. Empty: nobody does, so that it is in no transcript,
+    /// and not known after a hand-over or in another session. Default `gpt-4o-mini-transcribe`.
+    #[serde(default = "transcriber")]
+    #[schemars(length(max = 200))]
+    pub transcription: String,
+}
+
+/// Who finds out when the caller of an audio-native agent begins and ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnDetection {
+    /// The gateway, by `voice` and `turn`, as for all other agents.
+    #[default]
+    Own,
+    /// The provider, by how loud it is; it answers, and interrupts, by itself.
+    Server,
+    /// The provider, by what is said; it answers, and interrupts, by itself.
+    Semantic,
+}
+
+fn marin() -> String {
+    "marin".to_owned()
+}
+
+const fn one() -> f32 {
+    1.0
+}
+
+fn transcriber() -> String {
+    "gpt-4o-mini-transcribe".to_owned()
 }
 
 /// Whether a model may call tools.

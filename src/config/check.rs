@@ -18,7 +18,7 @@ use super::script::{self, Sources};
 use super::wording;
 use super::yaml::Node;
 use super::{Agent, Config, Tool};
-use super::{models, outside, servers, topology, ways as transitions};
+use super::{models, natives, outside, servers, topology, ways as transitions};
 
 /// So many patterns may all agents have. Compiling one may take some milliseconds, and a file is
 /// checked in seconds.
@@ -66,6 +66,7 @@ pub(super) fn check(config: &Config, tree: &Node) -> Vec<Complaint> {
         match agent {
             Agent::Scripted(scripted) => script::check(name, scripted, config, &mut report),
             Agent::Model(thinker) => models::agent(name, thinker, config, &mut report),
+            Agent::Native(native) => natives::check(name, native, config, &mut report),
             Agent::Echo(_) => {}
         }
     }

@@ -36,6 +36,7 @@ mod growth;
 mod journals;
 mod livekit;
 mod models;
+mod natives;
 mod outside;
 pub mod scenario;
 mod schema;
@@ -60,7 +61,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::agents::{Agent, Choice as Calls, Echo, Intent, Invocation, Scripted, Slot, Thinker};
+pub use self::agents::{
+    Agent, Choice as Calls, Echo, Intent, Invocation, Native, Scripted, Slot, Thinker,
+    TurnDetection,
+};
 pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::conversation::UnknownConversation;

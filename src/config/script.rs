@@ -403,7 +403,7 @@ pub(super) fn pattern_count(agent: &Agent) -> usize {
         Agent::Scripted(scripted) => {
             scripted.intents.iter().map(|intent| intent.patterns.len()).sum()
         }
-        Agent::Model(_) | Agent::Echo(_) => 0,
+        Agent::Model(_) | Agent::Native(_) | Agent::Echo(_) => 0,
     }
 }
 

@@ -110,7 +110,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("values: [shoes]", "values: []", "f:16:36: slots.article.values: the list is empty; add an item"),
     // choices
     ("engine: flite", "engine: flit", "f:7:26: speech.synthesiser.engine: expected one of `none`, `tone`, `flite`, `model`, found the text `flit`; did you mean `flite`?"),
-    ("kind: echo", "kind: ecko", "f:34:11: agents.mirror.kind: expected one of `scripted`, `model`, `echo`, found the text `ecko`; did you mean `echo`?"),
+    ("kind: echo", "kind: ecko", "f:34:11: agents.mirror.kind: expected one of `scripted`, `model`, `native`, `echo`, found the text `ecko`; did you mean `echo`?"),
     ("kind: echo", "kind: echo\n    greeting: hi", "f:35:5: agents.mirror: key `greeting` belongs to kind scripted, not echo; remove it, or write `kind: scripted`"),
     ("arrival: Yes?", "delay_ms: 1", "f:32:5: agents.billing: key `delay_ms` belongs to kind echo, not scripted; remove it, or write `kind: echo`"),
     ("{ kind: digits }", "{ kind: digits, values: [a] }", "f:15:27: slots.number: key `values` belongs to kind one_of, not digits; remove it, or write `kind: one_of`"),

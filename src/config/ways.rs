@@ -66,7 +66,7 @@ pub(super) fn check(
             None
         }
         // It understands no intents: what waits for one is told below.
-        Some(Agent::Model(_)) | None => None,
+        Some(Agent::Model(_) | Agent::Native(_)) | None => None,
     };
     if transition.from == transition.to {
         let what = format!("`{}` hands over to itself", transition.from);

@@ -113,6 +113,7 @@ impl Edge for Wire {
                 | Inbound::Model { .. }
                 | Inbound::ModelEnd { .. }
                 | Inbound::ModelFailed { .. }
+                | Inbound::Native { .. }
                 | Inbound::Reload { .. } => input.inbound.push(value),
             }
         }

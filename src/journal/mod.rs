@@ -26,13 +26,14 @@ pub use redact::redact;
 pub use write::{Scribe, Sealed};
 
 use crate::clock::Tick;
-use crate::id::{CallId, ItemId, LaneId};
+use crate::id::{CallId, ItemId, LaneId, NativeId};
 use crate::pcm::Clip;
 use crate::session::checkpoint::BUILD;
 use crate::session::digest_pcm;
 use crate::session::event::Event;
 use crate::session::input::{Inbound, Input};
 use crate::session::plan::Plan;
+use crate::think::native::event::NativeEvent;
 use crate::tool::Called;
 
 /// What a file begins with.
@@ -178,6 +179,7 @@ enum Logged {
     Speech { item: ItemId, clip: u32, last: bool },
     Frame { lane: LaneId, seq: u16 },
     Other(Inbound),
+    Native { native: NativeId, item: String, clip: u32 },
 }
 
 /// The same, to be written.
@@ -186,6 +188,16 @@ enum LoggedRef<'a> {
     Speech { item: ItemId, clip: u32, last: bool },
     Frame { lane: LaneId, seq: u16 },
     Other(&'a Inbound),
+    Native { native: NativeId, item: &'a str, clip: u32 },
+}
+
+/// The audio of the agent's that a value brings.
+const fn agent_audio(value: &Inbound) -> Option<&Clip> {
+    match value {
+        Inbound::Speech { pcm, .. }
+        | Inbound::Native { event: NativeEvent::Audio { pcm, .. }, .. } => Some(pcm),
+        _ => None,
+    }
 }
 
 /// The digest of the audio that was heard in a tick, in order of arrival; 0 without any. 16 bits tell

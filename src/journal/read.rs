@@ -9,6 +9,7 @@ use super::{
 use crate::clock::Tick;
 use crate::pcm::{Clip, pcm_bytes};
 use crate::session::input::{Coded, Inbound, Input, UNDECODED};
+use crate::think::native::event::NativeEvent;
 
 /// Samples of clips for each byte of a file at most, beyond the first ones: speech packs to less than
 /// one, and what unfolds so much further is not believed. Each clip is in memory once.
@@ -240,18 +241,23 @@ fn tick(at: usize, payload: &[u8], clips: &[Clip]) -> Result<TickEntry, NotAJour
     let (arrived, rest) = decode::<Arrived>(at, payload)?;
     let (outcomes, _) = decode::<Outcomes>(at, rest)?;
     let Arrived { tick, skipped, inbound: logged, coded, packets, pcm } = arrived;
+    let known = |clip: u32| {
+        clips.get(clip as usize).cloned().ok_or_else(|| NotAJournal::Damaged {
+            at,
+            why: format!("it refers to audio {clip}, which is not there"),
+        })
+    };
     let mut inbound = Vec::with_capacity(logged.len());
     for value in logged {
         inbound.push(match value {
             Logged::Other(value) => value,
             Logged::Frame { lane, seq } => Inbound::Audio { lane, seq, from: UNDECODED, len: 0 },
             Logged::Speech { item, clip, last } => {
-                let pcm =
-                    clips.get(clip as usize).cloned().ok_or_else(|| NotAJournal::Damaged {
-                        at,
-                        why: format!("it refers to audio {clip}, which is not there"),
-                    })?;
-                Inbound::Speech { item, pcm, last }
+                Inbound::Speech { item, pcm: known(clip)?, last }
+            }
+            Logged::Native { native, item, clip } => {
+                let event = NativeEvent::Audio { item, pcm: known(clip)? };
+                Inbound::Native { native, event }
             }
         });
     }

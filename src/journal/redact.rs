@@ -61,6 +61,9 @@ fn redacted(kind: &EventKind, config: &str) -> EventKind {
         | EventKind::UserMessage { text, .. }
         | EventKind::UserBackchannel { text, .. }
         | EventKind::AgentMessage { text, .. }
+        | EventKind::AgentWords { text, .. }
+        | EventKind::AgentBegan { source: text, .. }
+        | EventKind::ModelDisconnected { cause: text, .. }
         | EventKind::RecogniserFailed { cause: text, .. }
         | EventKind::SynthesiserFailed { cause: text, .. }
         | EventKind::JournalLost { cause: text }
@@ -113,7 +116,9 @@ fn redacted(kind: &EventKind, config: &str) -> EventKind {
             warnings.clear();
             *model = None;
         }
-        EventKind::ModelAsked { .. } | EventKind::ModelDropped { .. } => {}
+        EventKind::ModelAsked { .. }
+        | EventKind::ModelDropped { .. }
+        | EventKind::ModelConnected { .. } => {}
         EventKind::ToolCalled { arguments, .. } => *arguments = Json::default(),
         EventKind::ToolResult { outcome, .. } => match outcome {
             Outcome::Done(value) => *value = Json::default(),

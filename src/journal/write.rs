@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     HappenedRef, Header, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, Pcm, SourcedRef, VERSION,
-    checked_len, heard,
+    agent_audio, checked_len, heard,
 };
 use crate::clock::Tick;
 use crate::id::{CallId, LaneId};
@@ -16,6 +16,7 @@ use crate::pcm::{Clip, Source};
 use crate::session::digest_pcm;
 use crate::session::event::Event;
 use crate::session::input::{Coded, Inbound, Input};
+use crate::think::native::event::NativeEvent;
 use crate::tool::Called;
 
 /// Clips remembered for reference; beyond, audio is written again. 4,096 phrases are hours of talk.
@@ -91,7 +92,7 @@ impl Scribe {
         }
         self.spoken.clear();
         for value in &input.inbound {
-            if let Inbound::Speech { pcm, .. } = value {
+            if let Some(pcm) = agent_audio(value) {
                 let clip = self.clip(pcm);
                 self.spoken.push(clip);
             }
@@ -267,6 +268,13 @@ impl Serialize for Inbounds<'_> {
                 (Inbound::Speech { item, last, .. }, [clip, ..]) => {
                     spoken.next();
                     LoggedRef::Speech { item: *item, clip: *clip, last: *last }
+                }
+                (
+                    Inbound::Native { native, event: NativeEvent::Audio { item, .. } },
+                    [clip, ..],
+                ) => {
+                    spoken.next();
+                    LoggedRef::Native { native: *native, item, clip: *clip }
                 }
                 (Inbound::Audio { lane, seq, .. }, _) if self.coded.contains(lane) => {
                     LoggedRef::Frame { lane: *lane, seq: *seq }

@@ -42,6 +42,13 @@ pub enum Notice {
         /// The whole text.
         text: String,
     },
+    /// More words of an item that has begun without them.
+    More {
+        /// Its number.
+        item: ItemId,
+        /// What is added to its text.
+        text: String,
+    },
     /// So many bytes of the text have been said.
     Said {
         /// Its number.
@@ -77,6 +84,8 @@ pub struct RoomEdge {
     lost: Arc<AtomicU64>,
     state: Option<AgentState>,
     saying: Option<(ItemId, u32)>,
+    /// The last item that has begun without its words.
+    begun: Option<ItemId>,
     has_news: bool,
     /// The session was told that the room is over.
     is_gone: bool,
@@ -95,6 +104,7 @@ impl RoomEdge {
             lost: Arc::clone(&lost),
             state: None,
             saying: None,
+            begun: None,
             has_news: false,
             is_gone: false,
         };
@@ -111,8 +121,21 @@ impl RoomEdge {
     /// What is announced in this tick, before what is said of it.
     fn announced(&mut self, out: &Output) {
         for event in &out.events {
-            if let EventKind::AgentMessage { item, text, .. } = &event.kind {
-                self.note(Notice::Announced { item: *item, text: text.clone() });
+            match &event.kind {
+                // Of what has begun without its words, each is told as it comes.
+                EventKind::AgentMessage { item, text, .. }
+                    if self.begun.is_none_or(|begun| begun < *item) =>
+                {
+                    self.note(Notice::Announced { item: *item, text: text.clone() });
+                }
+                EventKind::AgentBegan { item, .. } => {
+                    self.begun = Some(*item);
+                    self.note(Notice::Announced { item: *item, text: String::new() });
+                }
+                EventKind::AgentWords { item, text } => {
+                    self.note(Notice::More { item: *item, text: text.clone() });
+                }
+                _ => {}
             }
         }
     }

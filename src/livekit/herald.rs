@@ -112,6 +112,13 @@ impl Herald {
         self.texts.insert(item, Text { text, said: 0, open: None, segments: 0, from: 0 });
     }
 
+    /// More words of it are known.
+    pub fn more(&mut self, item: ItemId, text: &str) {
+        if let Some(known) = self.texts.get_mut(&item) {
+            known.text.push_str(text);
+        }
+    }
+
     /// So much of it has been said.
     pub fn said(&mut self, item: ItemId, bytes: u32, packets: &mut Vec<DataPacket>) {
         let Some(text) = self.texts.get_mut(&item) else { return };

@@ -15,6 +15,7 @@ pub mod live;
 pub mod minds;
 #[cfg(feature = "speech")]
 mod native;
+pub mod natives;
 #[cfg(feature = "speech")]
 pub mod offline;
 #[cfg(not(feature = "speech"))]

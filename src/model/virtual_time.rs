@@ -117,6 +117,7 @@ impl VirtualEar {
             | Effect::Answer { .. }
             | Effect::Ask { .. }
             | Effect::AskDrop { .. }
+            | Effect::Native { .. }
             | Effect::Play { .. } => return,
         };
         if let Err(error) = done {

@@ -155,6 +155,18 @@ impl Playout {
         true
     }
 
+    /// Adds words to an item whose text comes along with its audio; a character is expected to take so many samples. False
+    /// if the item is not known, or whole.
+    pub fn words(&mut self, id: ItemId, text: &str, character: u64) -> bool {
+        let waiting = self.items.iter_mut().chain(&mut self.kept);
+        let Some(item) = waiting.into_iter().find(|item| item.id == id && !item.last) else {
+            return false;
+        };
+        item.text.push_str(text);
+        item.expected += character * text.chars().count() as u64;
+        true
+    }
+
     /// Fills `out` with what is due at `tick`, and appends to `played` what it was of. An item that
     /// has not begun waits while `may_start` is false. Pieces that were played to the end move to
     /// `spent`, so that the caller frees them elsewhere.

@@ -24,6 +24,7 @@ pub mod chat;
 pub mod engines;
 mod events;
 pub mod models;
+pub mod natives;
 pub mod realtime;
 mod resilience;
 pub mod server;

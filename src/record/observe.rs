@@ -9,6 +9,7 @@
 //! without memory from the system: this runs on the thread of a tick as well.
 
 use crate::clock::Tick;
+use crate::id::ItemId;
 use crate::session::event::{CutCause, EventKind};
 use crate::session::output::Output;
 use crate::session::plan::Plan;
@@ -64,6 +65,8 @@ pub struct Observer {
     yielding: Option<Tick>,
     /// The last tick in which the agent was cut.
     cut: Option<Tick>,
+    /// The last item that a model has begun to speak by itself.
+    begun: Option<ItemId>,
     /// Whether the agent was heard in the last tick.
     agent_speech: bool,
     /// Whether the agent has said something since the user's last turn.
@@ -111,8 +114,11 @@ impl Observer {
                 tell(Observation::Turn);
             }
             EventKind::AgentSpeechStarted { .. } => self.answered(now, tell),
-            // Without a voice, what is written is said.
-            EventKind::AgentMessage { .. } if plan.synthesiser.is_none() => {
+            EventKind::AgentBegan { item, .. } => self.begun = Some(*item),
+            // Without a voice, what is written is said; what a model speaks by itself has one.
+            EventKind::AgentMessage { item, .. }
+                if plan.synthesiser.is_none() && self.begun.is_none_or(|begun| begun < *item) =>
+            {
                 self.answered(now, tell);
             }
             // Nobody has heard any of it.
@@ -152,6 +158,9 @@ impl Observer {
             | EventKind::UserReturned
             | EventKind::AgentStarted { .. }
             | EventKind::AgentMessage { .. }
+            | EventKind::AgentWords { .. }
+            | EventKind::ModelConnected { .. }
+            | EventKind::ModelDisconnected { .. }
             | EventKind::AgentSpeechFinished { .. }
             | EventKind::ToolUnexpected { .. }
             | EventKind::TransitionRefused { .. }

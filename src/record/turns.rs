@@ -207,6 +207,17 @@ impl Turns {
                 let from = self.began(text).unwrap_or(to);
                 self.user(*lane, text, (from, to.max(from)), intent.clone(), false);
             }
+            EventKind::AgentBegan { item, agent, .. } => {
+                let (agent, text) = (agent.clone(), String::new());
+                self.items.insert(*item, Item { agent, text, heard: None, cut: None });
+            }
+            EventKind::AgentWords { item, text } => {
+                if let Some(item) = self.items.get_mut(item) {
+                    item.text.push_str(text);
+                }
+            }
+            // It has begun, and all its words are known.
+            EventKind::AgentMessage { item, .. } if self.items.contains_key(item) => {}
             EventKind::AgentMessage { item, agent, text } => {
                 let heard =
                     (!self.voiced).then_some(Heard { from: now, to: now, shown: text.len() });
@@ -256,6 +267,8 @@ impl Turns {
             | EventKind::ModelAnswered { .. }
             | EventKind::ModelFailed { .. }
             | EventKind::ModelDropped { .. }
+            | EventKind::ModelConnected { .. }
+            | EventKind::ModelDisconnected { .. }
             | EventKind::ApprovalAsked { .. }
             | EventKind::ApprovalGiven { .. }
             | EventKind::AgentStopped { .. }

@@ -157,6 +157,9 @@ impl Session {
                 error.message = clipped(error.message);
                 self.model_failed(ask, error);
             }
+            Inbound::Native { native, event } => {
+                self.native_told(plan, now, (native, event), out);
+            }
             Inbound::Reload { .. } => {
                 let kind = match self.reloaded() {
                     EventKind::ConfigRefused { cause } => {

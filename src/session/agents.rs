@@ -94,6 +94,7 @@ impl Session {
         let Some(next) = self.next.take() else { return };
         let Next { to, along, summary, history, results, arrival, by_call } = next;
         self.leave_minds(plan, now, out);
+        self.close_native(plan, now, out);
         let stopped = plan.agent(self.agent).name.clone();
         self.event(now, EventKind::AgentStopped { agent: stopped }, out);
         if !by_call {
@@ -140,9 +141,12 @@ impl Session {
         let agent = plan.agent(self.agent);
         self.echo = match agent.kind {
             AgentKind::Echo { delay } => Some(Echo::new(delay, plan.samples())),
-            AgentKind::Scripted(_) | AgentKind::Model(_) => None,
+            AgentKind::Scripted(_) | AgentKind::Model(_) | AgentKind::Native(_) => None,
         };
         self.event(now, EventKind::AgentStarted { agent: agent.name.clone() }, out);
+        if self.life == Life::Running {
+            self.open_native(plan, now, out);
+        }
         let Some(moment) = moment else { return };
         let says = self.say_at(plan, now, moment, out);
         // Who has no words of its own for it answers what was said last.

@@ -106,6 +106,38 @@ impl Dialogue {
         self.push(What::User { lane, text: text.to_owned() });
     }
 
+    /// A participant has said something that is still to be written down; its number.
+    pub(super) fn user_spoke(&mut self, lane: LaneId) -> u64 {
+        self.push(What::User { lane, text: String::new() });
+        self.next - 1
+    }
+
+    /// What a participant has said, whose place this is.
+    pub(super) fn user_words(&mut self, number: u64, words: &str) {
+        let entry = self.entries.iter_mut().rev().find(|entry| entry.number == number);
+        if let Some(Entry { what: What::User { text, .. }, .. }) = entry {
+            words.clone_into(text);
+            self.bytes += words.len();
+        }
+    }
+
+    /// More words of an item.
+    pub(super) fn words(&mut self, item: ItemId, words: &str) {
+        let entry = self.entries.iter_mut().rev().find_map(|entry| match &mut entry.what {
+            What::Agent { item: Some(of), text, .. } if *of == item => Some(text),
+            _ => None,
+        });
+        if let Some(text) = entry {
+            text.push_str(words);
+            self.bytes += words.len();
+        }
+    }
+
+    /// Whether anything is known from an entry on.
+    pub(super) fn has_any(&self, since: u64) -> bool {
+        self.entries.back().is_some_and(|entry| entry.number >= since)
+    }
+
     /// An agent says this; without an item, it is said already.
     pub(super) fn agent(&mut self, item: Option<ItemId>, text: &str) {
         let heard = if item.is_some() { Heard::Waits } else { Heard::All };
@@ -210,6 +242,8 @@ impl Dialogue {
                 messages.append(&mut results);
             }
             match what {
+                // It is still to be written down.
+                What::User { text, .. } if text.is_empty() => {}
                 What::User { lane, text } => hear(&mut messages, &named(*lane, text)),
                 What::Agent { text, heard, .. } => {
                     let said = match heard {

@@ -11,7 +11,7 @@ use crate::clock::{Tick, TickLen};
 use crate::graph::Cause;
 use crate::graph::event::EventName;
 use crate::graph::facts::Scope;
-use crate::id::{AskId, CallId, ItemId, LaneId, RequestId, TurnId, UtteranceId};
+use crate::id::{AskId, CallId, ItemId, LaneId, NativeId, RequestId, TurnId, UtteranceId};
 use crate::think::chat::{ErrorKind, FinishReason, Usage};
 use crate::tool::{Json, Outcome};
 
@@ -330,6 +330,19 @@ pub enum EventKind {
     /// Somebody did, or did not.
     #[serde(rename = "approval.given")]
     ApprovalGiven { approval: u32, name: String, approved: bool, reason: Option<String> },
+    /// A model that speaks by itself has begun an item for an agent: its words follow as `agent.words`, and are all
+    /// there with its `agent.message`. `source` is the provider's id of it.
+    #[serde(rename = "agent.began")]
+    AgentBegan { item: ItemId, agent: String, source: String },
+    /// More words of an item that a model speaks by itself.
+    #[serde(rename = "agent.words")]
+    AgentWords { item: ItemId, text: String },
+    /// A model that hears and speaks by itself is there; `again` if it was there before.
+    #[serde(rename = "model.connected")]
+    ModelConnected { native: NativeId, again: bool },
+    /// A model that hears and speaks by itself is not there; another attempt follows unless it is the `last`.
+    #[serde(rename = "model.disconnected")]
+    ModelDisconnected { native: NativeId, cause: String, last: bool },
 }
 
 impl EventKind {
@@ -406,6 +419,10 @@ impl EventKind {
             Self::ModelDropped { .. } => EventName::ModelDropped,
             Self::ApprovalAsked { .. } => EventName::ApprovalAsked,
             Self::ApprovalGiven { .. } => EventName::ApprovalGiven,
+            Self::AgentBegan { .. } => EventName::AgentBegan,
+            Self::AgentWords { .. } => EventName::AgentWords,
+            Self::ModelConnected { .. } => EventName::ModelConnected,
+            Self::ModelDisconnected { .. } => EventName::ModelDisconnected,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the session hears: participants, their voice, their words.
 
 use super::event::{CutCause, EventKind};
-use super::lane::{Change, Lane};
+use super::lane::{Change, Lane, WORDLESS_MS};
 use super::output::{Effect, Level, Output};
 use super::plan::Plan;
 use super::{Session, Talk};
@@ -16,11 +16,13 @@ impl Session {
     pub(super) fn hear(&mut self, plan: &Plan, now: Tick, skipped: u32, out: &mut Output) {
         let speaks = self.playout.is_speaking();
         let others = self.is_listening();
+        let (mut opened, mut closed) = (false, Vec::new());
         let mut lanes = std::mem::take(&mut self.lanes);
         for lane in lanes.iter_mut().filter(|lane| lane.present) {
             match lane.hear(plan, now, skipped, speaks, out) {
                 None => {}
                 Some(Change::Opened(utterance)) => {
+                    opened = true;
                     if self.floor.parts() == 0 && !others {
                         self.began = now;
                     }
@@ -34,6 +36,7 @@ impl Session {
                 }
                 Some(Change::Closed(utterance, voiced)) => {
                     let voiced_ms = plan.len.span_ms(voiced);
+                    closed.push((lane.id, utterance, voiced_ms));
                     self.event(
                         now,
                         EventKind::UserSpeechStopped { lane: lane.id, utterance, voiced_ms },
@@ -52,12 +55,50 @@ impl Session {
         }));
         out.user_speech = self.lanes.iter().any(|lane| lane.voiced);
         // What has not begun is not talked over: it waits, and is said afterwards.
-        let busy = self.playout.is_speaking() && self.hold.is_none();
+        let busy =
+            self.playout.is_speaking() && self.hold.is_none() && !self.provider_decides(plan);
         let barge_in = self.floor.hear(&plan.rules, now, out.user_speech, busy);
         if let Some(barge_in) = barge_in {
             let voiced_ms = plan.len.span_ms(barge_in.voiced);
             self.cut(plan, now, CutCause::Voice, (barge_in.since, voiced_ms), out);
-            self.floor.interrupted(now);
+            if self.goes_by_voice(plan) {
+                // No words will come that could show it to be none.
+                self.forget_cut(plan, now, out);
+            } else {
+                self.floor.interrupted(now);
+            }
+        }
+        if opened {
+            self.reopen_native(plan, now, out);
+        }
+        if self.goes_by_voice(plan) {
+            for closed in closed {
+                self.spoke_without_words(plan, now, closed, out);
+            }
+        }
+        self.let_native_hear(plan, out);
+    }
+
+    /// An utterance is over of which the session will not know the words in time: it is a turn, unless it was a cough, or
+    /// a sound of attention that has not interrupted.
+    fn spoke_without_words(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        (lane, utterance, voiced_ms): (LaneId, UtteranceId, u64),
+        out: &mut Output,
+    ) {
+        let is_heard = self.playout.is_speaking() && self.hold.is_none();
+        let enough = if is_heard && !self.provider_decides(plan) {
+            u64::from(plan.config.turn.barge_in_ms)
+        } else {
+            WORDLESS_MS
+        };
+        if voiced_ms >= enough {
+            self.floor.spoke(now, lane);
+            self.note_spoken(lane, utterance);
+        } else {
+            self.forget_heard(plan, out);
         }
     }
 
@@ -185,7 +226,7 @@ impl Session {
             if may_resume && self.floor.awaits_words() && !self.is_listening() {
                 self.resume(now, out);
             }
-            return;
+            return self.forget_heard(plan, out);
         }
         self.interrupt_by_words(plan, now, awaited.over_agent, out);
         let is_cut = self.talk == Talk::Cut;
@@ -246,6 +287,7 @@ impl Session {
             && plan.rules.barge_in.is_some()
             && self.playout.is_speaking()
             && self.hold.is_none()
+            && !self.provider_decides(plan)
         {
             let since = self.floor.last_voiced();
             self.cut(plan, now, CutCause::Words, (since, 0), out);

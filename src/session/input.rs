@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Tick;
 use crate::graph::facts::Scope;
-use crate::id::{AskId, CallId, ItemId, LaneId, RequestId, UtteranceId};
+use crate::id::{AskId, CallId, ItemId, LaneId, NativeId, RequestId, UtteranceId};
 use crate::pcm::{Clip, pcm_bytes};
 use crate::think::chat::{ModelDelta, ModelError};
+use crate::think::native::event::NativeEvent;
 use crate::tool::{Json, Outcome};
 
 /// What arrived for one tick, in order of arrival. Reused from tick to tick.
@@ -293,6 +294,13 @@ pub enum Inbound {
         /// Why.
         error: ModelError,
     },
+    /// Something that a model that hears and speaks has to tell. What comes of a conversation that was closed is ignored.
+    Native {
+        /// The conversation.
+        native: NativeId,
+        /// What; its audio is at the session's rate.
+        event: NativeEvent,
+    },
 }
 
 /// What has become of a participant's audio track.
@@ -387,6 +395,7 @@ impl Inbound {
             | Self::Model { .. }
             | Self::ModelEnd { .. }
             | Self::ModelFailed { .. }
+            | Self::Native { .. }
             | Self::Reload { .. } => None,
         }
     }

@@ -31,7 +31,7 @@ const FRAMES_HELD_MIN: usize = 32;
 const FRAMES_QUEUED_TARGET: u16 = 3;
 
 /// An utterance with less voice than this has no words: 60 ms is shorter than any syllable.
-const WORDLESS_MS: u64 = 60;
+pub(super) const WORDLESS_MS: u64 = 60;
 
 /// A participant's lane.
 #[derive(Debug, Clone, Serialize, Deserialize)]

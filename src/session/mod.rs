@@ -30,6 +30,7 @@ pub mod input;
 pub mod lane;
 pub mod laps;
 mod mind;
+mod native;
 pub mod output;
 pub mod plan;
 mod policy;
@@ -53,7 +54,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Tick;
 use crate::graph::Results;
 use crate::graph::facts::Facts;
-use crate::id::{AgentId, CallId, ItemId, LaneId, RequestId, UtteranceId};
+use crate::id::{AgentId, CallId, ItemId, LaneId, NativeId, RequestId, UtteranceId};
 use crate::pcm::playout::Playout;
 use crate::seed::Seed;
 use crate::talk::floor::{Floor, TurnEnd};
@@ -71,6 +72,7 @@ use input::Input;
 use lane::Lane;
 use laps::{Laps, Phase, Unmarked};
 use mind::Mind;
+use native::Native;
 use output::Output;
 use plan::{AgentKind, Plan};
 use policy::Used;
@@ -122,6 +124,10 @@ pub struct Session {
     pending: Vec<Pending>,
     /// What models do for agents, in the order in which they have begun.
     minds: Vec<Mind>,
+    /// The conversation with the current agent's model, if it hears and speaks.
+    native: Option<Native>,
+    /// Conversations with models that hear and speak.
+    natives: u32,
     /// The words of an utterance that is not over.
     interim: Option<(LaneId, UtteranceId, String)>,
     /// Runs of models that have begun.
@@ -201,6 +207,8 @@ enum Asker {
     Participant(RequestId),
     /// A model, in a run for an agent.
     Model { agent: AgentId, run: u32 },
+    /// A model that hears and speaks for an agent.
+    Native { agent: AgentId, native: NativeId },
 }
 
 impl Asker {
@@ -208,7 +216,7 @@ impl Asker {
     fn agent(&self) -> Option<AgentId> {
         match self {
             Self::Agent(asked) => Some(asked.agent),
-            Self::Model { agent, .. } => Some(*agent),
+            Self::Model { agent, .. } | Self::Native { agent, .. } => Some(*agent),
             Self::Participant(_) => None,
         }
     }
@@ -275,7 +283,7 @@ impl Session {
     pub fn new(plan: &Plan, seed: u64) -> Self {
         let echo = match plan.agent(plan.start).kind {
             AgentKind::Echo { delay } => Some(Echo::new(delay, plan.samples())),
-            AgentKind::Scripted(_) | AgentKind::Model(_) => None,
+            AgentKind::Scripted(_) | AgentKind::Model(_) | AgentKind::Native(_) => None,
         };
         Self {
             life: Life::Ready,
@@ -308,6 +316,8 @@ impl Session {
             occurrences: BTreeMap::new(),
             pending: Vec::new(),
             minds: Vec::new(),
+            native: None,
+            natives: 0,
             interim: None,
             runs: 0,
             asks: 0,
@@ -419,7 +429,7 @@ impl Session {
         self.echo = match (&plan.agent(self.agent).kind, self.echo.take()) {
             (AgentKind::Echo { delay }, None) => Some(Echo::new(*delay, plan.samples())),
             (AgentKind::Echo { .. }, echo) => echo,
-            (AgentKind::Scripted(_) | AgentKind::Model(_), _) => None,
+            (AgentKind::Scripted(_) | AgentKind::Model(_) | AgentKind::Native(_), _) => None,
         };
     }
 

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use crate::id::{AskId, ItemId, LaneId, RequestId, UtteranceId};
+use crate::id::{AskId, ItemId, LaneId, NativeId, RequestId, UtteranceId};
 use crate::pcm::Clip;
 use crate::pcm::playout::Played;
 use crate::think::chat::ModelRequest;
+use crate::think::native::wish::NativeWish;
 use crate::tool::{CallRecord, ToolCall};
 
 /// What came of one tick. Reused from tick to tick.
@@ -242,5 +243,12 @@ pub enum Effect {
     AskDrop {
         /// The question.
         ask: AskId,
+    },
+    /// Something for a model that hears and speaks.
+    Native {
+        /// The conversation.
+        native: NativeId,
+        /// What.
+        wish: NativeWish,
     },
 }

@@ -130,7 +130,7 @@ impl Session {
             Carry::Nothing => (Some(Vec::new()), None, false),
         };
         if let Some(say) = say {
-            self.say(plan, now, say, out);
+            self.say_in_leaving(plan, now, say, out);
         }
         self.next = Some(Next {
             to,

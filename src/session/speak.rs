@@ -14,9 +14,6 @@ use crate::pcm::playout::Heard;
 use crate::talk::transcript::{Said, Speaker};
 use crate::think::script::render;
 
-/// How long a character takes to say, for items whose audio has not all come: 60 ms, unhurried speech.
-const CHARACTER_MS: u32 = 60;
-
 impl Session {
     /// Announces a text of the current agent and asks for its audio.
     pub(super) fn say(&mut self, plan: &Plan, now: Tick, text: String, out: &mut Output) {
@@ -24,11 +21,28 @@ impl Session {
             return;
         }
         self.take_off_hold(now, out);
-        self.announce(plan, now, text, false, out);
+        // Who speaks by itself says it itself.
+        if !self.ask_to_say(plan, now, Some(&text), out) {
+            self.announce(plan, now, text, false, out);
+        }
+    }
+
+    /// Says what the current agent says in leaving: its model may be gone before it could.
+    pub(super) fn say_in_leaving(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        text: String,
+        out: &mut Output,
+    ) {
+        if !text.trim().is_empty() {
+            self.take_off_hold(now, out);
+            self.announce(plan, now, text, false, out);
+        }
     }
 
     /// The item of what is to be played next; none where too much is announced already.
-    fn next_item(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Option<ItemId> {
+    pub(super) fn next_item(&mut self, plan: &Plan, now: Tick, out: &mut Output) -> Option<ItemId> {
         // What a cut keeps may yet be played.
         if self.playout.held() >= plan.limits.items {
             self.limit(now, "items", out);
@@ -107,8 +121,8 @@ impl Session {
             return None;
         }
         self.note_said(plan, Some(item), &text);
-        let expected = plan.rate.samples(CHARACTER_MS) * text.chars().count();
-        self.playout.queue(item, self.agent, text.clone(), now, expected as u64);
+        let expected = plan.character() * text.chars().count() as u64;
+        self.playout.queue(item, self.agent, text.clone(), now, expected);
         let voice = agent.voice.clone();
         // An apology that names facts is not at hand: its rendering was made without them.
         let ready = apology && plan.apology.placeholders().next().is_none();
@@ -149,6 +163,7 @@ impl Session {
     fn note_played(&mut self, now: Tick, out: &mut Output) {
         for at in 0..out.played.len() {
             let played = out.played[at];
+            self.native_played(played.item, played.samples, played.finished, out);
             if played.started {
                 if let Some(speaking) = self.speaking.get_mut(&played.item) {
                     speaking.from = now;
@@ -188,6 +203,7 @@ impl Session {
         self.forget_cut(plan, now, out);
         self.end_calls(now, out);
         self.end_minds(now, out);
+        self.close_native(plan, now, out);
         self.life = Life::Ended;
         out.ended = true;
         self.event(now, EventKind::SessionEnded { reason }, out);
@@ -242,7 +258,7 @@ impl Session {
         while let Some(item) = self.playout.forget(&mut out.spent) {
             self.speaking.remove(&item);
             self.dialogue.heard(item, HeardOf::Part(String::new()));
-            out.effects.push(Effect::SpeakDrop { item });
+            self.unwanted(item, out);
             gone.push(item);
         }
         self.cut_for_good(plan, now, &gone, out);

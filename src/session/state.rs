@@ -51,7 +51,7 @@ fn is_told(plan: &Plan, asker: &Asker, tool: &str) -> bool {
     let asked = match asker {
         Asker::Agent(asked) => asked,
         // A model is told of all that comes.
-        Asker::Model { .. } => return true,
+        Asker::Model { .. } | Asker::Native { .. } => return true,
         Asker::Participant(_) => return false,
     };
     let AgentKind::Scripted(script) = &plan.agent(asked.agent).kind else { return false };

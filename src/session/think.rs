@@ -3,6 +3,7 @@
 use super::event::EventKind;
 use super::hear::UNINTELLIGIBLE;
 use super::mind::thinker;
+use super::native::speaker;
 use super::output::Output;
 use super::plan::{AgentKind, Plan};
 use super::{Answered, Asker, EndReason, Ended, Session, Wanted};
@@ -28,6 +29,10 @@ pub(super) struct Occasions {
 
 /// Whether an agent would understand these words: then they are complete.
 pub(super) fn is_understood(plan: &Plan, agent: AgentId, text: &str) -> bool {
+    if speaker(plan, agent).is_some() {
+        // A model that hears them judges itself.
+        return true;
+    }
     if thinker(plan, agent).is_some() {
         // Where the recogniser says that a sentence has ended, it has.
         return text.trim_end().ends_with(['.', '?', '!', '。', '？', '！']);
@@ -39,6 +44,7 @@ fn script_of(plan: &Plan, agent: AgentId) -> Option<&Script> {
     match &plan.agent(agent).kind {
         AgentKind::Scripted(script) => Some(script),
         AgentKind::Model(thinker) => Some(&thinker.script),
+        AgentKind::Native(speaker) => Some(&speaker.script),
         AgentKind::Echo { .. } => None,
     }
 }
@@ -106,8 +112,14 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
-        if matches!(answered.asker, Asker::Model { .. }) {
-            return self.answer_model(plan, now, answered, occasions, out);
+        match answered.asker {
+            Asker::Model { .. } => {
+                return self.answer_model(plan, now, answered, occasions, out);
+            }
+            Asker::Native { .. } => {
+                return self.answer_native(plan, now, answered, occasions, out);
+            }
+            Asker::Agent(_) | Asker::Participant(_) => {}
         }
         let Answered { name, asker, outcome, fate, .. } = answered;
         let Asker::Agent(asked) = asker else { return };
@@ -129,16 +141,22 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
-        let Some(turn) = ended.turn else { return };
+        let Some(turn) = &ended.turn else { return };
         self.moves_in_turn = 0;
         self.refused.clear();
         self.idle_prompts = 0;
         self.turn_count += 1;
         self.tenure.turns += 1;
-        let thinks = thinker(plan, self.agent).is_some();
+        let hears = speaker(plan, self.agent).is_some();
+        let thinks = hears || thinker(plan, self.agent).is_some();
+        let mut approved = false;
         let mut asker = None;
         let mut said = None;
         for (lane, text) in turn.by_lane() {
+            // A voice whose words are still to be written down.
+            if text.trim().is_empty() {
+                continue;
+            }
             let script = script_of(plan, self.agent);
             let understood = script.and_then(|script| script.understand(&text));
             let speaker = Speaker::User(lane);
@@ -170,6 +188,7 @@ impl Session {
             self.tenure.input = Some(text.clone());
             if thinks {
                 let began = if ended.typed { now } else { self.began };
+                approved |= self.awaits_approval();
                 if !self.approved_by_voice(plan, now, (&text, began), out) {
                     said = asker.is_none().then(|| text.clone());
                     asker = Some(lane);
@@ -186,6 +205,9 @@ impl Session {
             }
             self.perform(plan, now, Some(lane), thoughts, occasions, out);
             self.stepped(plan, now, out);
+        }
+        if hears {
+            return self.native_turn(plan, now, (&ended, turn), approved, out);
         }
         // All that was said in a turn has one answer.
         if asker.is_some() {

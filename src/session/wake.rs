@@ -3,7 +3,7 @@
 use super::Session;
 use super::event::{EndReason, EventKind};
 use super::lane::Lane;
-use super::output::{Effect, Output};
+use super::output::Output;
 use super::plan::Plan;
 use crate::clock::Tick;
 use crate::talk::floor::Presence;
@@ -100,7 +100,7 @@ impl Session {
         // Clips come without a synthesiser as well: 10 s are its own patience.
         let patience = plan.synthesiser.unwrap_or_else(|| plan.len.ticks_min_one(10_000));
         if let Some(item) = self.playout.overdue(now, patience) {
-            out.effects.push(Effect::SpeakDrop { item });
+            self.unwanted(item, out);
             let cause = format!("no audio for {} ms", plan.len.span_ms(patience));
             self.synthesiser_failed(plan, now, item, cause, out);
         }
@@ -108,7 +108,7 @@ impl Session {
 
     fn wake_tools(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         self.fill(plan, now, out);
-        self.lose_patience(now);
+        self.lose_patience(plan, now, out);
         let late = |p: &&super::Pending| now.since(p.since) >= p.timeout;
         while let Some(late) = self.pending.iter().find(late) {
             let call = late.call;

@@ -74,7 +74,9 @@ impl Session {
                 };
                 let kept = match &asker {
                     Asker::Agent(asked) => plan.policies.agent_timeout(asked.agent),
-                    Asker::Model { agent, .. } => plan.policies.agent_timeout(*agent),
+                    Asker::Model { agent, .. } | Asker::Native { agent, .. } => {
+                        plan.policies.agent_timeout(*agent)
+                    }
                     Asker::Participant(_) => None,
                 };
                 let kept = kept.filter(|kept| kept.bound < timeout && timeout < u64::MAX);
@@ -133,7 +135,7 @@ impl Session {
         }
         match asker {
             Asker::Participant(request) => self.respond_with(now, request, outcome, out),
-            Asker::Agent(_) | Asker::Model { .. } => {
+            Asker::Agent(_) | Asker::Model { .. } | Asker::Native { .. } => {
                 self.answered.push(Answered { call, name, asker, outcome, fate });
             }
         }

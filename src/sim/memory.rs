@@ -257,7 +257,9 @@ impl Learning {
                 Inbound::ModelFailed { ask, error } => {
                     self.model(now, *ask, ModelSaid::Failed(error.clone()));
                 }
-                Inbound::Joined { .. }
+                // What it said belongs to what it heard: a call that goes another way has another conversation with it.
+                Inbound::Native { .. }
+                | Inbound::Joined { .. }
                 | Inbound::Left { .. }
                 | Inbound::Audio { .. }
                 | Inbound::UserText { .. }
@@ -353,6 +355,7 @@ impl Learning {
                 Effect::Listen { .. }
                 | Effect::ListenDrop { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Answer { .. } => {}
             }
         }

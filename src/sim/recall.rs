@@ -16,13 +16,15 @@ use super::memory::{
 };
 use super::player::not_recorded;
 use crate::clock::Tick;
-use crate::id::{AskId, ItemId, LaneId, UtteranceId};
+use crate::id::{AskId, ItemId, LaneId, NativeId, UtteranceId};
 use crate::journal::{Journal, Transcode};
 use crate::session::event::EventKind;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::slot::{Edge, ToolEdge};
 use crate::think::chat::{ErrorKind, ModelError, ModelRequest};
+use crate::think::native::event::NativeEvent;
+use crate::think::native::wish::NativeWish;
 use crate::tool::{Called, Hands, ToolCall};
 
 /// What answers the questions that a recording cannot answer.
@@ -91,6 +93,9 @@ pub(super) struct Recall {
     /// Questions that the live engines were given.
     live_items: BTreeSet<ItemId>,
     live_asks: BTreeSet<AskId>,
+    live_natives: BTreeSet<NativeId>,
+    /// Conversations of the recording that have come to their end.
+    lost_natives: BTreeSet<NativeId>,
     live_utterances: BTreeSet<(LaneId, UtteranceId)>,
     scratch: Output,
     given: Input,
@@ -124,6 +129,8 @@ impl Recall {
             open: BTreeMap::new(),
             live_items: BTreeSet::new(),
             live_asks: BTreeSet::new(),
+            live_natives: BTreeSet::new(),
+            lost_natives: BTreeSet::new(),
             live_utterances: BTreeSet::new(),
             scratch: Output::default(),
             given: Input::default(),
@@ -147,7 +154,7 @@ impl Recall {
             engine.give(now, &mut self.given);
         }
         let (items, utterances) = (&self.live_items, &self.live_utterances);
-        let asks = &self.live_asks;
+        let (asks, natives) = (&self.live_asks, &self.live_natives);
         self.given.inbound.retain(|value| match value {
             Inbound::Transcript { lane, utterance, .. }
             | Inbound::RecogniserFailed { lane, utterance, .. } => {
@@ -156,6 +163,7 @@ impl Recall {
             Inbound::Speech { item, .. } | Inbound::SynthesiserFailed { item, .. } => {
                 items.contains(item)
             }
+            Inbound::Native { native, .. } => natives.contains(native),
             _ => value.ask().is_some_and(|ask| asks.contains(&ask)),
         });
         live.tools.give(now, &mut self.given);
@@ -211,6 +219,24 @@ impl Recall {
             let error = ModelError::new(ErrorKind::Unavailable, why);
             self.answer(1, MODEL, Inbound::ModelFailed { ask, error });
         }
+    }
+
+    /// A model that hears and speaks has heard something else in the recording: a live one goes on from the beginning of
+    /// its own conversation, and any other is lost.
+    fn wished(&mut self, native: NativeId, wish: &NativeWish) {
+        let opens = matches!(wish, NativeWish::Open { .. });
+        if opens && self.live.is_some() {
+            self.live_natives.insert(native);
+        }
+        let known = self.live_natives.contains(&native) || *wish == NativeWish::Close;
+        if known || !self.lost_natives.insert(native) {
+            return;
+        }
+        self.way.models.fetch_add(1, Ordering::Relaxed);
+        let why = "the recording has no more of this conversation";
+        let error = ModelError::new(ErrorKind::Unavailable, why);
+        let event = NativeEvent::Lost { error, last: true };
+        self.answer(1, MODEL, Inbound::Native { native, event });
     }
 
     fn texts_unknown(&self) {
@@ -287,6 +313,7 @@ impl Recall {
                     true
                 }
                 Effect::Ask { ask, .. } | Effect::AskDrop { ask } => self.live_asks.contains(ask),
+                Effect::Native { native, .. } => self.live_natives.contains(native),
                 // Whoever asked is in the recording, and hears nothing.
                 Effect::Answer { .. } => false,
             };
@@ -360,6 +387,8 @@ impl Edge for Recall {
                 }),
                 Effect::Ask { ask, model, request } => self.asked_model(*ask, model, request),
                 Effect::AskDrop { ask } => self.due.retain(|_, value| value.ask() != Some(*ask)),
+                Effect::Native { native, wish } if self.parted() => self.wished(*native, wish),
+                Effect::Native { .. } => {}
                 Effect::Listen { .. } | Effect::Answer { .. } => {}
             }
         }
@@ -415,6 +444,7 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::Model { .. }
         | Inbound::ModelEnd { .. }
         | Inbound::ModelFailed { .. }
+        | Inbound::Native { .. }
         | Inbound::JournalLost { .. } => false,
     }
 }

@@ -257,6 +257,9 @@ impl Timeline {
             EventKind::AgentMessage { item, agent, text } => {
                 self.items.insert(*item, (agent.clone(), text.clone()));
             }
+            EventKind::AgentBegan { item, agent, .. } => {
+                self.items.insert(*item, (agent.clone(), String::new()));
+            }
             _ => {}
         }
     }
@@ -355,6 +358,18 @@ impl Timeline {
             EventKind::ConfigRefused { cause } => (none(), cut(cause)),
             EventKind::Custom { name, data, .. } => {
                 (none(), format!("{}: {}", cut(name), cut(&data.0.to_string())))
+            }
+            EventKind::AgentBegan { item, agent, source } => {
+                (item.to_string(), format!("{agent}, {}", cut(source)))
+            }
+            EventKind::AgentWords { item, text } => (item.to_string(), quoted(text)),
+            EventKind::ModelConnected { native, again } => {
+                let again = if *again { "again" } else { "for the first time" };
+                (native.to_string(), again.to_owned())
+            }
+            EventKind::ModelDisconnected { native, cause, last } => {
+                let last = if *last { "for good: " } else { "" };
+                (native.to_string(), format!("{last}{}", cut(cause)))
             }
             EventKind::AgentMessage { item, agent, text } => {
                 (item.to_string(), format!("{agent}: {}", quoted(text)))

@@ -246,6 +246,11 @@ impl Floor {
         *known = by_lane(parts).iter().all(|(_, text)| complete(text));
     }
 
+    /// Notes that a participant has spoken, whose words nobody tells in time: its turn is complete as it is.
+    pub fn spoke(&mut self, tick: Tick, lane: LaneId) {
+        self.words(tick, lane, String::new(), |_| true);
+    }
+
     /// Ends the turn if it is over. `listening` says that an utterance is open, or that its words
     /// are still awaited.
     pub fn end_turn(&mut self, rules: &FloorRules, tick: Tick, listening: bool) -> Option<TurnEnd> {

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use antiphon::clock::{Rate, Tick};
 use antiphon::config;
-use antiphon::id::{ItemId, LaneId};
+use antiphon::id::{ItemId, LaneId, NativeId};
 use antiphon::journal::{Header, Journal, Scribe};
 use antiphon::model::clips::Clips;
 use antiphon::model::minds::{Oracle as Model, VirtualMinds};
+use antiphon::model::natives::{AtOnce, CannedNatives};
 use antiphon::model::tone::Tone;
 use antiphon::model::virtual_time::{VirtualEar, VirtualMouth};
 use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser, render};
@@ -26,11 +27,13 @@ use antiphon::session::output::{Effect, Output};
 use antiphon::session::plan::Plan;
 use antiphon::sim::caller::{Act, Caller, Cue, Part, When};
 use antiphon::sim::network::{Faults, Network};
+use antiphon::sim::replay::{Remembering, plan_of};
 use antiphon::sim::timeline::Timeline;
 use antiphon::sim::tools::{Latency, VirtualTools};
 use antiphon::sim::trial::canned;
 use antiphon::slot::{Edge, Slot, Status};
 use antiphon::think::chat::{self, Message, ModelRequest};
+use antiphon::think::native::wish::NativeWish;
 use antiphon::tool::{Registry, Tool};
 use serde_json::Value;
 
@@ -100,6 +103,7 @@ pub(crate) struct Stage {
     ready_apology: bool,
     tools: Registry,
     minds: VirtualMinds,
+    natives: Option<CannedNatives>,
     happens: VecDeque<(u64, Inbound)>,
     clips: BTreeMap<String, Clip>,
     skips: BTreeMap<u64, u32>,
@@ -159,6 +163,7 @@ impl Stage {
             ready_apology: true,
             tools,
             minds,
+            natives: None,
             happens: VecDeque::new(),
             clips: BTreeMap::new(),
             skips: BTreeMap::new(),
@@ -225,6 +230,17 @@ impl Stage {
         self
     }
 
+    /// Puts somebody who answers, in tones, behind a model that hears and speaks by itself.
+    pub(crate) fn native(mut self, name: &str, model: impl Model + 'static) -> Self {
+        let latency_ms = self.plan.config.models[name].latency_ms;
+        let natives = self.natives.get_or_insert_with(|| {
+            let voice = AtOnce::new(Box::new(Tone), "tone", self.plan.rate);
+            CannedNatives::new(Box::new(voice), self.plan.samples())
+        });
+        natives.add(name, Box::new(model), latency_ms, self.plan.len);
+        self
+    }
+
     /// Puts silence of so many milliseconds behind a clip of the configuration.
     pub(crate) fn clip_of(mut self, name: &str, ms: u32) -> Self {
         let pcm = vec![1_000; self.plan.rate.samples(ms)];
@@ -287,6 +303,7 @@ impl Stage {
             context: Value::Null,
             timeline: Timeline::new(&plan),
             requests: Vec::new(),
+            wishes: Vec::new(),
         };
         while (scene.ticks.len() as u64) < ticks_max && scene.status == Status::Running {
             let due = slot.session().tick();
@@ -300,6 +317,10 @@ impl Stage {
             scene.timeline.tick(due.after(u64::from(skipped)), out);
             scene.requests.extend(out.effects.iter().filter_map(|effect| match effect {
                 Effect::Ask { request, .. } => Some(ModelRequest::clone(request)),
+                _ => None,
+            }));
+            scene.wishes.extend(out.effects.iter().filter_map(|effect| match effect {
+                Effect::Native { native, wish } => Some((due.0, *native, wish.clone())),
                 _ => None,
             }));
             scene.events.extend(out.events.iter().cloned());
@@ -328,6 +349,7 @@ impl Stage {
             ready_apology,
             tools,
             minds,
+            natives,
             happens,
             clips,
             seed,
@@ -354,6 +376,7 @@ impl Stage {
         let mouth = VirtualMouth::new(engine, apology, speech.synthesiser.latency_ms, len, rate);
         edges.push(Box::new(Hanging { edge: mouth, voice, mute: BTreeSet::new() }));
         edges.push(Box::new(minds));
+        edges.extend(natives.map(|natives| Box::new(natives) as Box<dyn Edge>));
         let session = Session::new(&plan, seed);
         let tools = VirtualTools::new(tools, Latency::Declared, len, "scene".to_owned());
         let scribe = Scribe::new(&Header::new(&plan, seed));
@@ -396,6 +419,8 @@ pub(crate) struct Scene {
     pub(crate) transcript: Vec<String>,
     /// What models were asked.
     pub(crate) requests: Vec<ModelRequest>,
+    /// What was wanted of models that hear and speak, and in which tick.
+    pub(crate) wishes: Vec<(u64, NativeId, NativeWish)>,
     timeline: Timeline,
 }
 
@@ -464,6 +489,20 @@ impl Scene {
     /// Everything that happened, a line each.
     pub(crate) fn timeline(&self) -> String {
         format!("seed {}, {:?}\n{}", self.seed, self.status, self.timeline.text())
+    }
+}
+
+/// Restores a checkpoint and steps what the journal has from there on.
+pub(crate) fn goes_on_alike(checkpoint: &[u8], journal: &Journal) {
+    let plan = plan_of(journal).unwrap();
+    let restored = Checkpoint::from_bytes(checkpoint).unwrap();
+    let at = restored.tick;
+    let mut session = restored.restore(&plan).unwrap();
+    let mut out = Output::default();
+    for entry in journal.ticks.iter().filter(|entry| entry.input.tick >= at) {
+        let mut hands = Remembering { called: entry.outcomes.called.iter().cloned().collect() };
+        session.step(&plan, &mut entry.input.clone(), &mut hands, &mut out);
+        assert_eq!(out.digest, entry.outcomes.digest, "restored at {at}, {}", entry.input.tick);
     }
 }
 

@@ -187,7 +187,7 @@ pub fn against(
     let mut report = Report::new(&tree);
     let intents = config.agents.values().flat_map(|agent| match agent {
         Agent::Scripted(scripted) => scripted.intents.iter().map(|i| i.name.as_str()).collect(),
-        Agent::Model(_) | Agent::Echo(_) => Vec::new(),
+        Agent::Model(_) | Agent::Native(_) | Agent::Echo(_) => Vec::new(),
     });
     let known = Known {
         agents: config.agents.keys().map(String::as_str).collect(),

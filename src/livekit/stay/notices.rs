@@ -37,6 +37,11 @@ impl Stay {
                     herald.announced(item, text);
                 }
             }
+            Notice::More { item, text } => {
+                if let Some(herald) = &mut self.herald {
+                    herald.more(item, &text);
+                }
+            }
             Notice::Said { item, bytes } => {
                 if let Some(herald) = &mut self.herald {
                     herald.said(item, bytes, &mut packets);

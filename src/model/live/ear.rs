@@ -299,6 +299,7 @@ impl Edge for LiveEar {
                 | Effect::Answer { .. }
                 | Effect::Ask { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Play { .. } => {}
             }
         }

@@ -255,6 +255,7 @@ impl Edge for LiveMouth {
                 | Effect::Answer { .. }
                 | Effect::Ask { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Play { .. } => {}
             }
         }

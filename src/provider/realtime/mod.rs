@@ -18,6 +18,7 @@
 mod socket;
 mod talk;
 mod task;
+mod voice;
 
 pub use talk::{Counts, Talk};
 pub use task::Bounds;
@@ -28,6 +29,7 @@ use super::server::{Clients, Server};
 use crate::config::Model;
 use crate::pcm::resample::RATES_HZ;
 use crate::seed::Seed;
+use crate::think::chat::Message;
 use crate::think::native::realtime::settings::Settings;
 
 /// A model that hears and speaks, at its server.
@@ -36,6 +38,20 @@ pub struct Talker {
     server: Server,
     model: String,
     bounds: Bounds,
+}
+
+/// How a conversation begins.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// What its sessions are like.
+    pub settings: Settings,
+    /// What was said and called before.
+    pub history: Vec<Message>,
+    /// Samples a second of the user's audio, 8,000 to 48,000.
+    pub heard_hz: u32,
+    /// Samples a second of the model's audio, 8,000 to 48,000, for who takes its events and tells what was played; none:
+    /// those of the format of `settings`.
+    pub said_hz: Option<u32>,
 }
 
 impl Talker {
@@ -80,14 +96,27 @@ impl Talker {
         jitter: Seed,
         runtime: &Handle,
     ) -> Result<Talk, String> {
-        if !RATES_HZ.contains(&hz) {
-            return Err(format!(
-                "the user's audio has {hz} samples a second; give 8,000 to 48,000"
-            ));
+        let opening = Opening { settings, history: Vec::new(), heard_hz: hz, said_hz: None };
+        self.begin(opening, jitter, runtime)
+    }
+
+    /// Begins a conversation that may have a history, as a task of this runtime.
+    ///
+    /// # Errors
+    /// A rate is none.
+    pub fn begin(&self, opening: Opening, jitter: Seed, runtime: &Handle) -> Result<Talk, String> {
+        let wrong = |whose: &str, hz: u32| {
+            format!("the {whose} audio has {hz} samples a second; give 8,000 to 48,000")
+        };
+        if !RATES_HZ.contains(&opening.heard_hz) {
+            return Err(wrong("user's", opening.heard_hz));
         }
-        let (talk, ends) = talk::pair(hz);
+        if let Some(hz) = opening.said_hz.filter(|hz| !RATES_HZ.contains(hz)) {
+            return Err(wrong("model's", hz));
+        }
+        let (talk, ends) = talk::pair(opening.heard_hz);
         let door = socket::Door { server: self.server.clone(), model: self.model.clone() };
-        runtime.spawn(task::Task::new(door, settings, hz, jitter, self.bounds, ends).run());
+        runtime.spawn(task::Task::new(door, opening, jitter, self.bounds, ends).run());
         Ok(talk)
     }
 }

@@ -37,8 +37,10 @@ pub(super) enum Wish {
     Ask(Option<String>),
     Write(String),
     Commit,
+    EndTurn,
     Clear,
     Cancel,
+    Silence,
     Close,
 }
 
@@ -175,6 +177,11 @@ impl Talk {
         self.wish(Wish::Commit)
     }
 
+    /// The same, and no answer is wanted yet. False if it is refused.
+    pub fn end_turn(&mut self) -> bool {
+        self.wish(Wish::EndTurn)
+    }
+
     /// What the user said since the last turn is not wanted. False if it is refused.
     pub fn clear(&mut self) -> bool {
         self.wish(Wish::Clear)
@@ -183,6 +190,12 @@ impl Talk {
     /// The answer that there is does not go on. False if it is refused.
     pub fn cancel(&mut self) -> bool {
         self.wish(Wish::Cancel)
+    }
+
+    /// The same, and no other that was wanted is; [`NativeEvent::Silenced`] comes when nothing more of it will. False if
+    /// it is refused.
+    pub fn silence(&mut self) -> bool {
+        self.wish(Wish::Silence)
     }
 
     /// It is over: the connection is closed in order. What has come may still be taken.

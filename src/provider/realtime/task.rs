@@ -18,15 +18,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
+use super::Opening;
 use super::socket::{Door, Socket, close};
 use super::talk::{Ends, Wish};
+use super::voice::Voice;
 use crate::generate::BoxFuture;
 use crate::pcm::resample::{Resampler, ResamplerTable};
 use crate::provider::trouble::Trouble;
 use crate::seed::Seed;
 use crate::think::chat::{ErrorKind, ModelError};
 use crate::think::native::event::NativeEvent;
-use crate::think::native::realtime::settings::{Settings, Times};
+use crate::think::native::realtime::settings::Times;
 use crate::think::native::realtime::{Action, Realtime};
 
 /// How long nothing happens until the machine is told the time, in milliseconds.
@@ -95,6 +97,7 @@ pub(super) struct Task {
     pinged: bool,
     /// Since when the socket takes nothing.
     stuck: Option<Instant>,
+    voice: Voice,
     table: ResamplerTable,
     resampler: Resampler,
     samples: u64,
@@ -109,18 +112,23 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         door: Door,
-        settings: Settings,
-        hz: u32,
+        opening: Opening,
         jitter: Seed,
         bounds: Bounds,
         ends: Ends,
     ) -> Self {
-        let table = ResamplerTable::new(hz, settings.format.hz());
+        let Opening { settings, history, heard_hz, said_hz } = opening;
+        let format_hz = settings.format.hz();
+        let table = ResamplerTable::new(heard_hz, format_hz);
+        let times = settings.times;
+        let mut machine = Realtime::new(settings);
+        machine.recall(&history);
         let now = Instant::now();
         Self {
             door,
-            times: settings.times,
-            machine: Realtime::new(settings),
+            times,
+            machine,
+            voice: Voice::new(format_hz, said_hz.unwrap_or(format_hz)),
             bounds,
             ends,
             line: Line::None,
@@ -193,6 +201,7 @@ impl Task {
             self.listen(samples);
             match wish {
                 Wish::Heed(mut result, taken) => {
+                    self.voice.read(&mut result);
                     // What is on its way to the adapter waits, too.
                     result.buffered = result.buffered.max(u64::from(taken < self.told));
                     self.machine.heed(&result);
@@ -201,6 +210,8 @@ impl Task {
                 Wish::Ask(instructions) => self.machine.ask(instructions),
                 Wish::Write(text) => self.machine.write(&text),
                 Wish::Commit => drop(self.machine.commit()),
+                Wish::EndTurn => drop(self.machine.end_turn()),
+                Wish::Silence => self.machine.silence(),
                 Wish::Clear => self.machine.clear(),
                 Wish::Cancel => self.machine.cancel(),
                 Wish::Close => self.stop(),
@@ -300,7 +311,7 @@ impl Task {
 
     /// Whether anything is read: not while there are events that nobody has taken.
     fn reads(&self) -> bool {
-        let hz = u64::from(self.table.to_hz());
+        let hz = u64::from(self.voice.hz());
         self.ends.events.slots() > 0 && self.waiting < hz * WAITING_SECONDS
     }
 
@@ -314,7 +325,7 @@ impl Task {
             self.waiting = 0;
         }
         while self.ends.events.slots() > 0 {
-            let Some(event) = self.machine.poll_event() else { return };
+            let Some(event) = self.voice.next(&mut self.machine) else { return };
             let event = match event {
                 NativeEvent::Ready { .. } => {
                     self.failures = 0;

@@ -274,8 +274,8 @@ fn may_end(plan: &Plan, name: &str) -> bool {
             let verb = crate::graph::verb::Verb::EndCall.name();
             intent.end_call || intent.call.as_ref().is_some_and(|call| call.tool == verb)
         }),
-        Some(Configured::Model(thinker)) => {
-            thinker.tools.iter().any(|tool| tool == crate::graph::verb::Verb::EndCall.name())
+        Some(agent @ (Configured::Model(_) | Configured::Native(_))) => {
+            agent.tools().iter().any(|tool| tool == crate::graph::verb::Verb::EndCall.name())
         }
         Some(Configured::Echo(_)) | None => false,
     }

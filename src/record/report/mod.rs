@@ -247,6 +247,13 @@ impl Story {
                 path.arrived(agent);
                 self.agents.push((now, agent.clone()));
             }
+            EventKind::AgentBegan { item, agent, .. } => {
+                stage.announced(now, *item, agent, "");
+                answers.announced(now, *item, agent);
+            }
+            EventKind::AgentWords { item, text } => stage.more(*item, text),
+            // It has begun, and all its words are known.
+            EventKind::AgentMessage { item, .. } if stage.item(*item).is_some() => {}
             EventKind::AgentMessage { item, agent, text } => {
                 stage.announced(now, *item, agent, text);
                 answers.announced(now, *item, agent);
@@ -339,6 +346,8 @@ impl Story {
             | EventKind::ModelAnswered { .. }
             | EventKind::ModelFailed { .. }
             | EventKind::ModelDropped { .. }
+            | EventKind::ModelConnected { .. }
+            | EventKind::ModelDisconnected { .. }
             | EventKind::ApprovalAsked { .. }
             | EventKind::ApprovalGiven { .. }
             | EventKind::AgentStopped { .. }

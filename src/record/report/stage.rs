@@ -147,6 +147,13 @@ impl Stage {
         self.items.insert(item, Item { agent, text, announced: now, started: None });
     }
 
+    /// More words of an item.
+    pub(super) fn more(&mut self, item: ItemId, text: &str) {
+        if let Some(item) = self.items.get_mut(&item) {
+            item.text = beginning(&format!("{}{text}", item.text), QUOTE_MAX);
+        }
+    }
+
     pub(super) fn started(&mut self, now: Tick, item: ItemId) {
         if let Some(item) = self.items.get_mut(&item) {
             item.started.get_or_insert(now);

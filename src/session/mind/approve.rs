@@ -15,7 +15,7 @@ use super::super::plan::Plan;
 use super::has_tool;
 use crate::clock::Tick;
 use crate::graph::facts::spoken;
-use crate::id::ItemId;
+use crate::id::{AgentId, ItemId};
 use crate::talk::words::{contains_phrase, words};
 use crate::think::chat::Call;
 use crate::think::script::render;
@@ -36,8 +36,8 @@ pub(in super::super) const APPROVAL: &str = "approval";
 
 /// A call that waits for a yes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Approving {
-    pub(super) call: Call,
+pub(in super::super) struct Approving {
+    pub(in super::super) call: Call,
     /// Its number in the session.
     number: u32,
     since: Tick,
@@ -46,6 +46,29 @@ pub(super) struct Approving {
     pub(super) item: Option<ItemId>,
     /// When the question began to be heard.
     begun: Option<Tick>,
+}
+
+/// Who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// A run, by its place.
+    Run(usize),
+    /// The model that hears and speaks for the current agent.
+    Native,
+}
+
+impl Approving {
+    /// The question, for who poses it.
+    pub(in super::super) const fn pose(&mut self) -> Option<String> {
+        self.question.take()
+    }
+
+    /// The question is heard.
+    pub(in super::super) fn is_heard(&mut self, now: Tick) {
+        if self.question.is_none() {
+            self.begun.get_or_insert(now);
+        }
+    }
 }
 
 /// What the words of a turn say to a question.
@@ -86,13 +109,27 @@ impl Session {
         out: &mut Output,
     ) {
         let agent = self.minds[at].agent;
-        let conduct = plan.conducts.get(&call.name);
-        let question = conduct.and_then(|conduct| conduct.approval.as_ref());
         // Of a tool that the agent does not have, nobody is asked.
-        let Some(question) = question.filter(|_| has_tool(plan, agent, &call.name)) else {
-            let arguments = call.arguments.clone();
-            return self.minds[at].run.approval(&call.id, Approval::Approve(arguments));
-        };
+        let asks = has_tool(plan, agent, &call.name);
+        match asks.then(|| self.approving(plan, now, agent, &call, out)).flatten() {
+            Some(waits) => self.minds[at].approving = Some(waits),
+            None => {
+                let arguments = call.arguments.clone();
+                self.minds[at].run.approval(&call.id, Approval::Approve(arguments));
+            }
+        }
+    }
+
+    /// What waits for a yes before a call is made; none where none is needed.
+    pub(in super::super) fn approving(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        agent: AgentId,
+        call: &Call,
+        out: &mut Output,
+    ) -> Option<Approving> {
+        let question = plan.conducts.get(&call.name)?.approval.as_ref()?;
         let slots = call.arguments.0.as_object().into_iter().flatten();
         let slots: BTreeMap<String, String> =
             slots.map(|(name, value)| (name.clone(), spoken(value).into_owned())).collect();
@@ -103,9 +140,8 @@ impl Session {
         let agent = plan.agent(agent).name.clone();
         let asked = EventKind::ApprovalAsked { approval: number, agent, name, arguments };
         self.event(now, asked, out);
-        let question = Some(question);
-        let waits = Approving { call, number, since: now, question, item: None, begun: None };
-        self.minds[at].approving = Some(waits);
+        let (call, question) = (call.clone(), Some(question));
+        Some(Approving { call, number, since: now, question, item: None, begun: None })
     }
 
     /// Announces the question of a run, once nothing stands before it.
@@ -128,11 +164,12 @@ impl Session {
         for approving in waiting.filter(|approving| approving.item == Some(item)) {
             approving.begun.get_or_insert(now);
         }
+        self.note_native_begun(now, item);
     }
 
     /// Whether the current agent waits for a yes.
     pub(in super::super) fn awaits_approval(&self) -> bool {
-        self.approving_at().is_some()
+        self.awaits().is_some()
     }
 
     /// A turn of the user that began at this tick, if it answers a question for approval. What was begun
@@ -144,8 +181,8 @@ impl Session {
         (text, began): (&str, Tick),
         out: &mut Output,
     ) -> bool {
-        let Some(at) = self.approving_at() else { return false };
-        let begun = self.minds[at].approving.as_ref().and_then(|approving| approving.begun);
+        let Some((who, approving)) = self.awaits() else { return false };
+        let begun = approving.begun;
         let speech = &plan.config.speech;
         let how = match reply(text, &speech.yes, &speech.no) {
             Reply::Yes if begun.is_some_and(|begun| began >= begun) => Ok(None),
@@ -154,7 +191,7 @@ impl Session {
                 Err(Some(format!("the user said something else: \u{201c}{text}\u{201d}")))
             }
         };
-        self.decided(plan, now, at, how, out);
+        self.decided(plan, now, who, how, out);
         true
     }
 
@@ -166,42 +203,54 @@ impl Session {
         data: &Value,
         out: &mut Output,
     ) {
-        let Some(at) = self.approving_at() else { return };
+        let Some((who, approving)) = self.awaits() else { return };
         let number = data.get("approval").and_then(Value::as_u64);
-        let approving = self.minds[at].approving.as_ref();
-        if approving.is_none_or(|approving| number != Some(u64::from(approving.number))) {
+        if number != Some(u64::from(approving.number)) {
             return;
         }
         match data.get("approved").and_then(Value::as_bool) {
             Some(true) => {
                 let arguments = data.get("arguments").filter(|with| with.is_object());
-                self.decided(plan, now, at, Ok(arguments.cloned()), out);
+                self.decided(plan, now, who, Ok(arguments.cloned()), out);
             }
             Some(false) => {
                 let reason = data.get("reason").and_then(Value::as_str);
                 let reason = reason.map(|reason| clip(reason.to_owned(), plan.limits.text));
-                self.decided(plan, now, at, Err(reason), out);
+                self.decided(plan, now, who, Err(reason), out);
             }
             // It says nothing about it.
             None => {}
         }
     }
 
-    fn approving_at(&self) -> Option<usize> {
-        let waits = |mind: &super::Mind| mind.agent == self.agent && mind.approving.is_some();
-        self.minds.iter().position(waits)
+    /// Who waits for a yes for the current agent, and for what.
+    fn awaits(&self) -> Option<(Waits, &Approving)> {
+        let run = |(at, mind): (usize, &'_ super::Mind)| (mind.agent == self.agent).then_some(at);
+        let at = self
+            .minds
+            .iter()
+            .enumerate()
+            .filter(|(_, mind)| mind.approving.is_some())
+            .find_map(run);
+        match at {
+            Some(at) => Some((Waits::Run(at), self.minds[at].approving.as_ref()?)),
+            None => Some((Waits::Native, self.native_approving()?)),
+        }
     }
 
     fn decided(
         &mut self,
         plan: &Plan,
         now: Tick,
-        at: usize,
+        who: Waits,
         how: Result<Option<Value>, Option<String>>,
         out: &mut Output,
     ) {
-        let mind = &mut self.minds[at];
-        let Some(Approving { call, number, item, .. }) = mind.approving.take() else { return };
+        let approving = match who {
+            Waits::Run(at) => self.minds[at].approving.take(),
+            Waits::Native => self.take_native_approving(),
+        };
+        let Some(Approving { call, number, item, .. }) = approving else { return };
         let (name, approved) = (call.name.clone(), how.is_ok());
         let reason = how.as_ref().err().cloned().flatten();
         let approval = match how {
@@ -212,9 +261,12 @@ impl Session {
                 Approval::Deny { reason }
             }
         };
-        mind.run.approval(&call.id, approval);
         let given = EventKind::ApprovalGiven { approval: number, name, approved, reason };
         self.event(now, given, out);
+        match who {
+            Waits::Run(at) => self.minds[at].run.approval(&call.id, approval),
+            Waits::Native => self.native_decided(plan, now, call, approval, out),
+        }
         // What is decided is not asked any more.
         let unheard = item.filter(|item| self.speaking.contains_key(item));
         let is_heard = |item: ItemId| {
@@ -231,8 +283,14 @@ impl Session {
         let late = |mind: &super::Mind| {
             mind.approving.as_ref().is_some_and(|it| now.since(it.since) >= patience)
         };
+        let waits = self.native_approving();
+        if waits.is_some_and(|waits| now.since(waits.since) >= patience) {
+            let why = Err(Some("nobody has answered".to_owned()));
+            self.decided(plan, now, Waits::Native, why, out);
+        }
         while let Some(at) = self.minds.iter().position(late) {
-            self.decided(plan, now, at, Err(Some("nobody has answered".to_owned())), out);
+            let why = Err(Some("nobody has answered".to_owned()));
+            self.decided(plan, now, Waits::Run(at), why, out);
         }
     }
 }

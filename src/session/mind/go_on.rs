@@ -155,7 +155,7 @@ impl Session {
 
     /// An outcome whose run does not wait for it any more: the next one is told, and where none is at work,
     /// one begins to tell the user.
-    fn tell_late(
+    pub(in super::super) fn tell_late(
         &mut self,
         plan: &Plan,
         now: Tick,
@@ -165,13 +165,17 @@ impl Session {
     ) {
         let unknown = !self.dialogue.has_call(call, self.tenure.known);
         let is_over = self.life != Life::Running;
-        if thinker(plan, self.agent).is_none() || is_over || unknown {
+        let has_model = thinker(plan, self.agent).is_some() || self.native.is_some();
+        if !has_model || is_over || unknown {
             let name = name.to_owned();
             return self.event(now, EventKind::ToolOrphaned { call, name }, out);
         }
         self.dialogue.told_under_way(call);
         let text = format!("<the call of `{name}` has come to an end: {}>", output.text());
-        self.dialogue.note(text);
+        self.dialogue.note(text.clone());
+        if self.note_to_native(plan, now, &text, out) {
+            return;
+        }
         match self.minds.iter_mut().find(|mind| mind.is_at_work(self.agent)) {
             Some(mind) => mind.news = true,
             None => self.begin_run(plan, now, None, out),

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dialogue::bounded;
 use super::event::{CutCause, EventKind};
+use super::native::speaker;
 use super::output::{Effect, Output};
 use super::plan::{AgentKind, Plan, Thinker};
 use super::{Asker, Session};
@@ -37,9 +38,7 @@ use crate::think::chat::{
 use crate::think::tool_loop::ToolLoop;
 use crate::tool::{FailureKind, OnBargeIn, Outcome};
 
-use approve::Approving;
-
-pub(super) use approve::APPROVAL;
+pub(super) use approve::{APPROVAL, Approving};
 
 /// Runs of a session at most: the one that speaks, those that wait for agents that were called, and
 /// turns that wait where nobody may interrupt.
@@ -159,7 +158,7 @@ fn has_tool(plan: &Plan, agent: AgentId, name: &str) -> bool {
 pub(super) fn thinker(plan: &Plan, agent: AgentId) -> Option<&Thinker> {
     match &plan.agent(agent).kind {
         AgentKind::Model(thinker) => Some(thinker),
-        AgentKind::Scripted(_) | AgentKind::Echo { .. } => None,
+        AgentKind::Scripted(_) | AgentKind::Native(_) | AgentKind::Echo { .. } => None,
     }
 }
 
@@ -174,6 +173,9 @@ impl Session {
         said: Option<&str>,
         out: &mut Output,
     ) {
+        if speaker(plan, self.agent).is_some() {
+            self.ask_to_say(plan, now, None, out);
+        }
         if thinker(plan, self.agent).is_none() {
             return;
         }
@@ -231,7 +233,7 @@ impl Session {
     }
 
     /// What the current agent's model is told of the talk, and of what a participant has said since.
-    fn talk_so_far(&mut self, since: Option<(LaneId, &str)>) -> Vec<Message> {
+    pub(super) fn talk_so_far(&mut self, since: Option<(LaneId, &str)>) -> Vec<Message> {
         let several = self.lanes.len() > 1;
         let lanes = &self.lanes;
         let name = |id: LaneId| {
@@ -295,10 +297,17 @@ impl Session {
     }
 
     /// An item that is announced is not said.
-    fn unsay(&mut self, plan: &Plan, now: Tick, item: ItemId, cause: CutCause, out: &mut Output) {
+    pub(super) fn unsay(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        item: ItemId,
+        cause: CutCause,
+        out: &mut Output,
+    ) {
         let Some(heard) = self.playout.remove(item) else { return };
         let from = self.speaking.remove(&item).map_or(now, |speaking| speaking.from);
-        out.effects.push(Effect::SpeakDrop { item });
+        self.unwanted(item, out);
         self.heard_in_part(now, &heard, from);
         let kind = EventKind::AgentInterrupted {
             item,
@@ -332,6 +341,7 @@ impl Session {
         cut: &[ItemId],
         out: &mut Output,
     ) {
+        self.native_cut(now, cut, out);
         let of = |mind: &Mind| mind.items.iter().any(|item| cut.contains(item));
         while let Some(at) = self.minds.iter().position(of) {
             let mind = &mut self.minds[at];
@@ -352,7 +362,9 @@ impl Session {
         }
         for answered in &self.answered {
             // What has just come is told to the next agent's model where it belongs.
-            if matches!(answered.asker, Asker::Model { agent, .. } if agent == self.agent) {
+            if let Asker::Model { agent, .. } | Asker::Native { agent, .. } = answered.asker
+                && agent == self.agent
+            {
                 let output = bounded(answered.outcome.clone().into());
                 self.dialogue.answered(answered.call, &output);
             }
@@ -469,11 +481,12 @@ impl Session {
                 ModelError::new(kind, format!("nothing was heard of the model for {span} ms"));
             self.model_failed(ask, error);
         }
+        self.wake_native(plan, now, out);
         self.wake_approvals(plan, now, out);
     }
 
     /// Whether the current agent's model is at work.
     pub(super) fn has_thoughts(&self) -> bool {
-        self.minds.iter().any(|mind| mind.is_at_work(self.agent))
+        self.minds.iter().any(|mind| mind.is_at_work(self.agent)) || self.native_thinks()
     }
 }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Session;
 use super::super::dialogue::UNDER_WAY;
 use super::super::output::Output;
 use super::super::plan::Plan;
+use super::super::{Asker, Session};
 use crate::clock::Tick;
 use crate::think::chat::ToolOutput;
 use crate::think::script::render;
@@ -38,19 +38,27 @@ impl Session {
     }
 
     /// Lets the turns of models go on that have waited for a call for long enough.
-    pub(in super::super) fn lose_patience(&mut self, now: Tick) {
+    pub(in super::super) fn lose_patience(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let mut natives = Vec::new();
         for pending in &mut self.pending {
             if pending.patience.is_none_or(|patience| now.since(pending.since) < patience) {
                 continue;
             }
             pending.patience = None;
             let call = pending.call;
+            if matches!(pending.asker, Asker::Native { .. }) {
+                natives.push(call);
+                continue;
+            }
             let waits = self.minds.iter_mut().find(|mind| mind.waits_for(call));
             let Some(mind) = waits else { continue };
             if let Some(made) = mind.executing.take() {
                 self.dialogue.told_under_way(call);
                 mind.run.result(&made.id, ToolOutput::Text(UNDER_WAY.to_owned()));
             }
+        }
+        for call in natives {
+            self.lose_native_patience(plan, now, call, out);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! **Invariant:** a plan is immutable and can be made again from its configuration.
 
 mod lower;
+mod native;
 mod policies;
 mod thinker;
 
@@ -22,8 +23,12 @@ use crate::talk::template::Template;
 use crate::think::script::Script;
 use crate::tool::{Json, ToolSpec};
 
+pub use native::Speaker;
 pub use policies::{Kept, Policies, pair};
 pub use thinker::Thinker;
+
+/// How long a character takes to say, for items whose audio has not all come: 60 ms, unhurried speech.
+const CHARACTER_MS: u32 = 60;
 
 /// What the sessions of one configuration share.
 #[derive(Debug)]
@@ -86,6 +91,8 @@ pub struct Plan {
     pub conducts: BTreeMap<String, Conduct>,
     /// Whether a model answers for any agent.
     pub has_models: bool,
+    /// Whether a model hears and speaks for any agent.
+    pub has_natives: bool,
     /// The bounds of what a session holds.
     pub limits: Limits,
 }
@@ -128,6 +135,8 @@ pub enum AgentKind {
     Scripted(Box<Script>),
     /// Answers as a model does.
     Model(Box<Thinker>),
+    /// Hears and speaks as a model does.
+    Native(Box<Speaker>),
 }
 
 /// The bounds of what a session holds. What is beyond is refused, and `limit.reached` says so.
@@ -302,14 +311,21 @@ impl Plan {
             to_speech: ResamplerTable::new(rate.hz(), Rate::SPEECH.hz()),
             conducts: conducts(&config, len)?,
             has_models: false,
+            has_natives: false,
             limits,
             config,
         };
         for at in 0..plan.agents.len() {
-            let AgentKind::Model(thinker) = &plan.agents[at].kind else { continue };
-            let mut thinker = thinker.clone();
-            thinker.acquaint(&plan, AgentId(at as u16))?;
-            plan.agents[at].kind = AgentKind::Model(thinker);
+            let mut kind = plan.agents[at].kind.clone();
+            match &mut kind {
+                AgentKind::Model(thinker) => thinker.acquaint(&plan, AgentId(at as u16))?,
+                AgentKind::Native(speaker) => {
+                    speaker.acquaint(&plan, AgentId(at as u16))?;
+                    plan.has_natives = true;
+                }
+                AgentKind::Scripted(_) | AgentKind::Echo { .. } => continue,
+            }
+            plan.agents[at].kind = kind;
             plan.has_models = true;
         }
         Ok(plan)
@@ -325,6 +341,12 @@ impl Plan {
     #[must_use]
     pub fn agent_id(&self, name: &str) -> Option<AgentId> {
         self.ids.get(name).copied().filter(|_| self.config.takes_part(name))
+    }
+
+    /// Samples that a character is expected to take, of a text whose audio has not all come.
+    #[must_use]
+    pub fn character(&self) -> u64 {
+        self.rate.samples(CHARACTER_MS) as u64
     }
 
     /// Samples in a tick, at the session's rate.
@@ -366,6 +388,11 @@ fn agent_plan(
                 .map_err(|what| Unplanned(format!("agent `{name}`: {what}")))?;
             let voice = scripted.voice.clone().unwrap_or(default_voice);
             (voice, AgentKind::Scripted(Box::new(script)))
+        }
+        config::Agent::Native(native) => {
+            let prepared = Speaker::new(native, config, len)
+                .map_err(|Unplanned(what)| Unplanned(format!("agent `{name}`: {what}")))?;
+            (default_voice, AgentKind::Native(Box::new(prepared)))
         }
         config::Agent::Model(thinker) => {
             let prepared = Thinker::new(thinker, config, len)

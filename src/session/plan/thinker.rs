@@ -51,7 +51,7 @@ impl Thinker {
         let model = config.models.get(&agent.model);
         let model = model.ok_or_else(|| Unplanned(format!("no model `{}`", agent.model)))?;
         let mut tools = Vec::new();
-        for name in tools_of(agent, config) {
+        for name in tools_of(&agent.tools, config) {
             tools.push(tool(name, config)?);
         }
         let stop = agent.stop_after.iter().cloned().map(StopCondition::HasToolCall);
@@ -92,56 +92,62 @@ impl Thinker {
 
     /// Tells the model to whom it may hand over, and whom it may call.
     pub(super) fn acquaint(&mut self, plan: &Plan, me: AgentId) -> Result<(), Unplanned> {
-        let known = |ids: Vec<AgentId>| {
-            let mut names: Vec<&str> = Vec::new();
-            for id in ids {
-                let name = plan.agent(id).name.as_str();
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-            names
-        };
-        let leaving = plan.graph.leaving(me).iter();
-        let by_decision = leaving
-            .filter(|way| matches!(&way.condition, Condition::Decision { key, .. } if key == "transition_to"));
-        let reached = known(by_decision.map(|way| way.to).collect());
-        let all = (0..plan.agents.len()).map(|at| AgentId(at as u16));
-        let callable = known(all.filter(|to| plan.graph.may_call(me, *to)).collect());
-        for tool in &mut self.options.tools {
-            let (argument, names) = match Verb::of(&tool.declaration.name) {
-                Some(Verb::HandOver) => ("to", &reached),
-                Some(Verb::CallAgent) => ("agent", &callable),
-                _ => continue,
-            };
-            let mut declaration = tool.declaration.clone();
-            for name in names {
-                let what = plan.config.agents.get(*name).map_or("", config::Agent::description);
-                if !what.is_empty() {
-                    declaration.description.push_str(&format!(" {name}: {what}"));
-                }
-            }
-            if let Some(Value::Object(property)) =
-                declaration.parameters.0.pointer_mut(&format!("/properties/{argument}"))
-                && !names.is_empty()
-            {
-                property.insert("enum".to_owned(), json!(names));
-            }
-            *tool = LoopTool::new(declaration).map_err(|wrong| Unplanned(wrong.to_string()))?;
-        }
-        Ok(())
+        acquaint(&mut self.options.tools, plan, me)
     }
 }
 
+/// Tells a model to whom it may hand over, and whom it may call: that stands in the declarations of its tools.
+pub(super) fn acquaint(tools: &mut [LoopTool], plan: &Plan, me: AgentId) -> Result<(), Unplanned> {
+    let known = |ids: Vec<AgentId>| {
+        let mut names: Vec<&str> = Vec::new();
+        for id in ids {
+            let name = plan.agent(id).name.as_str();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    };
+    let leaving = plan.graph.leaving(me).iter();
+    let by_decision = leaving.filter(
+        |way| matches!(&way.condition, Condition::Decision { key, .. } if key == "transition_to"),
+    );
+    let reached = known(by_decision.map(|way| way.to).collect());
+    let all = (0..plan.agents.len()).map(|at| AgentId(at as u16));
+    let callable = known(all.filter(|to| plan.graph.may_call(me, *to)).collect());
+    for tool in tools {
+        let (argument, names) = match Verb::of(&tool.declaration.name) {
+            Some(Verb::HandOver) => ("to", &reached),
+            Some(Verb::CallAgent) => ("agent", &callable),
+            _ => continue,
+        };
+        let mut declaration = tool.declaration.clone();
+        for name in names {
+            let what = plan.config.agents.get(*name).map_or("", config::Agent::description);
+            if !what.is_empty() {
+                declaration.description.push_str(&format!(" {name}: {what}"));
+            }
+        }
+        if let Some(Value::Object(property)) =
+            declaration.parameters.0.pointer_mut(&format!("/properties/{argument}"))
+            && !names.is_empty()
+        {
+            property.insert("enum".to_owned(), json!(names));
+        }
+        *tool = LoopTool::new(declaration).map_err(|wrong| Unplanned(wrong.to_string()))?;
+    }
+    Ok(())
+}
+
 /// The tools of an agent, each once; the name of an MCP server stands for all tools that are found there.
-fn tools_of<'c>(agent: &'c config::Thinker, config: &'c Config) -> Vec<&'c str> {
+pub(super) fn tools_of<'c>(listed: &'c [String], config: &'c Config) -> Vec<&'c str> {
     let mut names: Vec<&str> = Vec::new();
     let mut add = |name: &'c str| {
         if !names.contains(&name) {
             names.push(name);
         }
     };
-    for name in &agent.tools {
+    for name in listed {
         if !config.mcp_servers.contains_key(name) {
             add(name);
             continue;
@@ -153,7 +159,7 @@ fn tools_of<'c>(agent: &'c config::Thinker, config: &'c Config) -> Vec<&'c str> 
     names
 }
 
-fn tool(name: &str, config: &Config) -> Result<LoopTool, Unplanned> {
+pub(super) fn tool(name: &str, config: &Config) -> Result<LoopTool, Unplanned> {
     let spec = match (Verb::of(name), config.tools.get(name)) {
         (Some(verb), _) => verb.spec(),
         (None, Some(tool)) => tool_spec(name, tool),

@@ -206,6 +206,7 @@ impl Ears {
                 | Effect::Answer { .. }
                 | Effect::Ask { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Play { .. } => {}
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Checked, hold};
 use crate::clock::Tick;
 use crate::id::{AgentId, ItemId};
+use crate::pcm::Clip;
 use crate::pcm::playout::Played;
 use crate::session::Session;
 use crate::session::event::{Event, EventKind};
@@ -12,6 +13,7 @@ use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::session::plan::{AgentKind, Plan};
 use crate::talk::transcript::Speaker;
+use crate::think::native::event::NativeEvent;
 
 /// All items that are not over, and what the transcript has of those that are.
 #[derive(Debug, Default)]
@@ -20,6 +22,9 @@ pub(super) struct Spoken {
     next: u32,
     /// Samples that the fade of a cut may still take.
     fade: usize,
+    /// Audio of a model that speaks by itself, by its own names, which are told when an item begins.
+    came: Vec<(String, Option<Clip>)>,
+    sources: Vec<(String, ItemId)>,
     /// Entries that the transcript has had so far.
     told: u64,
 }
@@ -31,6 +36,8 @@ struct Item {
     pcm: Vec<i16>,
     /// No more audio will come.
     last: bool,
+    /// The model that speaks it has said so.
+    ended: bool,
     played: usize,
     started: bool,
     /// Where the text ends that counts as spoken.
@@ -68,6 +75,15 @@ impl Spoken {
                 item.pcm.extend_from_slice(&pcm.0);
                 item.last = *last;
             }
+            match value {
+                Inbound::Native { event: NativeEvent::Audio { item, pcm }, .. } => {
+                    self.came.push((item.clone(), Some(pcm.clone())));
+                }
+                Inbound::Native { event: NativeEvent::ItemDone { item }, .. } => {
+                    self.came.push((item.clone(), None));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -80,6 +96,16 @@ impl Spoken {
     ) -> Checked {
         for event in &out.events {
             self.happened(plan, now, session.agent(), event)?;
+        }
+        for (source, pcm) in std::mem::take(&mut self.came) {
+            let known =
+                self.sources.iter().find(|(known, _)| *known == source).map(|(_, item)| *item);
+            let known = known.and_then(|item| self.items.get_mut(&item));
+            let Some(item) = known.filter(|item| !item.ended) else { continue };
+            match pcm {
+                Some(pcm) => item.pcm.extend_from_slice(&pcm.0),
+                None => (item.last, item.ended) = (true, true),
+            }
         }
         self.asked(out)?;
         let from = self.played(out)?;
@@ -97,6 +123,31 @@ impl Spoken {
     /// What happens to items before anything of this tick is played.
     fn happened(&mut self, plan: &Plan, now: Tick, current: AgentId, event: &Event) -> Checked {
         match &event.kind {
+            EventKind::AgentBegan { item, agent, source } => {
+                hold!(item.0 == self.next, Speech, "{item} is not item {}", self.next);
+                self.next += 1;
+                let at = plan.agents.iter().position(|known| known.name == *agent);
+                hold!(at.is_some(), Speech, "{item} is of {agent}, whom nobody knows");
+                let agent = AgentId(at.unwrap_or_default() as u16);
+                self.items.insert(*item, Item { agent, ..Item::default() });
+                self.sources.retain(|(known, _)| known != source);
+                self.sources.push((source.clone(), *item));
+            }
+            EventKind::AgentWords { item, text } => {
+                let Some(known) = self.items.get_mut(item) else {
+                    hold!(false, Speech, "{item} has words, and is over");
+                    return Ok(());
+                };
+                known.text.push_str(text);
+            }
+            EventKind::AgentMessage { item, text, .. } if item.0 < self.next => {
+                let known = self.items.get_mut(item).filter(|known| known.text == *text);
+                let Some(known) = known else {
+                    hold!(false, Speech, "{item} is whole with other words");
+                    return Ok(());
+                };
+                known.last = true;
+            }
             EventKind::AgentMessage { item, agent, text } => {
                 hold!(item.0 == self.next, Speech, "{item} is not item {}", self.next);
                 self.next += 1;
@@ -175,6 +226,7 @@ impl Spoken {
                 | Effect::Answer { .. }
                 | Effect::Ask { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Play { .. } => {}
             }
         }

@@ -68,6 +68,7 @@ impl Edge for Ear {
                 | Effect::Answer { .. }
                 | Effect::Ask { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Play { .. } => {
                     continue;
                 }
@@ -158,6 +159,7 @@ impl Edge for Mouth {
                 | Effect::ListenDrop { .. }
                 | Effect::Ask { .. }
                 | Effect::AskDrop { .. }
+                | Effect::Native { .. }
                 | Effect::Answer { .. } => {}
             }
         }

@@ -117,6 +117,7 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         }
         Inbound::ModelEnd { .. }
         | Inbound::ModelFailed { .. }
+        | Inbound::Native { .. }
         | Inbound::Joined { .. }
         | Inbound::Left { .. }
         | Inbound::Audio { .. }

@@ -280,7 +280,9 @@ impl Adapter {
             NativeEvent::Trouble(error) | NativeEvent::Lost { error, .. } => {
                 note(&mut self.now.troubles, error, &mut self.now.refused);
             }
-            NativeEvent::Heard { .. } | NativeEvent::ResponseDone { .. } => {}
+            NativeEvent::Heard { .. }
+            | NativeEvent::ResponseDone { .. }
+            | NativeEvent::Silenced => {}
         }
     }
 

@@ -64,6 +64,8 @@ pub enum NativeEvent {
         /// How.
         end: ResponseEnd,
     },
+    /// The model was told to be silent, and is: what came before this may be of an answer that was cut.
+    Silenced,
     /// Trouble that the provider tells of, or has; unless [`Lost`](Self::Lost) follows, it goes on.
     Trouble(ModelError),
     /// There is no connection. It is made again, unless this is the end.

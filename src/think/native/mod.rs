@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod realtime;
 pub mod reply;
 pub mod wire;
+pub mod wish;
 
 pub use adapter::{Adapter, Rules, TickResult};
 pub use event::{NativeEvent, ResponseEnd, UsageRecord};

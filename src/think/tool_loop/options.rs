@@ -143,7 +143,8 @@ impl LoopTool {
     }
 
     /// What is wrong with arguments.
-    pub(super) fn wrong(&self, arguments: &Json) -> Option<String> {
+    #[must_use]
+    pub fn wrong(&self, arguments: &Json) -> Option<String> {
         let error = self.schema.validate(&arguments.0).err()?;
         let at = error.instance_path().to_string();
         Some(if at.is_empty() { error.to_string() } else { format!("at {at}: {error}") })

@@ -427,12 +427,19 @@ impl Realtime {
         if !self.link.is_up() || self.now < active.heard_at.saturating_add(patience) {
             return;
         }
-        if let Some(id) = active.id.clone() {
-            self.send(ClientEvent::Cancel { response: Some(id) });
+        let id = active.id.clone().unwrap_or_default();
+        if !id.is_empty() {
+            self.send(ClientEvent::Cancel { response: Some(id.clone()) });
         }
         self.close_active();
         let message = format!("nothing of an answer came for {patience} ms: it is given up");
         self.events.push_back(NativeEvent::Trouble(ModelError::new(ErrorKind::Stalled, message)));
+        self.failed(id);
+    }
+
+    /// An answer has failed, of which trouble was told.
+    pub(super) fn failed(&mut self, response: String) {
+        self.events.push_back(NativeEvent::ResponseDone { response, end: ResponseEnd::Failed });
     }
 }
 

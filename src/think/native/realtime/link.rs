@@ -194,6 +194,7 @@ impl Realtime {
             (Some(Sent::Respond), _) => {
                 self.answers.refused();
                 self.events.push_back(NativeEvent::Trouble(told(&error)));
+                self.failed(String::new());
             }
             // There is nothing to cut any more.
             (Some(Sent::Cancel), _) => {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::client::NewItem;
+use crate::think::chat::{Message, Part, Role};
 use crate::think::native::{beginning, shown};
 
 /// Entries at most: the oldest are forgotten.
@@ -144,6 +145,35 @@ impl Memory {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// What was said, or called, before there was a session.
+    pub fn recall(&mut self, message: &Message) {
+        for part in &message.parts {
+            let what = match (message.role, part) {
+                (Role::Assistant, Part::Text(text)) => What::Agent(Spoken {
+                    text: text.clone(),
+                    received: 1,
+                    played: 1,
+                    whole: true,
+                    over: true,
+                    ..Spoken::default()
+                }),
+                (_, Part::Text(text)) => {
+                    What::User { item: String::new(), text: text.clone(), whole: true }
+                }
+                (_, Part::ToolCall(call)) => What::Call {
+                    call: call.id.clone(),
+                    name: call.name.clone(),
+                    arguments: call.text(),
+                },
+                (_, Part::ToolResult(result)) => {
+                    What::Result { call: result.call.clone(), output: result.output.text() }
+                }
+                _ => continue,
+            };
+            self.push(what, false);
+        }
     }
 
     /// The user's turn is an item that the provider has.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adapter::{Cut, TickResult};
 use super::event::NativeEvent;
-use crate::think::chat::{ErrorKind, ModelError, ToolOutput};
+use crate::think::chat::{ErrorKind, Message, ModelError, ToolOutput};
 
 mod answer;
 pub mod client;
@@ -227,6 +227,15 @@ impl Realtime {
     /// The user's turn is over, for who [says so](settings::Turns::Ours): an answer is wanted. False if
     /// there is less than 100 ms of it, which a provider refuses.
     pub fn commit(&mut self) -> bool {
+        let committed = self.end_turn();
+        if committed {
+            self.ask(None);
+        }
+        committed
+    }
+
+    /// The same, and no answer is wanted yet.
+    pub fn end_turn(&mut self) -> bool {
         if self.uncommitted < u64::from(self.settings.format.hz() / 10) {
             return false;
         }
@@ -236,7 +245,6 @@ impl Realtime {
         } else {
             self.commits = true;
         }
-        self.ask(None);
         true
     }
 
@@ -328,6 +336,23 @@ impl Realtime {
         if let Some(id) = active.id.clone().filter(|_| !by_itself) {
             self.send(ClientEvent::Cancel { response: Some(id) });
         }
+    }
+
+    /// [Cancels](Self::cancel), and says so: what has come before [`NativeEvent::Silenced`] may be of what was cancelled.
+    pub fn silence(&mut self) {
+        self.cancel();
+        (self.answers.wanted, self.answers.continues) = (false, false);
+        self.answers.instructions = None;
+        self.events.push_back(NativeEvent::Silenced);
+        self.pump();
+    }
+
+    /// What was said and called before this conversation: its sessions are told.
+    pub fn recall(&mut self, messages: &[Message]) {
+        for message in messages {
+            self.memory.recall(message);
+        }
+        self.pump();
     }
 
     fn send(&mut self, event: ClientEvent) {

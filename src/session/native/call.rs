@@ -1,0 +1,254 @@
+//! Calls of a model that hears and speaks.
+//!
+//! **Invariant:** a call is made once, after it was approved of where that is needed, and what came of it is told once.
+
+use serde_json::json;
+
+use super::super::dialogue::{UNDER_WAY, bounded};
+use super::super::mind::Approving;
+use super::super::output::Output;
+use super::super::plan::Plan;
+use super::super::think::{Occasions, is_own};
+use super::super::{Answered, Asker, Life, Session, Wanted};
+use super::{Made, speaker};
+use crate::clock::Tick;
+use crate::graph::Results;
+use crate::id::{CallId, ItemId};
+use crate::think::chat::{Call, ToolOutput};
+use crate::think::native::wish::NativeWish;
+use crate::think::tool_loop::Approval;
+use crate::tool::{FailureKind, Json, OnBargeIn, Outcome};
+
+/// Calls that wait for approval at most, beside the one that the users are asked about.
+const WAITING_MAX: usize = 8;
+
+impl Session {
+    /// The model calls a tool.
+    pub(super) fn native_call(&mut self, plan: &Plan, now: Tick, call: Call, out: &mut Output) {
+        self.answer_heard(plan, now, out);
+        let Some(native) = &mut self.native else { return };
+        let Some(speaker) = speaker(plan, native.agent) else { return };
+        let Some(tool) = speaker.tools.iter().find(|tool| tool.declaration.name == call.name)
+        else {
+            let names = speaker.tools.iter().map(|tool| tool.declaration.name.as_str());
+            let names: Vec<&str> = names.collect();
+            let reason = format!("there is no such tool; there is {}", names.join(", "));
+            let error = json!({ "error": "unknown_tool", "reason": reason });
+            return self.tell_native(plan, now, &call.id, ToolOutput::Error(Json(error)), out);
+        };
+        if let Some(wrong) = call.malformed.clone().or_else(|| tool.wrong(&call.arguments)) {
+            let output = ToolOutput::invalid_arguments(&wrong);
+            return self.tell_native(plan, now, &call.id, output, out);
+        }
+        let conduct = plan.conducts.get(&call.name);
+        if conduct.is_none_or(|conduct| conduct.approval.is_none()) {
+            return self.make_native(plan, now, &call, out);
+        }
+        // A provider that answers by itself would go on before anybody has said yes.
+        let refusal = if speaker.acts() {
+            Some("this call needs approval, which cannot be asked for here")
+        } else if native.waiting.len() >= WAITING_MAX {
+            Some("too many calls wait for approval")
+        } else {
+            None
+        };
+        if let Some(why) = refusal {
+            let why = Some(why.to_owned());
+            self.dialogue.denied(&call, why.clone());
+            return self.tell_native(plan, now, &call.id, ToolOutput::Denied(why), out);
+        }
+        native.waiting.push_back(call);
+        self.ask_approval(plan, now, out);
+    }
+
+    /// Asks the users about the next call that waits for their yes.
+    fn ask_approval(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(native) = self.native.as_mut().filter(|native| native.approving.is_none()) else {
+            return;
+        };
+        let (agent, call) = (native.agent, native.waiting.pop_front());
+        let Some(call) = call else { return };
+        let Some(mut waits) = self.approving(plan, now, agent, &call, out) else {
+            return self.make_native(plan, now, &call, out);
+        };
+        let question = waits.pose();
+        if let Some(native) = &mut self.native {
+            native.approving = Some(waits);
+        }
+        self.ask_to_say(plan, now, question.as_deref(), out);
+    }
+
+    /// What the current agent's model waits for a yes for.
+    pub(in super::super) fn native_approving(&self) -> Option<&Approving> {
+        self.native.as_ref().filter(|native| native.agent == self.agent)?.approving.as_ref()
+    }
+
+    pub(in super::super) fn take_native_approving(&mut self) -> Option<Approving> {
+        self.native.as_mut()?.approving.take()
+    }
+
+    /// An item begins to be heard: if it is the model's, the users hear its question.
+    pub(in super::super) fn note_native_begun(&mut self, now: Tick, item: ItemId) {
+        let Some(native) = &mut self.native else { return };
+        let is_its = native.items.iter().any(|known| known.item == item);
+        if let Some(approving) = native.approving.as_mut().filter(|_| is_its) {
+            approving.is_heard(now);
+        }
+    }
+
+    /// The users have said yes, or something else.
+    pub(in super::super) fn native_decided(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        call: Call,
+        approval: Approval,
+        out: &mut Output,
+    ) {
+        match approval {
+            Approval::Approve(arguments) | Approval::Modify(arguments) => {
+                let call = Call { arguments, ..call };
+                self.make_native(plan, now, &call, out);
+            }
+            Approval::Deny { reason } => {
+                self.tell_native(plan, now, &call.id, ToolOutput::Denied(reason), out);
+            }
+        }
+        self.ask_approval(plan, now, out);
+    }
+
+    /// Makes a call in this tick.
+    fn make_native(&mut self, plan: &Plan, now: Tick, call: &Call, out: &mut Output) {
+        let known = self.answered.len() + self.pending.len() + self.requested.len();
+        if known >= plan.limits.calls {
+            let output = ToolOutput::failed("too many calls are under way");
+            self.tell_native(plan, now, &call.id, output, out);
+            return self.limit(now, "calls", out);
+        }
+        let lane = self.lanes.iter().find(|lane| lane.present).map(|lane| lane.id);
+        let made = self.next_call(&call.name, call.arguments.clone(), lane);
+        self.dialogue.called(Some(made.id), call);
+        let Some(native) = &mut self.native else { return };
+        native.calls.push(Made { call: made.id, id: call.id.clone() });
+        let asker = Asker::Native { agent: native.agent, native: native.id };
+        self.requested.push(Wanted { call: made, asker });
+    }
+
+    /// The model is told what came of a call; when nothing else is awaited, it goes on.
+    fn tell_native(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        call: &str,
+        output: ToolOutput,
+        out: &mut Output,
+    ) {
+        // In a goodbye, nothing more is to be said.
+        if self.life != Life::Running {
+            return;
+        }
+        let told = self.wish(NativeWish::Result { call: call.to_owned(), output }, out);
+        let waits = |native: &super::Native| {
+            !native.calls.is_empty() || native.approving.is_some() || !native.waiting.is_empty()
+        };
+        if told && !self.native.as_ref().is_some_and(waits) {
+            self.await_answer(plan, now, out);
+        }
+    }
+
+    /// The outcome of a call that a model that speaks has made.
+    pub(in super::super) fn answer_native(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        answered: Answered,
+        occasions: &mut Occasions,
+        out: &mut Output,
+    ) {
+        let Answered { call, name, asker, outcome, fate } = answered;
+        let Asker::Native { agent, .. } = asker else { return };
+        if agent == self.agent || fate == Results::Follow {
+            self.happened(&name, &outcome, occasions);
+        }
+        let output = bounded(outcome.into());
+        if let Some(id) = self.take_made(call) {
+            self.dialogue.settle(call, &output);
+            self.tell_native(plan, now, &id, output, out);
+            return self.stepped(plan, now, out);
+        }
+        let is_told = self.dialogue.has_answer(call);
+        if is_own(&name) {
+            self.dialogue.answered(call, &output);
+        } else if !is_told {
+            self.tell_late(plan, now, (call, &name), &output, out);
+        }
+        // Another conversation was told of it before it began, and is to go on from there.
+        if is_told && agent == self.agent {
+            self.ask_to_say(plan, now, None, out);
+        }
+    }
+
+    /// The model's id of a call that it waits for.
+    fn take_made(&mut self, call: CallId) -> Option<String> {
+        let native = self.native.as_mut()?;
+        let at = native.calls.iter().position(|made| made.call == call)?;
+        Some(native.calls.remove(at).id)
+    }
+
+    /// Something has happened that the model is to tell of; false where there is none.
+    pub(in super::super) fn note_to_native(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        text: &str,
+        out: &mut Output,
+    ) -> bool {
+        let told = self.wish(NativeWish::Write(text.to_owned()), out);
+        if told {
+            self.await_answer(plan, now, out);
+        }
+        told
+    }
+
+    /// The model goes on without a call that takes too long.
+    pub(in super::super) fn lose_native_patience(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        call: CallId,
+        out: &mut Output,
+    ) {
+        if let Some(id) = self.take_made(call) {
+            self.dialogue.told_under_way(call);
+            self.tell_native(plan, now, &id, ToolOutput::Text(UNDER_WAY.to_owned()), out);
+        }
+    }
+
+    /// The users have said something else: calls that nobody wants then fail.
+    pub(super) fn native_release(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(native) = &self.native else { return };
+        let made = native.calls.iter().map(|made| made.call);
+        let unwanted = made.filter(|call| {
+            let pending = self.pending.iter().find(|pending| pending.call == *call);
+            let spec = pending.and_then(|pending| plan.tools.get(&pending.name));
+            spec.is_some_and(|spec| spec.on_barge_in == OnBargeIn::Cancel)
+        });
+        for call in unwanted.collect::<Vec<_>>() {
+            let outcome = Outcome::failed(FailureKind::Cancelled, "the user has interrupted it");
+            self.tool_result(now, call, outcome, out);
+        }
+        // What was to be approved of was not.
+        if let Some(native) = &mut self.native {
+            let approving = native.approving.take().map(|approving| approving.call);
+            let denied: Vec<Call> = approving.into_iter().chain(native.waiting.drain(..)).collect();
+            for call in denied {
+                let why = Some("the user said something else".to_owned());
+                self.dialogue.denied(&call, why.clone());
+                self.wish(
+                    NativeWish::Result { call: call.id, output: ToolOutput::Denied(why) },
+                    out,
+                );
+            }
+        }
+    }
+}

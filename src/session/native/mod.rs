@@ -1,0 +1,360 @@
+//! An agent whose model hears and speaks by itself.
+//!
+//! The conversation with the model is the edge's; here is what the session has to know of it: which items are the
+//! model's, which answers and calls are under way, and which words of the users are still being written down.
+//!
+//! ```text
+//! heard ─ Hear, Commit ─▶ Effect::Native ⇢ the model ⇢ Inbound::Native ─▶ items ─▶ playout ─▶ heard by the users
+//!                              ▲                              │                        │
+//!                              └── Result ◀─ work ◀─ calls ◀──┘      Played, Cut ◀─────┘
+//! ```
+//!
+//! What the model says is an item like any other: it is cut, resumed, transcribed and recorded as others are. Who ends a
+//! turn is the floor, or the provider, as the configuration has it.
+//!
+//! **Invariant:** only the current agent has a conversation; an item that was cut gives no sound any more; a call is made
+//! once and its outcome told once.
+
+mod call;
+mod said;
+mod turn;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::event::EventKind;
+use super::mind::Approving;
+use super::output::{Effect, Output};
+use super::plan::{AgentKind, Plan, Speaker};
+use super::{Asker, Session};
+use crate::clock::Tick;
+use crate::id::{AgentId, AskId, CallId, ItemId, LaneId, NativeId, UtteranceId};
+use crate::pcm::Clip;
+use crate::think::chat::{Call, ErrorKind, Usage};
+use crate::think::native::wish::NativeWish;
+use crate::think::script::render;
+
+use turn::Unwritten;
+
+/// Items that are remembered at most: what comes of one that was cut is dropped as long as it is known.
+const ITEMS_MAX: usize = 64;
+
+/// The conversation of the current agent with its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Native {
+    id: NativeId,
+    agent: AgentId,
+    /// Nobody makes a connection any more.
+    gone: bool,
+    /// Answers that are awaited or under way, in their order.
+    asked: VecDeque<Asking>,
+    items: VecDeque<Item>,
+    /// Calls that are under way.
+    calls: Vec<Made>,
+    approving: Option<Approving>,
+    /// Calls that wait until another one is approved of, or is not.
+    waiting: VecDeque<Call>,
+    /// The utterance that was over last, whose words are not known.
+    spoken: Option<(LaneId, UtteranceId)>,
+    /// Turns whose words are being written down.
+    unwritten: VecDeque<Unwritten>,
+    /// Times that the model was told to be silent and has not said so: what comes before that is of an answer that was cut.
+    silenced: u32,
+    /// What the provider has said of trouble since the last answer.
+    trouble: Option<(ErrorKind, String)>,
+    /// What the answer has cost.
+    usage: Option<Usage>,
+    /// Answers since the users' last turn.
+    step: u32,
+}
+
+/// An answer that is awaited or under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Asking {
+    ask: AskId,
+    since: Tick,
+    /// When anything of it came last.
+    heard: Tick,
+    /// When it began.
+    first: Option<Tick>,
+}
+
+/// An item of the model's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Item {
+    /// The model's id of it.
+    source: String,
+    item: ItemId,
+    /// Samples that were played.
+    played: u64,
+    /// Its text, until it is whole.
+    text: String,
+    /// No more comes of it.
+    whole: bool,
+    /// It was played to its end, or cut.
+    over: bool,
+}
+
+/// A call of the model's that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    call: CallId,
+    /// The model's id of it.
+    id: String,
+}
+
+/// The model that hears and speaks for an agent, if one does.
+pub(super) fn speaker(plan: &Plan, agent: AgentId) -> Option<&Speaker> {
+    match &plan.agent(agent).kind {
+        AgentKind::Native(speaker) => Some(speaker),
+        AgentKind::Scripted(_) | AgentKind::Model(_) | AgentKind::Echo { .. } => None,
+    }
+}
+
+impl Session {
+    /// Whether the current agent's model finds out by itself when the users begin and end.
+    pub(super) fn provider_decides(&self, plan: &Plan) -> bool {
+        speaker(plan, self.agent).is_some_and(Speaker::acts)
+    }
+
+    /// Whether a voice is all that the session knows of what the users say, when they say it.
+    pub(super) fn goes_by_voice(&self, plan: &Plan) -> bool {
+        plan.recogniser.is_none() && speaker(plan, self.agent).is_some()
+    }
+
+    /// Wants something of the model; false where there is none.
+    fn wish(&self, wish: NativeWish, out: &mut Output) -> bool {
+        let Some(native) = self.native.as_ref().filter(|native| !native.gone) else { return false };
+        out.effects.push(Effect::Native { native: native.id, wish });
+        true
+    }
+
+    /// Begins a conversation for the current agent, if a model hears and speaks for it.
+    pub(super) fn open_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(speaker) = speaker(plan, self.agent) else { return };
+        self.close_native(plan, now, out);
+        // What has come while another agent had the call is part of what is told.
+        for answered in &self.answered {
+            if matches!(answered.asker, Asker::Native { agent, .. } if agent == self.agent) {
+                let output = super::dialogue::bounded(answered.outcome.clone().into());
+                self.dialogue.settle(answered.call, &output);
+            }
+        }
+        let mut settings = speaker.settings.clone();
+        settings.instructions = render(&speaker.instructions, &BTreeMap::new(), &self.facts, None);
+        settings.tools = speaker.tools.iter().map(|tool| tool.declaration.clone()).collect();
+        let known = self.dialogue.has_any(self.tenure.known);
+        let history = if known { self.talk_so_far(None) } else { Vec::new() };
+        let id = NativeId(self.natives);
+        self.natives += 1;
+        self.native = Some(Native {
+            id,
+            agent: self.agent,
+            gone: false,
+            asked: VecDeque::new(),
+            items: VecDeque::new(),
+            calls: Vec::new(),
+            approving: None,
+            waiting: VecDeque::new(),
+            spoken: None,
+            unwritten: VecDeque::new(),
+            silenced: 0,
+            trouble: None,
+            usage: None,
+            step: 0,
+        });
+        let (model, settings) = (speaker.model.clone(), Box::new(settings));
+        self.wish(NativeWish::Open { model, settings, history }, out);
+    }
+
+    /// Begins another conversation where the one before was lost for good: somebody speaks again.
+    pub(super) fn reopen_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        if self.native.as_ref().is_some_and(|native| native.gone) && self.answers() {
+            self.open_native(plan, now, out);
+        }
+    }
+
+    /// Ends the conversation. What has come of the model is still said.
+    pub(super) fn close_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        if self.native.is_none() {
+            return;
+        }
+        self.wish(NativeWish::Close, out);
+        self.end_items(plan, now, out);
+        self.drop_answers(now, out);
+        self.native = None;
+    }
+
+    /// No more comes of any item.
+    fn end_items(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let items = self.native.iter().flat_map(|native| &native.items);
+        let open: Vec<ItemId> =
+            items.filter(|it| !it.whole && !it.over).map(|it| it.item).collect();
+        for item in open {
+            self.item_whole(plan, now, item, out);
+        }
+    }
+
+    /// The answers that are under way are not wanted any more.
+    fn drop_answers(&mut self, now: Tick, out: &mut Output) {
+        let Some(native) = &mut self.native else { return };
+        (native.usage, native.trouble) = (None, None);
+        for Asking { ask, .. } in std::mem::take(&mut native.asked) {
+            self.event(now, EventKind::ModelDropped { ask }, out);
+        }
+    }
+
+    /// An answer is awaited.
+    fn await_answer(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(native) = &mut self.native else { return };
+        let ask = AskId(self.asks);
+        self.asks += 1;
+        native.asked.push_back(Asking { ask, since: now, heard: now, first: None });
+        let step = native.step;
+        native.step += 1;
+        let agent = plan.agent(native.agent);
+        let model = speaker(plan, native.agent).map(|speaker| speaker.model.clone());
+        let (agent, model) = (agent.name.clone(), model.unwrap_or_default());
+        let kind = EventKind::ModelAsked { ask, agent, model, step, messages: 0 };
+        self.event(now, kind, out);
+    }
+
+    /// Asks the model to say this; false where there is none that could.
+    pub(super) fn ask_to_say(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        text: Option<&str>,
+        out: &mut Output,
+    ) -> bool {
+        let is_here = self.native.as_ref().is_some_and(|native| native.agent == self.agent);
+        if !is_here || self.next.is_some() || !self.answers() {
+            return false;
+        }
+        let asks = self.wish(NativeWish::Ask { say: text.map(str::to_owned) }, out);
+        if asks {
+            self.await_answer(plan, now, out);
+        }
+        asks
+    }
+
+    /// Tells the model to be silent: nothing of what it is about to say is wanted.
+    fn silence_native(&mut self, now: Tick, out: &mut Output) {
+        if self.wish(NativeWish::Cancel, out)
+            && let Some(native) = &mut self.native
+        {
+            native.silenced += 1;
+        }
+        self.drop_answers(now, out);
+    }
+
+    /// Gives a model that listens this tick of what the users say.
+    pub(super) fn let_native_hear(&self, plan: &Plan, out: &mut Output) {
+        if self.native.is_none() || self.hold.is_some() {
+            return;
+        }
+        let talks = self.is_listening() || self.floor.parts() > 0;
+        if talks || self.provider_decides(plan) {
+            self.wish(NativeWish::Hear, out);
+        }
+    }
+
+    /// What was heard since the last turn was none.
+    pub(super) fn forget_heard(&self, plan: &Plan, out: &mut Output) {
+        if !self.provider_decides(plan) && self.floor.parts() == 0 && !self.is_listening() {
+            self.wish(NativeWish::Clear, out);
+        }
+    }
+
+    /// Whether the current agent's model is about to say something.
+    pub(super) fn native_thinks(&self) -> bool {
+        self.native.as_ref().is_some_and(|native| {
+            !native.asked.is_empty() || !native.calls.is_empty() || native.approving.is_some()
+        })
+    }
+
+    /// A model of which nothing comes for too long is not waited for.
+    pub(super) fn wake_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(native) = &self.native else { return };
+        let Some(speaker) = speaker(plan, native.agent) else {
+            // Another configuration has another kind of agent in its place.
+            return self.close_native(plan, now, out);
+        };
+        let Some(front) = native.asked.front() else { return };
+        if now.since(front.heard) < speaker.patience {
+            return;
+        }
+        let kind = if front.first.is_some() { ErrorKind::Stalled } else { ErrorKind::TimedOut };
+        let span = plan.len.span_ms(speaker.patience);
+        let cause = format!("nothing was heard of the model for {span} ms");
+        let agent = plan.agent(native.agent).name.clone();
+        self.event(now, EventKind::AgentError { agent, cause: cause.clone() }, out);
+        self.fail_answer(plan, now, kind, cause, out);
+        self.silence_native(now, out);
+    }
+
+    /// The answer that is under way fails: the users are told.
+    fn fail_answer(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        kind: ErrorKind,
+        cause: String,
+        out: &mut Output,
+    ) {
+        let asking = self.native.as_mut().and_then(|native| native.asked.pop_front());
+        let Some(Asking { ask, .. }) = asking else { return };
+        self.event(now, EventKind::ModelFailed { ask, kind, cause }, out);
+        if self.answers() {
+            self.apologise_at_last(plan, now, out);
+        }
+    }
+
+    /// The model's item that has this number.
+    fn native_item(&mut self, of: ItemId) -> Option<&mut Item> {
+        self.native.as_mut()?.items.iter_mut().find(|it| it.item == of && !it.over)
+    }
+
+    /// So many samples of an item were played, perhaps its last.
+    pub(super) fn native_played(&mut self, of: ItemId, samples: u32, last: bool, out: &mut Output) {
+        let Some(item) = self.native_item(of) else { return };
+        item.played += u64::from(samples);
+        if last {
+            item.over = true;
+            let (item, samples) = (item.source.clone(), item.played);
+            self.wish(NativeWish::Played { item, samples }, out);
+        }
+    }
+
+    /// An item's audio is no longer wanted, whoever gives it.
+    pub(super) fn unwanted(&mut self, of: ItemId, out: &mut Output) {
+        out.effects.push(Effect::SpeakDrop { item: of });
+        let Some(item) = self.native_item(of) else { return };
+        item.over = true;
+        let (item, samples) = (item.source.clone(), item.played);
+        self.wish(NativeWish::Cut { item, samples }, out);
+    }
+
+    /// Items were cut for good: if any is the model's, it is not to go on.
+    pub(super) fn native_cut(&mut self, now: Tick, gone: &[ItemId], out: &mut Output) {
+        let is_its = |item: &Item| gone.contains(&item.item);
+        if self.native.as_ref().is_some_and(|native| native.items.iter().any(is_its)) {
+            self.silence_native(now, out);
+        }
+    }
+
+    /// Ends an item: no more of it comes.
+    fn item_whole(&mut self, plan: &Plan, now: Tick, of: ItemId, out: &mut Output) {
+        let Some(item) = self.native_item(of).filter(|item| !item.whole) else { return };
+        item.whole = true;
+        let text = std::mem::take(&mut item.text);
+        self.playout.push(of, Clip::default(), true);
+        if !text.trim().is_empty() {
+            let Some(agent) = self.native.as_ref().map(|native| native.agent) else { return };
+            let agent = plan.agent(agent).name.clone();
+            self.event(now, EventKind::AgentMessage { item: of, agent, text }, out);
+            self.spoke(plan, now, out);
+        }
+    }
+}
