@@ -1,6 +1,8 @@
 //! An agent that thinks, in a room: LiveKit's own server and client, a model behind HTTP, and words that a stranger makes
 //! out.
 
+#[path = "rooms/answers.rs"]
+mod answers;
 #[expect(dead_code, reason = "each file of tests uses its part of it")]
 mod listen;
 #[expect(dead_code, reason = "each file of tests uses its part of it")]
@@ -9,11 +11,10 @@ mod protocol;
 #[expect(dead_code, reason = "each file of tests uses its part of the rooms")]
 mod rooms;
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use listen::{Sound, missed, words};
+use answers::{answered, journal, without};
+use listen::{missed, words};
 use protocol::{Answer, Server, Step, chunk, fragment, usage};
 use rooms::agent::Agent;
 use rooms::peer::Peer;
@@ -23,9 +24,6 @@ use serde_json::{Value, json};
 /// Keys, which nothing but the model's server may see.
 const KEY: &str = "sk-planted-key-8642";
 const HEADER: &str = "planted-header-9753";
-
-/// What is softer than this is no speech of the agent's.
-const QUIET_DBFS: f32 = -50.0;
 
 /// A shop with a model, a slow tool, and a colleague whose answers are a script's.
 fn shop(url: &str) -> String {
@@ -81,24 +79,6 @@ fn calls(text: &str, id: &str, name: &str, arguments: &str) -> Answer {
     let pieces = arguments.chars().map(|c| fragment(0, None, None, &c.to_string()));
     let end = [chunk(&json!({}), Some("tool_calls")), usage()];
     Answer::events(words.chain(call).chain(pieces).chain(end))
-}
-
-/// Waits until the agent has said a text that ends like this; where it is in the recording.
-#[track_caller]
-fn answered(caller: &mut Peer, end: &str) -> Sound {
-    let from = caller.recorded_ms("agent");
-    caller.expect_within(2 * PATIENCE, &format!("an answer that ends in {end:?}"), |event| {
-        let is_said = event["event"] == "text_stream"
-            && event["state"] == "closed"
-            && event["topic"] == "lk.transcription"
-            && event["identity"] == "agent";
-        let text = event["text"].as_str().filter(|_| is_said)?;
-        text.ends_with(end).then_some(())
-    });
-    let to = caller.quiet("agent");
-    let sound = caller.recording("agent", from, to);
-    let begins = sound.first_above(QUIET_DBFS).unwrap_or_default();
-    sound.part(begins, u64::MAX)
 }
 
 #[test]
@@ -199,30 +179,6 @@ fn told(model: &Server, request: usize) -> Vec<Value> {
 
 fn text(message: &Value) -> &str {
     message["content"].as_str().unwrap_or_default()
-}
-
-fn journal(folder: &Path) -> Option<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
-    let mut entries: Vec<_> = entries.collect();
-    entries.sort();
-    entries.iter().find_map(|path| {
-        let is_it = path.file_name().is_some_and(|it| it == "journal.antiphon");
-        if path.is_dir() { journal(path) } else { is_it.then(|| path.clone()) }
-    })
-}
-
-/// No file has these bytes.
-fn without(folder: &Path, planted: &str) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            without(&path, planted);
-        } else {
-            let bytes = fs::read(&path).unwrap();
-            let found = bytes.windows(planted.len()).any(|part| part == planted.as_bytes());
-            assert!(!found, "{} has a key", path.display());
-        }
-    }
 }
 
 #[test]

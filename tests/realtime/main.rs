@@ -3,6 +3,7 @@
 mod peers;
 #[path = "../providers/planted.rs"]
 mod planted;
+#[expect(dead_code, reason = "each file of tests uses its part of it")]
 mod stand;
 mod trouble;
 

@@ -209,7 +209,8 @@ impl<S: Read + Write> Line<S> {
         );
     }
 
-    pub(crate) fn done(&mut self, response: &str, item: &str) {
+    /// The end of an item.
+    pub(crate) fn whole(&mut self, response: &str, item: &str) -> Value {
         let whole = message(item, "completed");
         self.tell(
             json!({ "type": "response.output_audio.done", "response_id": response, "item_id": item,
@@ -219,9 +220,28 @@ impl<S: Read + Write> Line<S> {
             json!({ "type": "response.output_item.done", "response_id": response, "output_index": 0,
             "item": whole }),
         );
-        self.tell(
-            json!({ "type": "response.done", "response": answer(response, "completed", &[whole]) }),
-        );
+        whole
+    }
+
+    pub(crate) fn done(&mut self, response: &str, item: &str) {
+        let whole = self.whole(response, item);
+        self.over(response, "completed", &[whole]);
+    }
+
+    /// The end of an answer.
+    pub(crate) fn over(&mut self, response: &str, status: &str, output: &[Value]) {
+        self.tell(json!({ "type": "response.done", "response": answer(response, status, output) }));
+    }
+
+    /// The user's turn is an item.
+    pub(crate) fn committed(&mut self, item: &str) {
+        self.tell(json!({ "type": "input_audio_buffer.committed", "previous_item_id": null, "item_id": item }));
+    }
+
+    /// What the user said in it.
+    pub(crate) fn written(&mut self, item: &str, text: &str) {
+        self.tell(json!({ "type": "conversation.item.input_audio_transcription.completed", "item_id": item,
+            "content_index": 0, "transcript": text, "usage": { "type": "duration", "seconds": 1 } }));
     }
 
     /// A whole answer.
@@ -233,13 +253,18 @@ impl<S: Read + Write> Line<S> {
     }
 
     pub(crate) fn call(&mut self, response: &str, call: &str, arguments: &str) {
+        self.calls(response, (call, "find"), arguments);
+    }
+
+    /// A call, in an answer that has begun or begins with it, and its end.
+    pub(crate) fn calls(&mut self, response: &str, (call, name): (&str, &str), arguments: &str) {
         let item = json!({ "id": format!("item_{call}"), "object": "realtime.item", "type": "function_call",
-            "status": "completed", "call_id": call, "name": "find", "arguments": arguments });
+            "status": "completed", "call_id": call, "name": name, "arguments": arguments });
         self.tell(
             json!({ "type": "response.created", "response": answer(response, "in_progress", &[]) }),
         );
         self.tell(json!({ "type": "response.function_call_arguments.done", "response_id": response,
-            "item_id": item["id"], "output_index": 0, "call_id": call, "name": "find", "arguments": arguments }));
+            "item_id": item["id"], "output_index": 0, "call_id": call, "name": name, "arguments": arguments }));
         self.tell(
             json!({ "type": "response.output_item.done", "response_id": response, "output_index": 0,
             "item": item }),
