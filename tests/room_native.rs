@@ -35,6 +35,8 @@ const POLICY: &str = "You may return anything within thirty days. It has to be c
 const COURSE: &str = "Of course. What do you want to know?";
 const BROKEN: &str = "You have to pay thirty euros, and you may do that";
 const GOES_ON: &str = "in our shop on every day.";
+const CONNECTS: &str = "I will connect you with billing.";
+const BILLING: &str = "This is billing. What is your question?";
 const GOODBYE: &str = "Thank you for calling. Goodbye.";
 
 /// What is louder than this is speech, before and after any codec.
@@ -45,6 +47,7 @@ fn shop(address: impl std::fmt::Display) -> String {
     format!(
         "
 name: shop
+start: shop
 models:
   voice: {{ base_url: 'http://{address}/v1', model: talker-1, api_key_env: PLANTED_KEY }}
 agents:
@@ -53,7 +56,14 @@ agents:
     model: voice
     instructions: You serve in a shop.
     greeting: {GREETING}
-    tools: [order_status, end_call]
+    tools: [order_status, hand_over]
+  billing:
+    kind: native
+    model: voice
+    instructions: You know bills.
+    tools: [end_call]
+transitions:
+  - {{ from: shop, to: billing, when: {{ decision: {{}} }} }}
 tools:
   order_status:
     description: Looks an order up.
@@ -73,6 +83,17 @@ fn voice(text: &str) -> Vec<i16> {
 /// What the model heard of a turn.
 type Heard = Vec<Sound>;
 
+/// What the model was told.
+struct Told {
+    session: Value,
+    heard: Heard,
+    cuts: Vec<Value>,
+    /// The session after the one that was lost.
+    again: Vec<Value>,
+    /// The session of the agent that was handed over to.
+    colleague: Vec<Value>,
+}
+
 /// A turn of the user's: it is committed, written down, and an answer is asked for.
 fn turn(line: &mut Line, heard: &mut Heard, item: &str, text: &str) {
     line.heard.clear();
@@ -84,7 +105,7 @@ fn turn(line: &mut Line, heard: &mut Heard, item: &str, text: &str) {
 }
 
 /// What the model does in the whole call.
-fn script(listener: &TcpListener) -> (Value, Heard, Vec<Value>, Vec<Value>) {
+fn script(listener: &TcpListener) -> Told {
     let mut heard = Heard::new();
     let mut line = accept(listener, Names::General).ready();
     assert_eq!(line.header("authorization"), Some(&*format!("Bearer {KEY}")));
@@ -126,19 +147,32 @@ fn script(listener: &TcpListener) -> (Value, Heard, Vec<Value>, Vec<Value>) {
     let told = line.sent.clone();
     line.answer("r7", "i7", GOES_ON, &voice(GOES_ON));
 
-    turn(&mut line, &mut heard, "u6", "Thank you, goodbye.");
+    // A colleague's conversation is one of its own, which knows this one.
+    turn(&mut line, &mut heard, "u6", "I have a question about my bill.");
     line.begin("r8", "i8");
-    line.words("r8", "i8", GOODBYE);
-    line.say("r8", "i8", &voice(GOODBYE));
+    line.words("r8", "i8", CONNECTS);
+    line.say("r8", "i8", &voice(CONNECTS));
     line.whole("r8", "i8");
-    line.calls("r8", ("call_2", "end_call"), "{}");
+    line.calls("r8", ("call_2", "hand_over"), r#"{"to":"billing"}"#);
+    assert!(line.ended().0, "the conversation was not closed in order");
+    let mut line = accept(listener, Names::General).ready();
+    line.until("response.create");
+    let colleague = line.sent.clone();
+    line.answer("r9", "i9", BILLING, &voice(BILLING));
+
+    turn(&mut line, &mut heard, "u7", "Thank you, goodbye.");
+    line.begin("r10", "i10");
+    line.words("r10", "i10", GOODBYE);
+    line.say("r10", "i10", &voice(GOODBYE));
+    line.whole("r10", "i10");
+    line.calls("r10", ("call_3", "end_call"), "{}");
     assert!(line.ended().0, "the call was not closed in order");
     let truncated = sent.into_iter().filter(|event| event["type"] == "conversation.item.truncate");
-    (session, heard, truncated.collect(), told)
+    Told { session, heard, cuts: truncated.collect(), again: told, colleague }
 }
 
 #[test]
-fn a_model_that_speaks_is_asked_by_voice_and_heard_interrupted_and_reconnected() {
+fn a_model_that_speaks_is_asked_by_voice_and_heard_interrupted_reconnected_and_handed_over_from() {
     let stand = Stand::start(|listener| script(&listener));
     let (server, room) = (shared(), room("native"));
     let planted = [("PLANTED_KEY", KEY)];
@@ -175,10 +209,13 @@ fn a_model_that_speaks_is_asked_by_voice_and_heard_interrupted_and_reconnected()
         (text == "How much do I owe?").then_some(())
     });
     ann.forget();
+    ann.tell(json!({ "do": "play", "wav": audio("caller-03-billing.wav") }));
+    answered(&mut ann, "your question?");
+    ann.forget();
     ann.tell(json!({ "do": "play", "wav": audio("caller-10-goodbye.wav") }));
     assert_eq!(agent.ends(3 * PATIENCE), Some(0));
 
-    let (session, asked, cuts, told) = stand.end();
+    let Told { session, heard: asked, cuts, again, colleague } = stand.end();
     let input = &session["session"]["audio"]["input"];
     assert_eq!(input["turn_detection"], Value::Null);
     assert_eq!(input["transcription"]["model"], "gpt-4o-mini-transcribe");
@@ -201,7 +238,7 @@ fn a_model_that_speaks_is_asked_by_voice_and_heard_interrupted_and_reconnected()
         let lost = missed(heard, wanted);
         assert!(lost.len() * 2 <= wanted.len(), "{heard:?} misses {lost:?}");
     }
-    // The last two are too short for it, even as they were recorded.
+    // Those after them are too short for it, even as they were recorded.
     let heard = words(&asked);
     let wanted = [
         &["opening", "hours"][..],
@@ -209,7 +246,7 @@ fn a_model_that_speaks_is_asked_by_voice_and_heard_interrupted_and_reconnected()
         &["return", "policy"],
         &["wait", "something", "else"],
     ];
-    assert_eq!(heard.len(), 6);
+    assert_eq!(heard.len(), 7);
     for (heard, wanted) in heard.iter().zip(wanted) {
         let lost = missed(heard, wanted);
         assert!(lost.len() * 2 <= wanted.len(), "the model hears {heard:?}, without {lost:?}");
@@ -220,18 +257,25 @@ fn a_model_that_speaks_is_asked_by_voice_and_heard_interrupted_and_reconnected()
     let (at, played) =
         (cuts[0]["audio_end_ms"].as_u64().unwrap(), cut["played_ms"].as_u64().unwrap());
     assert!(at.abs_diff(played) <= 1, "{at} ms, and {played} were played");
-    let told: Vec<String> = told.iter().filter_map(content).collect();
+    let told: Vec<String> = again.iter().filter_map(content).collect();
     for known in ["What are your opening hours?", HOURS, MONDAY, "How much do I owe?", BROKEN] {
         assert!(told.iter().any(|text| text == known), "{known:?} is not in {told:?}");
     }
     assert!(told.iter().any(|text| text.starts_with("You may return anything within")));
     assert!(!told.iter().any(|text| text.contains("money")), "{told:?}");
+    let told: Vec<String> = colleague.iter().filter_map(content).collect();
+    for known in ["What are your opening hours?", MONDAY, GOES_ON, CONNECTS] {
+        assert!(told.iter().any(|text| text.contains(known)), "{known:?} is not in {told:?}");
+    }
+    assert!(!told.iter().any(|text| text.contains("money")), "{told:?}");
+    let session = colleague.iter().find(|event| event["type"] == "session.update").unwrap();
+    assert_eq!(session["session"]["instructions"], "You know bills.");
 
     let messages = agent.events("user.message");
-    assert_eq!(messages.len(), 6);
+    assert_eq!(messages.len(), 7);
     assert_eq!(messages[3]["text"], "Wait, stop, let me ask you something else.");
     assert_eq!(agent.events("model.disconnected").len(), 1);
-    assert_eq!(agent.events("model.connected").len(), 2);
+    assert_eq!(agent.events("model.connected").len(), 3);
     assert!(agent.events("agent.error").is_empty());
 
     let replay = Command::new(env!("CARGO_BIN_EXE_antiphon"))
