@@ -191,8 +191,8 @@ impl Playout {
             // An item without a sample begins and ends at once.
             let started = !item.started && (filled > before || finished);
             item.started |= started;
-            item.shown = item.spoken_end().max(item.shown);
             if filled > before || finished {
+                item.shown = item.spoken_end().max(item.shown);
                 played.push(Played {
                     item: item.id,
                     agent: item.agent,

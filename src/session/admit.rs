@@ -69,6 +69,8 @@ impl Session {
                 // Late audio of an item that was cut or failed is of no use any more.
                 self.playout.push(item, pcm, last);
             }
+            // What a model speaks by itself is no synthesiser's.
+            Inbound::SynthesiserFailed { item, .. } if self.is_native(item) => {}
             Inbound::SynthesiserFailed { item, cause } => {
                 self.synthesiser_failed(plan, now, item, cause, out);
             }

@@ -31,6 +31,11 @@ impl Due {
         }
     }
 
+    /// Takes out what would arrive from a tick on and is like this.
+    pub fn cut(&mut self, from: Tick, mut unwanted: impl FnMut(&Inbound) -> bool) {
+        self.0.retain(|(due, value)| *due < from || !unwanted(value));
+    }
+
     /// Keeps only what somebody still wants.
     pub fn retain(&mut self, mut wanted: impl FnMut(&Inbound) -> bool) {
         self.0.retain(|(_, value)| wanted(value));

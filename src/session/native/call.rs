@@ -90,7 +90,7 @@ impl Session {
     /// An item begins to be heard: if it is the model's, the users hear its question.
     pub(in super::super) fn note_native_begun(&mut self, now: Tick, item: ItemId) {
         let Some(native) = &mut self.native else { return };
-        let is_its = native.items.iter().any(|known| known.item == item);
+        let is_its = native.items.iter().any(|known| known.item == Some(item));
         if let Some(approving) = native.approving.as_mut().filter(|_| is_its) {
             approving.is_heard(now);
         }

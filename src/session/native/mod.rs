@@ -85,7 +85,8 @@ struct Asking {
 struct Item {
     /// The model's id of it.
     source: String,
-    item: ItemId,
+    /// Its number in the session; none: it is not heard at all.
+    item: Option<ItemId>,
     /// Samples that were played.
     played: u64,
     /// Its text, until it is whole.
@@ -190,7 +191,7 @@ impl Session {
     fn end_items(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let items = self.native.iter().flat_map(|native| &native.items);
         let open: Vec<ItemId> =
-            items.filter(|it| !it.whole && !it.over).map(|it| it.item).collect();
+            items.filter(|it| !it.whole && !it.over).filter_map(|it| it.item).collect();
         for item in open {
             self.item_whole(plan, now, item, out);
         }
@@ -313,7 +314,12 @@ impl Session {
 
     /// The model's item that has this number.
     fn native_item(&mut self, of: ItemId) -> Option<&mut Item> {
-        self.native.as_mut()?.items.iter_mut().find(|it| it.item == of && !it.over)
+        self.native.as_mut()?.items.iter_mut().find(|it| it.item == Some(of) && !it.over)
+    }
+
+    /// Whether the model of the current agent speaks this item.
+    pub(super) fn is_native(&mut self, item: ItemId) -> bool {
+        self.native_item(item).is_some()
     }
 
     /// So many samples of an item were played, perhaps its last.
@@ -338,7 +344,7 @@ impl Session {
 
     /// Items were cut for good: if any is the model's, it is not to go on.
     pub(super) fn native_cut(&mut self, now: Tick, gone: &[ItemId], out: &mut Output) {
-        let is_its = |item: &Item| gone.contains(&item.item);
+        let is_its = |item: &Item| item.item.is_some_and(|item| gone.contains(&item));
         if self.native.as_ref().is_some_and(|native| native.items.iter().any(is_its)) {
             self.silence_native(now, out);
         }

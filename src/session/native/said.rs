@@ -36,7 +36,7 @@ impl Session {
             }
             NativeEvent::Audio { item, pcm } => self.native_audio(plan, now, &item, pcm, out),
             NativeEvent::Words { item, text } => self.native_words(plan, now, &item, text, out),
-            NativeEvent::ItemDone { item } => self.native_done(plan, now, item, out),
+            NativeEvent::ItemDone { item } => self.native_done(plan, now, &item, out),
             NativeEvent::SpeechStarted { .. } | NativeEvent::Interrupted => {
                 let may_cut = plan.rules.barge_in.is_some() && self.hold.is_none();
                 if self.provider_decides(plan) && may_cut && !self.playout.is_idle() {
@@ -158,20 +158,32 @@ impl Session {
     ) -> Option<ItemId> {
         let native = self.native.as_mut()?;
         if let Some(known) = native.items.iter().find(|item| item.source == source) {
-            return (!known.over && !known.whole).then_some(known.item);
+            return known.item.filter(|_| !known.over && !known.whole);
         }
-        if native.silenced > 0 || source.len() > SOURCE_MAX {
+        if source.len() > SOURCE_MAX {
             return None;
         }
         if native.items.len() >= ITEMS_MAX {
             let over = native.items.iter().position(|item| item.over)?;
             native.items.remove(over);
         }
-        let agent = native.agent;
-        self.answer_heard(plan, now, out);
-        self.take_off_hold(now, out);
-        let item = self.next_item(plan, now, out);
-        let source = source.to_owned();
+        let (agent, is_wanted) = (native.agent, native.silenced == 0);
+        let mut item = None;
+        if is_wanted {
+            self.answer_heard(plan, now, out);
+            self.take_off_hold(now, out);
+            item = self.next_item(plan, now, out);
+        }
+        let (source, text) = (source.to_owned(), String::new());
+        let native = self.native.as_mut()?;
+        native.items.push_back(Item {
+            source: source.clone(),
+            item,
+            played: 0,
+            text: text.clone(),
+            whole: false,
+            over: item.is_none(),
+        });
         let Some(item) = item else {
             self.wish(NativeWish::Cut { item: source, samples: 0 }, out);
             return None;
@@ -181,10 +193,7 @@ impl Session {
         self.event(now, kind, out);
         self.playout.queue(item, agent, String::new(), now, 0);
         self.dialogue.agent(Some(item), "");
-        let text = String::new();
-        self.speaking.insert(item, Speaking { from: now, text: text.clone(), apology: false });
-        let known = Item { source, item, played: 0, text, whole: false, over: false };
-        self.native.as_mut()?.items.push_back(known);
+        self.speaking.insert(item, Speaking { from: now, text, apology: false });
         Some(item)
     }
 
@@ -225,12 +234,11 @@ impl Session {
         self.event(now, EventKind::AgentWords { item, text }, out);
     }
 
-    fn native_done(&mut self, plan: &Plan, now: Tick, source: String, out: &mut Output) {
+    fn native_done(&mut self, plan: &Plan, now: Tick, source: &str, out: &mut Output) {
         let Some(native) = &self.native else { return };
-        match native.items.iter().find(|item| item.source == source).map(|item| item.item) {
-            Some(item) => self.item_whole(plan, now, item, out),
-            // Nothing of it was ever heard.
-            None => drop(self.wish(NativeWish::Played { item: source, samples: 0 }, out)),
+        let known = native.items.iter().find(|item| item.source == source);
+        if let Some(item) = known.and_then(|item| item.item) {
+            self.item_whole(plan, now, item, out);
         }
     }
 }

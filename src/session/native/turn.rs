@@ -86,7 +86,7 @@ impl Session {
     /// What the model has not said yet is not said any more. Where nobody may interrupt, what has begun goes on.
     fn native_overtaken(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(native) = &self.native else { return };
-        let unsaid = native.items.iter().filter(|item| !item.over).map(|item| item.item);
+        let unsaid = native.items.iter().filter(|item| !item.over).filter_map(|item| item.item);
         let unsaid: Vec<ItemId> = unsaid.collect();
         if plan.rules.barge_in.is_none() && !unsaid.is_empty() {
             return;

@@ -32,7 +32,7 @@ use crate::session::event::EventKind;
 use crate::session::input::Input;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
-use order::{Asks, Calls, Ears, Moves, Requests};
+use order::{Asks, Calls, Ears, Moves, Natives, Requests};
 use spoken::Spoken;
 
 /// What holds in every tick.
@@ -56,6 +56,8 @@ pub enum Invariant {
     Transcript,
     /// Each question to a model ends exactly once, at the latest with the session, and no provider would refuse it.
     Asks,
+    /// Only a conversation that is open is told anything; a call has one result, an item one end.
+    Natives,
     /// Each hand-over has an edge; there is one in a tick at most, effective at the next.
     Moves,
     /// An utterance is listened to in one piece.
@@ -79,6 +81,9 @@ impl std::fmt::Display for Invariant {
             Self::Transcript => "the transcript claims no more than was played, and that once",
             Self::Asks => {
                 "each question to a model is one that providers take, and ends exactly once"
+            }
+            Self::Natives => {
+                "a model that speaks is told of a call and of an item's end once, while it is there"
             }
             Self::Moves => "each hand-over has an edge, one in a tick, effective at the next",
             Self::Listening => "an utterance is listened to in one piece",
@@ -132,6 +137,7 @@ pub struct Observer {
     calls: Calls,
     requests: Requests,
     asks: Asks,
+    natives: Natives,
     moves: Moves,
     ears: Ears,
     spoken: Spoken,
@@ -147,6 +153,7 @@ impl Observer {
         self.arrived = Some((input.tick, input.skipped));
         self.spoken.arrived(input);
         self.requests.arrived(input);
+        self.natives.arrived(input);
     }
 
     /// Compares what came of the tick with the account of all before it.
@@ -165,6 +172,7 @@ impl Observer {
         self.calls.ticked(now, out).map_err(broken)?;
         self.requests.ticked(out).map_err(broken)?;
         self.asks.ticked(out).map_err(broken)?;
+        self.natives.ticked(out).map_err(broken)?;
         self.moves.ticked(plan, session, out).map_err(broken)?;
         self.ears.ticked(out).map_err(broken)?;
         self.spoken.ticked(plan, now, session, out).map_err(broken)?;

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checked, hold};
 use crate::clock::Tick;
-use crate::id::{AskId, CallId, LaneId, RequestId, UtteranceId};
+use crate::id::{AskId, CallId, LaneId, NativeId, RequestId, UtteranceId};
 use crate::session::Session;
 use crate::session::event::EventKind;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::{Effect, Output};
 use crate::session::plan::Plan;
 use crate::sim::trial::refused;
+use crate::think::native::event::NativeEvent;
+use crate::think::native::wish::NativeWish;
 
 /// Requests without an answer.
 #[derive(Debug, Default)]
@@ -208,6 +210,60 @@ impl Ears {
                 | Effect::AskDrop { .. }
                 | Effect::Native { .. }
                 | Effect::Play { .. } => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Conversations with models that hear and speak: what is wanted of them.
+#[derive(Debug, Default)]
+pub(super) struct Natives {
+    /// The one that is open, if one is.
+    open: Option<NativeId>,
+    next: u32,
+    /// Calls that it has made and that have no result.
+    called: BTreeSet<String>,
+    /// Items of which it was told that they are over.
+    over: BTreeSet<String>,
+}
+
+impl Natives {
+    pub(super) fn arrived(&mut self, input: &Input) {
+        for value in &input.inbound {
+            if let Inbound::Native { native, event: NativeEvent::Call(call) } = value
+                && self.open == Some(*native)
+            {
+                self.called.insert(call.id.clone());
+            }
+        }
+    }
+
+    pub(super) fn ticked(&mut self, out: &Output) -> Checked {
+        for effect in &out.effects {
+            let Effect::Native { native, wish } = effect else { continue };
+            if let NativeWish::Open { .. } = wish {
+                hold!(native.0 == self.next, Natives, "{native} is not native-{}", self.next);
+                self.next += 1;
+                self.open = Some(*native);
+                self.called.clear();
+                self.over.clear();
+                continue;
+            }
+            hold!(self.open == Some(*native), Natives, "{wish:?} is wanted of {native}");
+            match wish {
+                NativeWish::Close => self.open = None,
+                NativeWish::Result { call, .. } => {
+                    hold!(
+                        self.called.remove(call),
+                        Natives,
+                        "{call} has a result twice, or was not made"
+                    );
+                }
+                NativeWish::Played { item, .. } | NativeWish::Cut { item, .. } => {
+                    hold!(self.over.insert(item.clone()), Natives, "{item} is over twice");
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! The account of what the agent says: announced, received, played, cut, told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checked, hold};
 use crate::clock::Tick;
-use crate::id::{AgentId, ItemId};
+use crate::id::{AgentId, ItemId, NativeId};
 use crate::pcm::Clip;
 use crate::pcm::playout::Played;
 use crate::session::Session;
@@ -14,6 +14,7 @@ use crate::session::output::{Effect, Output};
 use crate::session::plan::{AgentKind, Plan};
 use crate::talk::transcript::Speaker;
 use crate::think::native::event::NativeEvent;
+use crate::think::native::wish::NativeWish;
 
 /// All items that are not over, and what the transcript has of those that are.
 #[derive(Debug, Default)]
@@ -23,10 +24,20 @@ pub(super) struct Spoken {
     /// Samples that the fade of a cut may still take.
     fade: usize,
     /// Audio of a model that speaks by itself, by its own names, which are told when an item begins.
-    came: Vec<(String, Option<Clip>)>,
+    came: Vec<(NativeId, Came)>,
     sources: Vec<(String, ItemId)>,
+    /// Conversations that are over: what still comes of them is for nobody.
+    gone: BTreeSet<NativeId>,
     /// Entries that the transcript has had so far.
     told: u64,
+}
+
+/// What came of a model that speaks by itself, of an item by its own name.
+#[derive(Debug)]
+enum Came {
+    Audio(String, Clip),
+    Whole(String),
+    Gone,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +47,8 @@ struct Item {
     pcm: Vec<i16>,
     /// No more audio will come.
     last: bool,
+    /// A model speaks it by itself.
+    native: bool,
     /// The model that speaks it has said so.
     ended: bool,
     played: usize,
@@ -75,15 +88,15 @@ impl Spoken {
                 item.pcm.extend_from_slice(&pcm.0);
                 item.last = *last;
             }
-            match value {
-                Inbound::Native { event: NativeEvent::Audio { item, pcm }, .. } => {
-                    self.came.push((item.clone(), Some(pcm.clone())));
+            let Inbound::Native { native, event } = value else { continue };
+            self.came.extend(match event {
+                NativeEvent::Audio { item, pcm } => {
+                    Some((*native, Came::Audio(item.clone(), pcm.clone())))
                 }
-                Inbound::Native { event: NativeEvent::ItemDone { item }, .. } => {
-                    self.came.push((item.clone(), None));
-                }
-                _ => {}
-            }
+                NativeEvent::ItemDone { item } => Some((*native, Came::Whole(item.clone()))),
+                NativeEvent::Lost { last: true, .. } => Some((*native, Came::Gone)),
+                _ => None,
+            });
         }
     }
 
@@ -97,16 +110,7 @@ impl Spoken {
         for event in &out.events {
             self.happened(plan, now, session.agent(), event)?;
         }
-        for (source, pcm) in std::mem::take(&mut self.came) {
-            let known =
-                self.sources.iter().find(|(known, _)| *known == source).map(|(_, item)| *item);
-            let known = known.and_then(|item| self.items.get_mut(&item));
-            let Some(item) = known.filter(|item| !item.ended) else { continue };
-            match pcm {
-                Some(pcm) => item.pcm.extend_from_slice(&pcm.0),
-                None => (item.last, item.ended) = (true, true),
-            }
-        }
+        self.came(out);
         self.asked(out)?;
         let from = self.played(out)?;
         let fade = self.fade.min(out.audio.len());
@@ -120,6 +124,39 @@ impl Spoken {
         Ok(())
     }
 
+    /// What came of models that speak by themselves, in its order.
+    fn came(&mut self, out: &Output) {
+        let hands_over =
+            out.events.iter().any(|event| matches!(event.kind, EventKind::AgentStopped { .. }));
+        if hands_over {
+            for effect in &out.effects {
+                if let Effect::Native { native, wish: NativeWish::Close } = effect {
+                    self.gone.insert(*native);
+                }
+            }
+        }
+        for (native, came) in std::mem::take(&mut self.came) {
+            if self.gone.contains(&native) {
+                continue;
+            }
+            let (source, pcm) = match came {
+                Came::Audio(source, pcm) => (source, Some(pcm)),
+                Came::Whole(source) => (source, None),
+                Came::Gone => {
+                    self.gone.insert(native);
+                    continue;
+                }
+            };
+            let known = self.sources.iter().find(|(known, _)| *known == source);
+            let known = known.map(|(_, item)| *item).and_then(|item| self.items.get_mut(&item));
+            let Some(item) = known.filter(|item| !item.ended) else { continue };
+            match pcm {
+                Some(pcm) => item.pcm.extend_from_slice(&pcm.0),
+                None => (item.last, item.ended) = (true, true),
+            }
+        }
+    }
+
     /// What happens to items before anything of this tick is played.
     fn happened(&mut self, plan: &Plan, now: Tick, current: AgentId, event: &Event) -> Checked {
         match &event.kind {
@@ -129,7 +166,7 @@ impl Spoken {
                 let at = plan.agents.iter().position(|known| known.name == *agent);
                 hold!(at.is_some(), Speech, "{item} is of {agent}, whom nobody knows");
                 let agent = AgentId(at.unwrap_or_default() as u16);
-                self.items.insert(*item, Item { agent, ..Item::default() });
+                self.items.insert(*item, Item { agent, native: true, ..Item::default() });
                 self.sources.retain(|(known, _)| known != source);
                 self.sources.push((source.clone(), *item));
             }
@@ -338,7 +375,7 @@ impl Spoken {
             at.map(|at| over.remove(at));
         }
         // Where more was said in a tick than the transcript holds, the rest cannot be known.
-        let missing = over.iter().find(|item| item.played > 0).filter(|_| new <= len);
+        let missing = over.iter().find(|item| item.shown > 0).filter(|_| new <= len);
         let text = missing.map(|item| &item.text);
         hold!(missing.is_none(), Transcript, "{text:?} was heard, and is not told");
         Ok(())
@@ -361,7 +398,8 @@ impl Item {
         self.played += samples as usize;
         let got = self.pcm.len();
         hold!(self.played <= got, Speech, "{} samples of {id} are played of {got}", self.played);
-        let whole = self.last && self.played == got;
+        // A conversation that is over ends its items without a word.
+        let whole = (self.last || self.native && finished) && self.played == got;
         hold!(finished == whole, Speech, "{id} ends before its last sample, or after it");
         let (from, to) = (from as usize, to as usize);
         hold!(from == self.shown, Speech, "{id}: byte {from} follows {}", self.shown);

@@ -121,6 +121,37 @@ agents:
 topology: { links: ['first <-> other', 'first <=> helper', 'other -> first'] }
 ";
 
+/// Those who hear and speak by themselves, and one who thinks and one with a script between them.
+const NATIVES: &str = "
+start: first
+models: { any: { model: any, timeout_ms: 3000 } }
+agents:
+  first:
+    kind: native
+    model: any
+    instructions: 'You are the first. {fact.one}'
+    greeting: Good day.
+    idle: Hello?
+    tools: [inline, same, slow, COSTLYhand_over, call_agent, end_call]
+    turn_detection: TURNS
+  other:
+    kind: native
+    model: any
+    tools: [slow, hand_over, hold]
+  helper:
+    kind: model
+    model: any
+    tools: [same, return_value]
+    stop_after: [return_value]
+  script:
+    arrival: The script.
+    intents: [{ name: back, phrases: [one, two], say: Back. }]
+topology: { links: ['first <-> other', 'first <=> helper', 'other -> first'] }
+transitions:
+  - { from: other, to: script, when: { user_input: { contains: hello } }, say: Moment., arrival: Here it is. }
+  - { from: script, to: other, when: { intent: back } }
+";
+
 /// One who is always in the middle of a long answer.
 const TALKER: &str = "
 agents:
@@ -161,16 +192,19 @@ impl Draw {
         let (call_max, moves) = (self.of(&[0, 0, 0, 20_000]), self.below(3));
         let (alone, silence) = (self.of(&[0, 2_000, 10_000]), self.of(&[0, 0, 0, 4_000]));
         let delay = self.ms(0, 800).to_string();
-        let agents = match self.below(12) {
+        let agents = match self.below(16) {
             0 | 1 => DESKS,
             2 | 3 => SHOP,
             8..=11 => THINKERS,
+            12..=15 => NATIVES,
             4 => TOOLS,
             5 | 6 => TALKER,
             _ => MIRROR,
         };
         let agents = if talks { TALKER } else { agents };
         let early = self.of(&["false", "true"]);
+        let turns = self.of(&["own", "own", "server"]);
+        let costly = if turns == "own" { "costly, " } else { "" };
         let (patient, cancels) = (self.of(&[0, 0, 400]), self.of(&["keep", "cancel"]));
         format!(
             "name: drawn\naudio: {{ tick_ms: {tick}, rate_hz: {rate} }}\n\
@@ -187,7 +221,11 @@ impl Draw {
              {patient}, on_barge_in: {cancels}, canned: {{ otherwise: 3, fails_first: {fails} }} }}\n  \
              costly: {{ approval: 'May I?', canned: {{ otherwise: 4 }} }}\n  \
              broken: {{ run: inline }}\n{}",
-            agents.replace("DELAY", &delay).replace("EARLY", early),
+            agents
+                .replace("DELAY", &delay)
+                .replace("EARLY", early)
+                .replace("TURNS", turns)
+                .replace("COSTLY", costly),
         )
     }
 }

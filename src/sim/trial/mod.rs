@@ -22,6 +22,7 @@
 mod drawn;
 mod engines;
 mod minds;
+mod natives;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use crate::slot::{Edge, Slot, Status};
 use crate::tool::{NoHands, Registry};
 use engines::{Ear, Mouth};
 use minds::Minds;
+use natives::Natives;
 
 pub(crate) use minds::refused;
 
@@ -229,6 +231,8 @@ impl Trial {
         edges.push(Box::new(Weathered::new(mouth, sky, drawn, counted)));
         let (sky, drawn, counted) = weather("models");
         edges.push(Box::new(Weathered::new(Minds::new(seed.branch("minds")), sky, drawn, counted)));
+        // Between it and its edge nothing is lost: that is the edge's promise.
+        edges.push(Box::new(Natives::new(seed.branch("natives"), plan.samples())));
         let tools = self.tools.wrapped(|tool| Haunted {
             tool,
             fails_percent: self.haunted_percent,
