@@ -407,3 +407,23 @@ transitions: [{ from: a, to: b, when: { tool_result: { tool: call_agent, key: ok
     let unknown = wrong_with(&yaml.replace("tool: call_agent", "tool: call_agnet"));
     assert!(unknown.contains("unknown tool `call_agnet`"), "{unknown}");
 }
+
+#[test]
+fn who_does_not_hear_among_those_who_hear_by_themselves_is_named() {
+    let yaml = "
+name: desk
+start: desk
+models: { voice: { model: gpt-realtime } }
+agents:
+  desk: { kind: native, model: voice, tools: [hand_over] }
+  clerk: { greeting: Hello., intents: [{ name: bye, phrases: [bye], end_call: true }] }
+transitions:
+  - { from: desk, to: clerk, when: { decision: {} } }
+";
+    let all = advice(yaml);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(all[0].contains("`clerk` does not hear what callers say"), "{all:?}");
+    let heard = yaml
+        .replace("start: desk", "start: desk\nspeech: { recogniser: { engine: pocketsphinx } }");
+    assert_eq!(advice(&heard), Vec::<String>::new());
+}

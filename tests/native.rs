@@ -316,7 +316,7 @@ fn a_call_is_made_and_the_model_goes_on_with_what_came_of_it() {
     let results: Vec<_> = wishes(&scene)
         .into_iter()
         .filter_map(|wish| match wish {
-            NativeWish::Result { call, output } => Some((call.as_str(), output.clone())),
+            NativeWish::Result { call, output, .. } => Some((call.as_str(), output.clone())),
             _ => None,
         })
         .collect();
@@ -411,7 +411,7 @@ fn the_model_goes_on_without_a_slow_call_and_is_told_later() {
     let scene = typed(DESK, answers, &[(500, "look it up")]);
     assert_eq!(scene.messages(), ["I am still looking.", "There it is."]);
     let written = wishes(&scene).into_iter().rev().find_map(|wish| match wish {
-        NativeWish::Write(text) => Some(text.clone()),
+        NativeWish::Write { text, .. } => Some(text.clone()),
         _ => None,
     });
     let written = written.unwrap();
@@ -559,4 +559,472 @@ fn a_call_with_a_model_that_speaks_replays_and_goes_on_from_any_checkpoint() {
     for bytes in &scene.checkpoints {
         goes_on_alike(bytes, &journal);
     }
+}
+
+fn lost(last: bool) -> NativeEvent {
+    let error = ModelError::new(ErrorKind::Unavailable, "the line is dead");
+    NativeEvent::Lost { error, last }
+}
+
+#[test]
+fn words_after_a_lost_connection_are_those_of_their_own_turn() {
+    let lines = [
+        plays(When::Start(500), "caller-02-hours"),
+        plays(When::Start(5_000), "caller-10-goodbye"),
+    ];
+    let scene = Stage::new(DESK)
+        .caller(Part { hang_up_ms: 6_000, ..caller("ann") }, lines)
+        .happens(
+            200,
+            all(0, [lost(false), words("a", "Nine."), audio("a", 1_600), done("a"), over()]),
+        )
+        .happens(390, all(0, [heard("u2", "Goodbye.")]))
+        .play();
+    let stopped = scene.each("user.speech_stopped", "utterance");
+    let transcript = scene.one("user.transcript");
+    assert_eq!(transcript["utterance"], stopped[1], "these are the words of the second utterance");
+}
+
+#[test]
+fn what_is_said_on_hold_does_not_shift_later_words() {
+    let yaml = DESK.replace("slow, hand_over", "slow, hold, hand_over");
+    let lines = [
+        plays(When::Start(1_000), "caller-02-hours"),
+        plays(When::Start(6_000), "caller-10-goodbye"),
+    ];
+    let hold = |id: &str, on: bool| NativeEvent::Call(Call::new(id, "hold", json!({ "on": on })));
+    let scene = Stage::new(&yaml)
+        .caller(Part { hang_up_ms: 6_000, ..caller("ann") }, lines)
+        .happens(20, all(0, [hold("h1", true), over()]))
+        .happens(25, all(0, [over()]))
+        .happens(250, all(0, [hold("h2", false), over()]))
+        .happens(255, all(0, [over()]))
+        .happens(440, all(0, [heard("u2", "Goodbye.")]))
+        .play();
+    let stopped = scene.all("user.speech_stopped");
+    let message = scene.one("user.transcript");
+    assert_eq!(message["utterance"], stopped[1]["utterance"]);
+}
+
+#[test]
+fn a_yes_before_the_question_was_heard_is_none() {
+    let call = NativeEvent::Call(Call::new("c", "till", json!({ "amount": 3000 })));
+    let scene = Stage::new(DESK)
+        .caller(
+            quiet("ann"),
+            [types(When::Start(500), "I want to pay"), types(When::Start(1_500), "yes")],
+        )
+        // A burst: what is said first, and the call, come within a tick.
+        .happens(
+            40,
+            all(0, [words("m", "Is it the blue one?"), audio("m", 8_000), done("m"), call, over()]),
+        )
+        .play();
+    assert!(scene.all("approval.asked").len() == 1);
+    assert_eq!(scene.each("approval.given", "approved"), [false]);
+    assert!(scene.all("tool.called").is_empty(), "nobody has heard the question");
+}
+
+#[test]
+fn the_end_of_an_answer_that_was_cut_is_not_that_of_the_next() {
+    let scene = Stage::new(DESK)
+        .caller(
+            quiet("ann"),
+            [
+                types(When::Start(200), "one"),
+                types(When::Start(600), "two"),
+                types(When::Start(1_000), "three"),
+            ],
+        )
+        .happens(31, all(0, [NativeEvent::Silenced]))
+        .happens(
+            52,
+            all(0, [words("b", "Two."), audio("b", 3_200), done("b"), NativeEvent::Silenced]),
+        )
+        .happens(60, all(0, [words("c", "Three."), audio("c", 3_200), done("c"), over()]))
+        .play();
+    assert_eq!(
+        count(&scene, |wish| *wish == NativeWish::Cancel),
+        2,
+        "the answer to `two` is overtaken"
+    );
+}
+
+#[test]
+fn a_model_of_which_nothing_comes_after_a_cut_is_apologised_for() {
+    let scene = Stage::new(DESK)
+        .caller(
+            Part { hang_up_ms: 8_000, ..quiet("ann") },
+            [types(When::Start(200), "one"), types(When::Start(600), "two")],
+        )
+        .happens(31, all(0, [NativeEvent::Silenced]))
+        .play();
+    assert_eq!(scene.messages(), ["Sorry about that."]);
+}
+
+#[test]
+fn the_next_agent_knows_what_was_said_last() {
+    let lines = [plays(When::Start(1_000), "caller-03-billing")];
+    let call = NativeEvent::Call(Call::new("c", "hand_over", json!({ "to": "bills" })));
+    let scene = Stage::new(DESK)
+        .caller(Part { hang_up_ms: 5_000, ..caller("ann") }, lines)
+        .happens(255, all(0, [call, over()]))
+        .happens(262, all(0, [heard("u", "I have a question about my bill.")]))
+        .play();
+    assert_eq!(scene.each("user.message", "text"), ["I have a question about my bill."]);
+}
+
+#[test]
+fn a_conversation_that_is_lost_for_good_is_closed() {
+    let lines = [plays(When::Start(1_000), "caller-02-hours")];
+    let scene =
+        Stage::new(DESK).caller(caller("ann"), lines).happens(20, all(0, [lost(true)])).play();
+    let closed: Vec<u32> = scene
+        .wishes
+        .iter()
+        .filter(|(_, _, w)| *w == NativeWish::Close)
+        .map(|(_, n, _)| n.0)
+        .collect();
+    assert_eq!(closed, [0, 1]);
+}
+
+#[test]
+fn who_talks_too_long_is_answered() {
+    // caller-02-hours is heard from tick 31 to 132; 2,200 ms are over in tick 141, within the silence behind it.
+    for (max, limit) in [(1_000, 81), (2_200, 141)] {
+        let yaml =
+            DESK.replace("start: desk\n", &format!("turn: {{ max_ms: {max} }}\nstart: desk\n"));
+        let scene = Stage::new(&yaml)
+            .native("voice", model([says("From nine to six."), says("Again.")]))
+            .caller(
+                Part { hang_up_ms: 8_000, ..caller("ann") },
+                [plays(When::Start(500), "caller-02-hours")],
+            )
+            .play();
+        assert_eq!(tick(&scene.one("limit.reached")), limit);
+        let commit =
+            scene.wishes.iter().find(|(_, _, wish)| matches!(wish, NativeWish::Commit { .. }));
+        assert_eq!(commit.map(|(at, ..)| *at), Some(limit), "{max}");
+    }
+}
+
+#[test]
+fn a_typed_no_is_answered_once() {
+    let answers = [
+        calls("", &[("c1", "till", json!({ "amount": 30 }))]),
+        says("As you like."),
+        says("And another answer."),
+    ];
+    let scene = typed(DESK, answers, &[(500, "I want to pay"), (6_000, "no")]);
+    assert_eq!(scene.messages(), ["Shall I take 30 euros?", "As you like."]);
+}
+
+#[test]
+fn an_agent_that_becomes_native_by_a_reload_answers() {
+    let desk = "
+name: desk
+audio: { tick_ms: 20, rate_hz: 16000 }
+models:
+  voice: { provider: canned, latency_ms: 100, timeout_ms: 2000, replies: [{ say: Nothing. }] }
+agents:
+  desk: ";
+    let before = format!("{desk}{{ greeting: Hello. }}\n");
+    let after = format!("{desk}{{ kind: native, model: voice }}\n");
+    let after = antiphon::config::parse(after.as_bytes(), "after.yaml").unwrap();
+    let scene = Stage::new(&before)
+        .native("voice", model([says("Here I am.")]))
+        .caller(Part { hang_up_ms: 8_000, ..quiet("ann") }, [types(When::Start(4_000), "hello")])
+        .happens(100, [Inbound::Reload { config: after.to_json() }])
+        .play();
+    assert_eq!(scene.all("config.reloaded").len(), 1);
+    assert!(scene.was_heard("Here I am."), "{:?}", scene.messages());
+}
+
+#[test]
+fn two_things_that_are_told_at_once_have_one_answer() {
+    // Both notes come while an answer is under way: the protocol asks for one answer after it.
+    let call = |id: &str| NativeEvent::Call(Call::new(id, "slow", json!({})));
+    let scene = Stage::new(DESK)
+        .caller(Part { hang_up_ms: 6_000, ..quiet("ann") }, [types(When::Start(200), "look it up")])
+        .happens(20, all(0, [call("c1"), call("c2"), over()]))
+        .happens(60, all(0, [words("a", "I am still looking."), audio("a", 32_000)]))
+        .happens(110, all(0, [done("a"), over()]))
+        .happens(
+            125,
+            all(0, [words("b", "Both are there."), audio("b", 16_000), done("b"), over()]),
+        )
+        .play();
+    assert_eq!(scene.messages(), ["I am still looking.", "Both are there."]);
+}
+
+#[test]
+fn what_is_decided_is_not_asked_any_more() {
+    let call = NativeEvent::Call(Call::new("c", "till", json!({ "amount": 3 })));
+    let question = [words("q", "Shall I take 3 euros?"), audio("q", 16_000), done("q"), over()];
+    let yes = Inbound::Custom {
+        lane: None,
+        name: "approval".into(),
+        data: json!({ "approval": 0, "approved": true }).into(),
+    };
+    let scene = Stage::new(DESK)
+        .caller(quiet("ann"), [types(When::Start(500), "I want to pay")])
+        .happens(40, all(0, [call, over()]))
+        .happens(45, [yes])
+        .happens(50, all(0, question))
+        .play();
+    assert_eq!(tick(&scene.one("tool.called")), 45);
+    assert!(!scene.was_heard("Shall I take 3 euros?"), "it is paid already");
+}
+
+#[test]
+fn a_call_of_an_answer_that_was_cut_is_not_made() {
+    let call = NativeEvent::Call(Call::new("c", "clock", json!({})));
+    let scene = Stage::new(DESK)
+        .caller(
+            quiet("ann"),
+            [types(When::Start(200), "one"), types(When::Start(1_000), "stop, do not")],
+        )
+        .happens(20, all(0, [words("a", "First."), audio("a", 64_000)]))
+        .happens(51, all(0, [call]))
+        .happens(52, all(0, [NativeEvent::Silenced]))
+        .play();
+    assert!(scene.all("tool.called").is_empty());
+}
+
+#[test]
+fn where_the_provider_detects_turns_a_noise_does_not_keep_the_agent_silent() {
+    let yaml = DESK
+        .replace(
+            "provider: canned, latency_ms: 100, timeout_ms: 2000, replies: [{ say: Nothing. }]",
+            "model: m, timeout_ms: 2000",
+        )
+        .replace(
+            "    model: voice\n    instructions: 'You",
+            "    model: voice\n    turn_detection: server\n    instructions: 'You",
+        )
+        .replace("[clock, till, slow,", "[clock, slow,");
+    let lines = [plays(When::Start(1_000), "caller-08-barge-in")];
+    let scene = Stage::new(&yaml)
+        .caller(caller("ann"), lines)
+        .happens(80, all(0, [NativeEvent::SpeechStopped { at_ms: Some(1_400) }]))
+        .happens(90, all(0, [words("b", "Yes?"), audio("b", 16_000), done("b"), over()]))
+        .play();
+    let began = tick(&scene.one("agent.began"));
+    let started = tick(&scene.one("agent.speech_started"));
+    println!(
+        "began {began} started {started} stopped {:?}",
+        scene.all("user.speech_stopped").iter().map(tick).collect::<Vec<_>>()
+    );
+    assert_eq!(began, started);
+}
+
+#[test]
+fn in_a_canned_model_a_call_that_was_cancelled_does_not_hold_up_others() {
+    let answers = [
+        calls("", &[("c1", "clock", json!({}))]),
+        calls("", &[("c2", "clock", json!({}))]),
+        says("It is noon."),
+    ];
+    let scene = typed(DESK, answers, &[(500, "one"), (540, "two")]);
+    assert_eq!(scene.messages(), ["It is noon."]);
+}
+
+#[test]
+fn a_model_that_answers_early_answers_what_was_asked() {
+    let yaml = DESK
+        .replace(
+            "provider: canned, latency_ms: 100, timeout_ms: 2000, replies: [{ say: Nothing. }]",
+            "model: m, timeout_ms: 2000",
+        )
+        .replace(
+            "    model: voice\n    instructions: 'You",
+            "    model: voice\n    turn_detection: semantic\n    instructions: 'You",
+        )
+        .replace("[clock, till, slow,", "[clock, slow,");
+    let lines = [plays(When::Start(1_000), "caller-02-hours")];
+    let call = NativeEvent::Call(Call::new("c", "hand_over", json!({ "to": "bills" })));
+    let scene = Stage::new(&yaml)
+        .caller(caller("ann"), lines)
+        // The session's own detector ends the utterance in tick 182.
+        .happens(
+            165,
+            all(
+                0,
+                [
+                    NativeEvent::SpeechStopped { at_ms: None },
+                    NativeEvent::Committed { item: Some("u".into()) },
+                ],
+            ),
+        )
+        .happens(175, all(0, [words("a", "From nine to six."), audio("a", 16_000)]))
+        .happens(200, all(0, [done("a"), over(), heard("u", "When do you open?")]))
+        .happens(260, all(0, [call]))
+        .play();
+    let history = wishes(&scene).into_iter().rev().find_map(|wish| match wish {
+        NativeWish::Open { history, .. } => Some(history.clone()),
+        _ => None,
+    });
+    let said: Vec<String> = history.unwrap().iter().map(Message::words).collect();
+    assert_eq!(said[..2], ["When do you open?", "From nine to six."]);
+}
+
+#[test]
+fn a_noise_that_the_provider_does_not_notice_does_not_shift_words() {
+    let yaml = DESK
+        .replace(
+            "provider: canned, latency_ms: 100, timeout_ms: 2000, replies: [{ say: Nothing. }]",
+            "model: m, timeout_ms: 2000",
+        )
+        .replace(
+            "    model: voice\n    instructions: 'You",
+            "    model: voice\n    turn_detection: server\n    instructions: 'You",
+        )
+        .replace("[clock, till, slow,", "[clock, slow,");
+    let lines = [plays(When::Start(500), "cough"), plays(When::Start(4_000), "caller-02-hours")];
+    let scene = Stage::new(&yaml)
+        .caller(Part { hang_up_ms: 6_000, ..caller("ann") }, lines)
+        .happens(
+            335,
+            all(
+                0,
+                [
+                    NativeEvent::SpeechStopped { at_ms: None },
+                    NativeEvent::Committed { item: Some("u".into()) },
+                ],
+            ),
+        )
+        .happens(
+            360,
+            all(
+                0,
+                [
+                    heard("u", "When do you open?"),
+                    words("a", "At nine."),
+                    audio("a", 3_200),
+                    done("a"),
+                    over(),
+                ],
+            ),
+        )
+        .play();
+    let stops = scene.all("user.speech_stopped");
+    assert_eq!(stops.len(), 2);
+    assert_eq!(scene.one("user.transcript")["utterance"], stops[1]["utterance"]);
+}
+
+#[test]
+fn without_anybody_who_writes_down_a_yes_a_tool_cannot_need_one() {
+    let yaml = DESK.replace(
+        "    model: voice\n    instructions: 'You",
+        "    model: voice\n    transcription: ''\n    instructions: 'You",
+    );
+    let wrong = antiphon::config::parse(yaml.as_bytes(), "a.yaml").unwrap_err().to_string();
+    assert!(wrong.contains("nobody writes down whether the user says yes"), "{wrong}");
+}
+
+#[test]
+fn who_answers_a_question_and_is_lost_is_asked_or_heard() {
+    let lines = [
+        types(When::Start(500), "I want to pay"),
+        plays(When::Start(4_000), "caller-10-goodbye"),
+        plays(When::Start(9_000), "caller-02-hours"),
+    ];
+    let call = NativeEvent::Call(Call::new("c", "till", json!({ "amount": 3 })));
+    let question = [words("q", "Shall I take 3 euros?"), audio("q", 16_000), done("q"), over()];
+    let scene = Stage::new(DESK)
+        .caller(Part { hang_up_ms: 30_000, ..caller("ann") }, lines)
+        .happens(40, all(0, [call, over()]))
+        .happens(50, all(0, question))
+        .happens(310, all(0, [lost(false)]))
+        .happens(330, all(0, [NativeEvent::Ready { again: true }]))
+        .play();
+    let wanted = count(&scene, |wish| {
+        matches!(
+            wish,
+            NativeWish::Commit { answer: true, .. }
+                | NativeWish::Ask { .. }
+                | NativeWish::Result { .. }
+        )
+    });
+    assert!(wanted > 1, "{}", scene.timeline());
+}
+
+#[test]
+fn on_hold_the_model_says_so_and_the_hold_stays() {
+    let yaml = DESK.replace("slow, hand_over", "slow, hold, hand_over");
+    let answers = [
+        calls("", &[("h", "hold", json!({ "on": true, "max_ms": 5000 }))]),
+        says("I have put you on hold."),
+    ];
+    let scene = Stage::new(&yaml)
+        .native("voice", model(answers))
+        .caller(
+            Part { hang_up_ms: 9_000, ..quiet("ann") },
+            [types(When::Start(500), "hold the line")],
+        )
+        .play();
+    let resumed = scene.one("call.resumed");
+    assert_eq!(resumed["after_ticks"], 250, "{}", scene.timeline());
+}
+
+#[test]
+fn the_next_answer_has_its_own_time() {
+    let yaml = DESK.replace("start: desk\n", "turn: { barge_in: false }\nstart: desk\n");
+    let mut stage = Stage::new(&yaml).caller(
+        Part { hang_up_ms: 6_000, ..quiet("ann") },
+        [types(When::Start(200), "one"), types(When::Start(600), "two")],
+    );
+    for at in (20..180).step_by(20) {
+        stage = stage.happens(at, all(0, [words("a", "One "), audio("a", 8_000)]));
+    }
+    let scene = stage
+        .happens(180, all(0, [done("a"), over()]))
+        .happens(200, all(0, [words("b", "Two."), audio("b", 8_000), done("b"), over()]))
+        .play();
+    assert!(scene.was_heard("Two."), "{:?}", scene.messages());
+}
+
+#[test]
+fn two_outcomes_at_a_return() {
+    let yaml = "
+name: desk
+audio: { tick_ms: 20, rate_hz: 16000 }
+speech: { apology: Sorry about that. }
+start: desk
+models:
+  voice: { provider: canned, latency_ms: 100, timeout_ms: 2000, replies: [{ say: Nothing. }] }
+agents:
+  desk: { kind: native, model: voice, tools: [slow, call_agent] }
+  bills: { kind: native, model: voice, tools: [return_value] }
+tools:
+  slow: { description: Takes its time., run: worker, canned: { otherwise: { done: true }, takes_ms: 1500 } }
+topology:
+  links: ['desk <=> bills']
+";
+    let parsed = antiphon::config::parse(yaml.as_bytes(), "a.yaml");
+    if let Err(why) = parsed {
+        panic!("{why}");
+    }
+    let call = |id: &str, name: &str, a: Value| NativeEvent::Call(Call::new(id, name, a));
+    let scene = Stage::new(yaml)
+        .caller(Part { hang_up_ms: 8_000, ..quiet("ann") }, [types(When::Start(200), "one")])
+        .happens(
+            20,
+            all(
+                0,
+                [
+                    call("c1", "slow", json!({})),
+                    call("c2", "call_agent", json!({ "agent": "bills" })),
+                    over(),
+                ],
+            ),
+        )
+        .happens(120, all(1, [call("c3", "return_value", json!({ "value": 7 })), over()]))
+        .happens(140, all(2, [words("b", "Both."), audio("b", 8_000), done("b"), over()]))
+        .play();
+    assert_eq!(
+        count(&scene, |w| matches!(w, NativeWish::Ask { .. })),
+        2,
+        "one for the arrival, one for the return"
+    );
 }

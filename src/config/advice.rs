@@ -37,6 +37,7 @@ pub(super) fn advise(config: &Config, tree: &Node) -> Vec<super::Complaint> {
     }
     facts(config, &mut report);
     super::clashes::look(config, &mut report);
+    super::natives::advise(config, &mut report);
     report.complaints
 }
 

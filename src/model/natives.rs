@@ -134,6 +134,26 @@ struct Talk {
     /// Calls without a result.
     open: BTreeSet<String>,
     items: u64,
+    /// What it is asked for, and not yet.
+    wants: VecDeque<Want>,
+    /// An answer is under way: until then, once that is known.
+    answers: Option<Option<Tick>>,
+}
+
+/// What a model is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Want {
+    Answer,
+    Say(String),
+}
+
+impl Talk {
+    /// Several that are wanted beside each other are one.
+    fn want(&mut self, want: Want) {
+        if self.wants.back() != Some(&Want::Answer) || want != Want::Answer {
+            self.wants.push_back(want);
+        }
+    }
 }
 
 /// An answer, until it is audio.
@@ -210,27 +230,32 @@ impl CannedNatives {
             NativeWish::Commit { words, answer } => {
                 let item = format!("user_{}", talk.messages.len());
                 talk.messages.push(Message::user(words.clone()));
+                if *answer {
+                    talk.want(Want::Answer);
+                }
+                let committed = NativeEvent::Committed { item: Some(item.clone()) };
+                self.tell(now.after(1), native, committed);
                 let heard = NativeEvent::Heard { item, text: words.clone(), last: true };
                 self.tell(now.after(1), native, heard);
+            }
+            NativeWish::Write { text, answer } => {
+                talk.messages.push(Message::user(text.clone()));
                 if *answer {
-                    self.answer(now, native);
+                    talk.want(Want::Answer);
                 }
             }
-            NativeWish::Write(text) => {
-                talk.messages.push(Message::user(text.clone()));
-                self.answer(now, native);
-            }
-            NativeWish::Ask { say: Some(text) } => {
-                let (text, calls) = (text.clone(), Vec::new());
-                self.say(now, native, (text, calls, None));
-            }
-            NativeWish::Ask { say: None } => self.answer(now, native),
+            NativeWish::Ask { say: Some(text) } => talk.want(Want::Say(text.clone())),
+            NativeWish::Ask { say: None } => talk.want(Want::Answer),
             NativeWish::Cancel => {
+                talk.wants.clear();
+                talk.answers = None;
+                // Calls that were not told are not waited for.
+                talk.open.clear();
                 self.saying.retain(|_, saying| saying.native != native);
                 self.due.retain(|value| !is_of(value, native));
                 self.tell(now.after(1), native, NativeEvent::Silenced);
             }
-            NativeWish::Result { call, output } => {
+            NativeWish::Result { call, output, answer } => {
                 let calls = talk.messages.iter().rev().flat_map(Message::calls);
                 let name = calls.filter(|made| made.id == *call).map(|made| made.name.clone());
                 let (name, call) = (name.last().unwrap_or_default(), call.clone());
@@ -238,13 +263,14 @@ impl CannedNatives {
                 let (output, provider_executed) = (output.clone(), false);
                 let result = CallResult { call, name, output, provider_executed };
                 talk.messages.push(Message::result(result));
-                if talk.open.is_empty() {
-                    self.answer(now, native);
+                if *answer && talk.open.is_empty() {
+                    talk.want(Want::Answer);
                 }
             }
             NativeWish::Played { .. } | NativeWish::Cut { .. } => {}
             NativeWish::Close => {
                 self.talks.remove(&native);
+                self.others.remove(&native);
                 self.saying.retain(|_, saying| saying.native != native);
                 self.due.retain(|value| !is_of(value, native));
             }
@@ -260,9 +286,28 @@ impl CannedNatives {
             return self.tell(now.after(1), native, NativeEvent::Lost { error, last: true });
         }
         let (model, messages) = (model.to_owned(), history.to_vec());
-        let talk = Talk { model, messages, open: BTreeSet::new(), items: 0 };
+        let (open, wants) = (BTreeSet::new(), VecDeque::new());
+        let talk = Talk { model, messages, open, items: 0, wants, answers: None };
         self.talks.insert(native, talk);
         self.tell(now.after(1), native, NativeEvent::Ready { again: false });
+    }
+
+    /// Begins what is wanted, where nothing is under way.
+    fn go_on(&mut self, now: Tick, native: NativeId) {
+        let Some(talk) = self.talks.get_mut(&native) else { return };
+        if talk.answers.flatten().is_some_and(|until| until < now) {
+            talk.answers = None;
+        }
+        if talk.answers.is_some() {
+            return;
+        }
+        let Some(want) = talk.wants.pop_front() else { return };
+        talk.answers = Some(None);
+        self.tell(now.after(1), native, NativeEvent::Asked);
+        match want {
+            Want::Say(text) => self.say(now, native, (text, Vec::new(), None)),
+            Want::Answer => self.answer(now, native),
+        }
     }
 
     /// Answers what was said.
@@ -340,6 +385,9 @@ impl CannedNatives {
             self.tell(at, native, NativeEvent::Trouble(error));
         }
         let end = if failed { ResponseEnd::Failed } else { ResponseEnd::Completed };
+        if let Some(talk) = self.talks.get_mut(&native) {
+            talk.answers = Some(Some(at));
+        }
         self.tell(at, native, NativeEvent::ResponseDone { response: String::new(), end });
     }
 }
@@ -350,7 +398,10 @@ fn is_of(value: &Inbound, of: NativeId) -> bool {
         Inbound::Native { native, event } => {
             let stays = matches!(
                 event,
-                NativeEvent::Ready { .. } | NativeEvent::Heard { .. } | NativeEvent::Silenced
+                NativeEvent::Ready { .. }
+                    | NativeEvent::Heard { .. }
+                    | NativeEvent::Committed { .. }
+                    | NativeEvent::Silenced
             );
             *native == of && !stays
         }
@@ -376,6 +427,10 @@ impl Edge for CannedNatives {
             if let Effect::Native { native, wish } = effect {
                 self.wished(now, *native, wish);
             }
+        }
+        let talks: Vec<NativeId> = self.talks.keys().copied().collect();
+        for native in talks {
+            self.go_on(now, native);
         }
     }
 }

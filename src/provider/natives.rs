@@ -101,6 +101,7 @@ impl LiveNatives {
                 return self.open(native, model, settings, history);
             }
             NativeWish::Close => {
+                self.others.remove(&native);
                 if let Some(mut talk) = self.talks.remove(&native) {
                     talk.close();
                 }
@@ -131,13 +132,23 @@ impl LiveNatives {
                 }
             }
             NativeWish::Clear => drop(talk.clear()),
-            NativeWish::Write(text) => drop(talk.write(text.as_str())),
+            NativeWish::Write { text, answer: true } => drop(talk.write(text.as_str())),
+            NativeWish::Write { text, answer: false } => drop(talk.note(text.as_str())),
             NativeWish::Ask { say } => {
                 talk.ask(say.as_deref().map(NativeWish::to_say));
             }
-            NativeWish::Cancel => drop(talk.silence()),
-            NativeWish::Result { call, output } => {
+            NativeWish::Cancel => {
+                if !talk.silence() {
+                    // The session waits for a word of it, whatever becomes of the wish.
+                    let event = NativeEvent::Silenced;
+                    self.at_once.push_back(Inbound::Native { native, event });
+                }
+            }
+            NativeWish::Result { call, output, answer: true } => {
                 talk.tool_result(call.as_str(), output.clone());
+            }
+            NativeWish::Result { call, output, answer: false } => {
+                talk.settle(call.as_str(), output.clone());
             }
             NativeWish::Played { item, samples } => {
                 let mut played = PlayedItem::default();
@@ -174,7 +185,14 @@ impl Edge for LiveNatives {
             for event in std::iter::from_fn(|| talk.poll()).take(EVENTS_PER_TICK) {
                 input.inbound.push(Inbound::Native { native, event });
             }
+            if talk.is_over() {
+                // Its task is gone, which it has said, unless that was a fault of the program.
+                let error = ModelError::new(ErrorKind::Unavailable, "the conversation is over");
+                let event = NativeEvent::Lost { error, last: true };
+                input.inbound.push(Inbound::Native { native, event });
+            }
         }
+        self.talks.retain(|_, talk| !talk.is_over());
     }
 
     fn take(&mut self, _now: Tick, out: &Output) {

@@ -81,6 +81,13 @@ pub(super) struct Tenure {
     pub(super) occurred: Vec<Occasion>,
 }
 
+/// What an agent begins with that waits for the last words of the conversation before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entering {
+    moment: Option<Moment>,
+    words: Option<String>,
+}
+
 /// An agent that has called another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Caller {
@@ -93,6 +100,7 @@ impl Session {
     pub(super) fn arrive(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(next) = self.next.take() else { return };
         let Next { to, along, summary, history, results, arrival, by_call } = next;
+        self.entering = None;
         self.leave_minds(plan, now, out);
         self.close_native(plan, now, out);
         let stopped = plan.agent(self.agent).name.clone();
@@ -125,7 +133,10 @@ impl Session {
             Arrival::Return => self.enter(plan, now, None, out),
             Arrival::Words(text) => {
                 self.enter(plan, now, None, out);
-                self.say(plan, now, text, out);
+                match &mut self.entering {
+                    Some(entering) => entering.words = Some(text),
+                    None => self.say(plan, now, text, out),
+                }
             }
         }
     }
@@ -144,9 +155,39 @@ impl Session {
             AgentKind::Scripted(_) | AgentKind::Model(_) | AgentKind::Native(_) => None,
         };
         self.event(now, EventKind::AgentStarted { agent: agent.name.clone() }, out);
-        if self.life == Life::Running {
-            self.open_native(plan, now, out);
+        if self.life != Life::Running {
+            return;
         }
+        let is_scripted = matches!(agent.kind, AgentKind::Scripted(_) | AgentKind::Echo { .. });
+        if self.leaving.is_some() && !is_scripted {
+            // A model is to know what was said last.
+            self.entering = Some(Entering { moment, words: None });
+            return;
+        }
+        self.open_native(plan, now, out);
+        self.say_on_entering(plan, now, moment, out);
+    }
+
+    /// The current agent begins with what it has waited to begin with.
+    pub(super) fn enter_at_last(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(Entering { moment, words }) = self.entering.take() else { return };
+        if self.life != Life::Running {
+            return;
+        }
+        self.open_native(plan, now, out);
+        match words {
+            Some(words) => self.say(plan, now, words, out),
+            None => self.say_on_entering(plan, now, moment, out),
+        }
+    }
+
+    fn say_on_entering(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        moment: Option<Moment>,
+        out: &mut Output,
+    ) {
         let Some(moment) = moment else { return };
         let says = self.say_at(plan, now, moment, out);
         // Who has no words of its own for it answers what was said last.

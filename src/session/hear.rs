@@ -71,8 +71,10 @@ impl Session {
         if opened {
             self.reopen_native(plan, now, out);
         }
-        if self.goes_by_voice(plan) {
-            for closed in closed {
+        for closed in closed {
+            if self.provider_decides(plan) {
+                self.note_spoken(closed.0, closed.1);
+            } else if self.goes_by_voice(plan) {
                 self.spoke_without_words(plan, now, closed, out);
             }
         }
@@ -89,11 +91,7 @@ impl Session {
         out: &mut Output,
     ) {
         let is_heard = self.playout.is_speaking() && self.hold.is_none();
-        let enough = if is_heard && !self.provider_decides(plan) {
-            u64::from(plan.config.turn.barge_in_ms)
-        } else {
-            WORDLESS_MS
-        };
+        let enough = if is_heard { u64::from(plan.config.turn.barge_in_ms) } else { WORDLESS_MS };
         if voiced_ms >= enough {
             self.floor.spoke(now, lane);
             self.note_spoken(lane, utterance);
@@ -214,6 +212,10 @@ impl Session {
         let Some(awaited) = last.then(|| self.lanes[at].settle(utterance)).flatten() else {
             return;
         };
+        // Where the provider finds out when a turn ends, it writes down what was said in it as well.
+        if self.provider_decides(plan) {
+            return;
+        }
         let text = believed(plan, text, confidence, awaited.voiced);
         // To a question, `okay` is an answer.
         let attention = is_backchannel(&text, &plan.backchannels) && !self.awaits_approval();
@@ -239,7 +241,7 @@ impl Session {
 
     /// A participant who talks for longer than a turn may last is cut off.
     pub(super) fn wake_talker(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        let Some(max) = plan.turn_max else { return };
+        let Some(max) = plan.turn_max.filter(|_| !self.provider_decides(plan)) else { return };
         let talks = self.is_listening() || self.floor.parts() > 0;
         match self.talk {
             Talk::Quiet if talks => self.talk = Talk::Since(now),
@@ -250,6 +252,10 @@ impl Session {
                 for at in 0..self.lanes.len() {
                     let lane = self.lanes[at].id;
                     if let Some((utterance, voiced)) = self.lanes[at].cut(plan, now, out) {
+                        if self.goes_by_voice(plan) {
+                            self.floor.spoke(now, lane);
+                            self.note_spoken(lane, utterance);
+                        }
                         let voiced_ms = plan.len.span_ms(voiced);
                         let kind = EventKind::UserSpeechStopped { lane, utterance, voiced_ms };
                         self.event(now, kind, out);

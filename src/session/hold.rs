@@ -34,6 +34,11 @@ impl Session {
         }
     }
 
+    /// Since when the user is on hold.
+    pub(super) fn held_since(&self) -> Option<Tick> {
+        self.hold.as_ref().map(|hold| hold.since)
+    }
+
     /// Takes the user off hold; false if it was not on hold.
     pub(super) fn take_off_hold(&mut self, now: Tick, out: &mut Output) -> bool {
         let Some(OnHold { since, playing, .. }) = self.hold.take() else { return false };

@@ -126,6 +126,10 @@ pub struct Session {
     minds: Vec<Mind>,
     /// The conversation with the current agent's model, if it hears and speaks.
     native: Option<Native>,
+    /// The conversation of the agent before, as long as words of it are awaited.
+    leaving: Option<native::Leaving>,
+    /// What the current agent begins with, once those words are there.
+    entering: Option<agents::Entering>,
     /// Conversations with models that hear and speak.
     natives: u32,
     /// The words of an utterance that is not over.
@@ -317,6 +321,8 @@ impl Session {
             pending: Vec::new(),
             minds: Vec::new(),
             native: None,
+            leaving: None,
+            entering: None,
             natives: 0,
             interim: None,
             runs: 0,

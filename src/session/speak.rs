@@ -144,7 +144,7 @@ impl Session {
         // The agent does not begin while somebody speaks, though a call that is ending waits for nobody;
         // nor while what it was saying may go on, which would come before.
         let talks = self.floor.user_speaks() && !self.is_talked_over();
-        let waits = talks && self.life == Life::Running;
+        let waits = talks && self.life == Life::Running && !self.provider_decides(plan);
         let may_start = !waits && !self.is_undecided();
         self.playout.pull(now, may_start, &mut out.audio, &mut out.played, &mut out.spent);
         out.agent_speech = out.played.iter().any(|played| played.samples > 0);
@@ -204,6 +204,8 @@ impl Session {
         self.end_calls(now, out);
         self.end_minds(now, out);
         self.close_native(plan, now, out);
+        self.entering = None;
+        self.end_leaving(plan, now, out);
         self.life = Life::Ended;
         out.ended = true;
         self.event(now, EventKind::SessionEnded { reason }, out);

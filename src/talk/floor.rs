@@ -251,6 +251,20 @@ impl Floor {
         self.words(tick, lane, String::new(), |_| true);
     }
 
+    /// A turn of a participant's that somebody else has found to be over: what was said in it is known to that one.
+    pub const fn new_turn(&mut self) -> TurnId {
+        let id = TurnId(self.turns);
+        self.turns += 1;
+        id
+    }
+
+    /// The same, as a turn that has ended.
+    pub fn ended_elsewhere(&mut self, tick: Tick, lane: LaneId) -> TurnEnd {
+        self.last_heard = self.last_heard.max(tick);
+        let parts = vec![(lane, String::new())];
+        TurnEnd { id: self.new_turn(), since: tick, parts, last_voiced: self.last_voiced }
+    }
+
     /// Ends the turn if it is over. `listening` says that an utterance is open, or that its words
     /// are still awaited.
     pub fn end_turn(&mut self, rules: &FloorRules, tick: Tick, listening: bool) -> Option<TurnEnd> {

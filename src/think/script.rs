@@ -72,7 +72,7 @@ pub struct Asked {
 }
 
 /// A moment at which an agent speaks unasked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// The call begins with this agent.
     Greeting,

@@ -61,17 +61,6 @@ impl Sound {
     }
 }
 
-impl Sound {
-    /// How long it lasts from where it is first louder than a level to where it is last, in milliseconds.
-    pub(crate) fn span_ms(&self, dbfs: f32) -> u64 {
-        let step = usize::try_from(u64::from(self.rate_hz) * STEP_MS / 1_000).expect("a few");
-        let loud: Vec<bool> = self.pcm.chunks(step).map(|step| rms_dbfs(step) > dbfs).collect();
-        let first = loud.iter().position(|loud| *loud).unwrap_or_default();
-        let last = loud.iter().rposition(|loud| *loud).unwrap_or_default();
-        (last - first) as u64 * STEP_MS
-    }
-}
-
 /// The words of each sound, in small letters with a space between.
 pub(crate) fn words(sounds: &[Sound]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

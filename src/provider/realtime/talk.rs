@@ -34,8 +34,10 @@ pub(super) enum Wish {
     /// What was played; and how many events had been taken by then.
     Heed(Box<TickResult>, u64),
     Result(String, ToolOutput),
+    Settle(String, ToolOutput),
     Ask(Option<String>),
     Write(String),
+    Note(String),
     Commit,
     EndTurn,
     Clear,
@@ -162,6 +164,11 @@ impl Talk {
         self.wish(Wish::Result(call.into(), output))
     }
 
+    /// The same, of which no answer need tell. False if it is refused.
+    pub fn settle(&mut self, call: impl Into<String>, output: ToolOutput) -> bool {
+        self.wish(Wish::Settle(call.into(), output))
+    }
+
     /// An answer is wanted; what it is to be, if it is to be something of its own. False if it is refused.
     pub fn ask(&mut self, instructions: Option<String>) -> bool {
         self.wish(Wish::Ask(instructions))
@@ -170,6 +177,11 @@ impl Talk {
     /// The user wrote something: an answer is wanted. False if it is refused.
     pub fn write(&mut self, text: impl Into<String>) -> bool {
         self.wish(Wish::Write(text.into()))
+    }
+
+    /// The same, and no answer is wanted yet. False if it is refused.
+    pub fn note(&mut self, text: impl Into<String>) -> bool {
+        self.wish(Wish::Note(text.into()))
     }
 
     /// The user's turn is over with what was heard so far, for who says so. False if it is refused.

@@ -207,8 +207,10 @@ impl Task {
                     self.machine.heed(&result);
                 }
                 Wish::Result(call, output) => drop(self.machine.tool_result(&call, &output)),
+                Wish::Settle(call, output) => drop(self.machine.settle(&call, &output)),
                 Wish::Ask(instructions) => self.machine.ask(instructions),
                 Wish::Write(text) => self.machine.write(&text),
+                Wish::Note(text) => self.machine.note(&text),
                 Wish::Commit => drop(self.machine.commit()),
                 Wish::EndTurn => drop(self.machine.end_turn()),
                 Wish::Silence => self.machine.silence(),

@@ -88,7 +88,7 @@ impl Voice {
         let (from, to) = (u64::from(self.table.from_hz()), u64::from(self.table.to_hz()));
         for played in &mut result.played {
             // An item that is over was played whole, whatever rounding makes of it.
-            played.total = match played.finished {
+            played.total = match played.finished && played.total > 0 {
                 true => u64::MAX,
                 false => played.total.saturating_mul(from) / to,
             };

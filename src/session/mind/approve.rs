@@ -15,7 +15,7 @@ use super::super::plan::Plan;
 use super::has_tool;
 use crate::clock::Tick;
 use crate::graph::facts::spoken;
-use crate::id::{AgentId, ItemId};
+use crate::id::{AgentId, AskId, ItemId};
 use crate::talk::words::{contains_phrase, words};
 use crate::think::chat::Call;
 use crate::think::script::render;
@@ -39,13 +39,15 @@ pub(in super::super) const APPROVAL: &str = "approval";
 pub(in super::super) struct Approving {
     pub(in super::super) call: Call,
     /// Its number in the session.
-    number: u32,
+    pub(in super::super) number: u32,
     since: Tick,
     /// The question, until it is announced.
     question: Option<String>,
     pub(super) item: Option<ItemId>,
     /// When the question began to be heard.
     begun: Option<Tick>,
+    /// The answer of a model that speaks in which it poses the question.
+    pub(in super::super) posed: Option<AskId>,
 }
 
 /// Who waits.
@@ -65,9 +67,7 @@ impl Approving {
 
     /// The question is heard.
     pub(in super::super) fn is_heard(&mut self, now: Tick) {
-        if self.question.is_none() {
-            self.begun.get_or_insert(now);
-        }
+        self.begun.get_or_insert(now);
     }
 }
 
@@ -141,7 +141,7 @@ impl Session {
         let asked = EventKind::ApprovalAsked { approval: number, agent, name, arguments };
         self.event(now, asked, out);
         let (call, question) = (call.clone(), Some(question));
-        Some(Approving { call, number, since: now, question, item: None, begun: None })
+        Some(Approving { call, number, since: now, question, item: None, begun: None, posed: None })
     }
 
     /// Announces the question of a run, once nothing stands before it.
@@ -250,7 +250,7 @@ impl Session {
             Waits::Run(at) => self.minds[at].approving.take(),
             Waits::Native => self.take_native_approving(),
         };
-        let Some(Approving { call, number, item, .. }) = approving else { return };
+        let Some(Approving { call, number, item, posed, .. }) = approving else { return };
         let (name, approved) = (call.name.clone(), how.is_ok());
         let reason = how.as_ref().err().cloned().flatten();
         let approval = match how {
@@ -265,7 +265,10 @@ impl Session {
         self.event(now, given, out);
         match who {
             Waits::Run(at) => self.minds[at].run.approval(&call.id, approval),
-            Waits::Native => self.native_decided(plan, now, call, approval, out),
+            Waits::Native => {
+                self.unpose(plan, now, posed, out);
+                self.native_decided(plan, now, call, approval, out);
+            }
         }
         // What is decided is not asked any more.
         let unheard = item.filter(|item| self.speaking.contains_key(item));

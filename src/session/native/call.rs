@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::super::dialogue::{UNDER_WAY, bounded};
+use super::super::event::CutCause;
 use super::super::mind::Approving;
 use super::super::output::Output;
 use super::super::plan::Plan;
@@ -13,7 +14,7 @@ use super::super::{Answered, Asker, Life, Session, Wanted};
 use super::{Made, speaker};
 use crate::clock::Tick;
 use crate::graph::Results;
-use crate::id::{CallId, ItemId};
+use crate::id::{AskId, CallId, ItemId};
 use crate::think::chat::{Call, ToolOutput};
 use crate::think::native::wish::NativeWish;
 use crate::think::tool_loop::Approval;
@@ -25,6 +26,14 @@ const WAITING_MAX: usize = 8;
 impl Session {
     /// The model calls a tool.
     pub(super) fn native_call(&mut self, plan: &Plan, now: Tick, call: Call, out: &mut Output) {
+        let Some(native) = &mut self.native else { return };
+        if native.silenced > 0 {
+            // The users have cut the answer that it is of.
+            let output = ToolOutput::Denied(Some("the user has interrupted it".to_owned()));
+            let (call, answer) = (call.id, false);
+            self.wish(NativeWish::Result { call, output, answer }, out);
+            return;
+        }
         self.answer_heard(plan, now, out);
         let Some(native) = &mut self.native else { return };
         let Some(speaker) = speaker(plan, native.agent) else { return };
@@ -75,7 +84,39 @@ impl Session {
         if let Some(native) = &mut self.native {
             native.approving = Some(waits);
         }
-        self.ask_to_say(plan, now, question.as_deref(), out);
+        let asks = self.ask_to_say(plan, now, question.as_deref(), out);
+        let Some(native) = &mut self.native else { return };
+        let posed = native.wanted.as_ref().filter(|_| asks).map(|wanted| wanted.ask);
+        if let Some(approving) = &mut native.approving {
+            approving.posed = posed;
+        }
+    }
+
+    /// A question that was decided is not asked any more, unless it is being heard.
+    pub(in super::super) fn unpose(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        posed: Option<AskId>,
+        out: &mut Output,
+    ) {
+        let Some(native) = self.native.as_ref().filter(|_| posed.is_some()) else { return };
+        let asked = [&native.answer, &native.wanted].into_iter().flatten();
+        let is_awaited = asked.into_iter().any(|asked| Some(asked.ask) == posed);
+        let unheard = native.items.iter().filter(|item| item.ask == posed && !item.over);
+        let unheard: Vec<ItemId> = unheard.filter_map(|item| item.item).collect();
+        let is_heard = |item: &ItemId| {
+            self.playout.saying().is_some_and(|(of, _)| of == *item) || self.playout.is_kept(*item)
+        };
+        if unheard.iter().any(is_heard) {
+            return;
+        }
+        if is_awaited {
+            self.silence_native(now, out);
+        }
+        for item in unheard {
+            self.unsay(plan, now, item, CutCause::Overtaken, out);
+        }
     }
 
     /// What the current agent's model waits for a yes for.
@@ -90,8 +131,10 @@ impl Session {
     /// An item begins to be heard: if it is the model's, the users hear its question.
     pub(in super::super) fn note_native_begun(&mut self, now: Tick, item: ItemId) {
         let Some(native) = &mut self.native else { return };
-        let is_its = native.items.iter().any(|known| known.item == Some(item));
-        if let Some(approving) = native.approving.as_mut().filter(|_| is_its) {
+        let of = native.items.iter().find(|known| known.item == Some(item));
+        let ask = of.and_then(|known| known.ask);
+        let asks = |approving: &&mut Approving| ask.is_some() && approving.posed == ask;
+        if let Some(approving) = native.approving.as_mut().filter(asks) {
             approving.is_heard(now);
         }
     }
@@ -147,11 +190,13 @@ impl Session {
         if self.life != Life::Running {
             return;
         }
-        let told = self.wish(NativeWish::Result { call: call.to_owned(), output }, out);
+        // On hold, silence is what was asked for.
+        let (call, answer) = (call.to_owned(), self.hold.is_none());
+        let told = self.wish(NativeWish::Result { call, output, answer }, out);
         let waits = |native: &super::Native| {
             !native.calls.is_empty() || native.approving.is_some() || !native.waiting.is_empty()
         };
-        if told && !self.native.as_ref().is_some_and(waits) {
+        if told && answer && !self.native.as_ref().is_some_and(waits) {
             self.await_answer(plan, now, out);
         }
     }
@@ -166,7 +211,7 @@ impl Session {
         out: &mut Output,
     ) {
         let Answered { call, name, asker, outcome, fate } = answered;
-        let Asker::Native { agent, .. } = asker else { return };
+        let Asker::Native { agent, native } = asker else { return };
         if agent == self.agent || fate == Results::Follow {
             self.happened(&name, &outcome, occasions);
         }
@@ -183,7 +228,8 @@ impl Session {
             self.tell_late(plan, now, (call, &name), &output, out);
         }
         // Another conversation was told of it before it began, and is to go on from there.
-        if is_told && agent == self.agent {
+        let is_other = self.native.as_ref().is_some_and(|now| now.id != native);
+        if is_told && is_other && agent == self.agent {
             self.ask_to_say(plan, now, None, out);
         }
     }
@@ -203,7 +249,7 @@ impl Session {
         text: &str,
         out: &mut Output,
     ) -> bool {
-        let told = self.wish(NativeWish::Write(text.to_owned()), out);
+        let told = self.wish(NativeWish::Write { text: text.to_owned(), answer: true }, out);
         if told {
             self.await_answer(plan, now, out);
         }
@@ -233,22 +279,21 @@ impl Session {
             let spec = pending.and_then(|pending| plan.tools.get(&pending.name));
             spec.is_some_and(|spec| spec.on_barge_in == OnBargeIn::Cancel)
         });
-        for call in unwanted.collect::<Vec<_>>() {
+        // What is said next answers the users, and not these.
+        for made in unwanted.collect::<Vec<_>>() {
             let outcome = Outcome::failed(FailureKind::Cancelled, "the user has interrupted it");
-            self.tool_result(now, call, outcome, out);
+            let output: ToolOutput = outcome.clone().into();
+            self.dialogue.settle(made, &output);
+            if let Some(call) = self.take_made(made) {
+                self.wish(NativeWish::Result { call, output, answer: false }, out);
+            }
+            self.tool_result(now, made, outcome, out);
         }
         // What was to be approved of was not.
-        if let Some(native) = &mut self.native {
-            let approving = native.approving.take().map(|approving| approving.call);
-            let denied: Vec<Call> = approving.into_iter().chain(native.waiting.drain(..)).collect();
-            for call in denied {
-                let why = Some("the user said something else".to_owned());
-                self.dialogue.denied(&call, why.clone());
-                self.wish(
-                    NativeWish::Result { call: call.id, output: ToolOutput::Denied(why) },
-                    out,
-                );
-            }
+        let why = "the user said something else";
+        for Call { id: call, .. } in self.drop_approvals(now, why, out) {
+            let output = ToolOutput::Denied(Some(why.to_owned()));
+            self.wish(NativeWish::Result { call, output, answer: false }, out);
         }
     }
 }

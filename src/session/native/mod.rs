@@ -27,7 +27,7 @@ use super::event::EventKind;
 use super::mind::Approving;
 use super::output::{Effect, Output};
 use super::plan::{AgentKind, Plan, Speaker};
-use super::{Asker, Session};
+use super::{Asker, Life, Session};
 use crate::clock::Tick;
 use crate::id::{AgentId, AskId, CallId, ItemId, LaneId, NativeId, UtteranceId};
 use crate::pcm::Clip;
@@ -40,6 +40,9 @@ use turn::Unwritten;
 /// Items that are remembered at most: what comes of one that was cut is dropped as long as it is known.
 const ITEMS_MAX: usize = 64;
 
+/// So long the words are waited for that were said before a hand-over, in milliseconds: the next agent is to know them.
+const LEAVING_MS: u32 = 1_000;
+
 /// The conversation of the current agent with its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Native {
@@ -47,8 +50,11 @@ pub(super) struct Native {
     agent: AgentId,
     /// Nobody makes a connection any more.
     gone: bool,
-    /// Answers that are awaited or under way, in their order.
-    asked: VecDeque<Asking>,
+    /// The answer that is under way, and the one that is wanted after it, or where none is.
+    answer: Option<Asking>,
+    wanted: Option<Asking>,
+    /// There is no connection, and another is being made.
+    down: bool,
     items: VecDeque<Item>,
     /// Calls that are under way.
     calls: Vec<Made>,
@@ -69,12 +75,20 @@ pub(super) struct Native {
     step: u32,
 }
 
-/// An answer that is awaited or under way.
+/// A conversation that is over, but for the words of turns that are still being written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Leaving {
+    id: NativeId,
+    unwritten: VecDeque<Unwritten>,
+    until: Tick,
+}
+
+/// An answer that is wanted or under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Asking {
     ask: AskId,
     since: Tick,
-    /// When anything of it came last.
+    /// When anything of it came last, or of the one before it.
     heard: Tick,
     /// When it began.
     first: Option<Tick>,
@@ -87,6 +101,8 @@ struct Item {
     source: String,
     /// Its number in the session; none: it is not heard at all.
     item: Option<ItemId>,
+    /// The answer that it is of.
+    ask: Option<AskId>,
     /// Samples that were played.
     played: u64,
     /// Its text, until it is whole.
@@ -135,6 +151,7 @@ impl Session {
     pub(super) fn open_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(speaker) = speaker(plan, self.agent) else { return };
         self.close_native(plan, now, out);
+        self.end_leaving(plan, now, out);
         // What has come while another agent had the call is part of what is told.
         for answered in &self.answered {
             if matches!(answered.asker, Asker::Native { agent, .. } if agent == self.agent) {
@@ -153,7 +170,9 @@ impl Session {
             id,
             agent: self.agent,
             gone: false,
-            asked: VecDeque::new(),
+            answer: None,
+            wanted: None,
+            down: false,
             items: VecDeque::new(),
             calls: Vec::new(),
             approving: None,
@@ -176,15 +195,30 @@ impl Session {
         }
     }
 
-    /// Ends the conversation. What has come of the model is still said.
+    /// Ends the conversation. What has come of the model is still said, and what the users have said is still written
+    /// down.
     pub(super) fn close_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         if self.native.is_none() {
             return;
         }
-        self.wish(NativeWish::Close, out);
         self.end_items(plan, now, out);
         self.drop_answers(now, out);
-        self.native = None;
+        self.drop_approvals(now, "the conversation is over", out);
+        let Some(native) = self.native.take() else { return };
+        self.end_leaving(plan, now, out);
+        if native.unwritten.is_empty() || native.gone || self.life != Life::Running {
+            out.effects.push(Effect::Native { native: native.id, wish: NativeWish::Close });
+        } else {
+            let until = now.after(plan.len.ticks_min_one(LEAVING_MS));
+            self.leaving = Some(Leaving { id: native.id, unwritten: native.unwritten, until });
+        }
+    }
+
+    /// Whatever is still to be written down of a conversation that is over is not waited for.
+    pub(super) fn end_leaving(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(Leaving { id, .. }) = self.leaving.take() else { return };
+        out.effects.push(Effect::Native { native: id, wish: NativeWish::Close });
+        self.enter_at_last(plan, now, out);
     }
 
     /// No more comes of any item.
@@ -201,17 +235,20 @@ impl Session {
     fn drop_answers(&mut self, now: Tick, out: &mut Output) {
         let Some(native) = &mut self.native else { return };
         (native.usage, native.trouble) = (None, None);
-        for Asking { ask, .. } in std::mem::take(&mut native.asked) {
+        for Asking { ask, .. } in [native.answer.take(), native.wanted.take()].into_iter().flatten()
+        {
             self.event(now, EventKind::ModelDropped { ask }, out);
         }
     }
 
-    /// An answer is awaited.
+    /// An answer is wanted: several that are, beside one that is under way, are one.
     fn await_answer(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        let Some(native) = &mut self.native else { return };
+        let Some(native) = self.native.as_mut().filter(|native| native.wanted.is_none()) else {
+            return;
+        };
         let ask = AskId(self.asks);
         self.asks += 1;
-        native.asked.push_back(Asking { ask, since: now, heard: now, first: None });
+        native.wanted = Some(Asking { ask, since: now, heard: now, first: None });
         let step = native.step;
         native.step += 1;
         let agent = plan.agent(native.agent);
@@ -232,6 +269,10 @@ impl Session {
         let is_here = self.native.as_ref().is_some_and(|native| native.agent == self.agent);
         if !is_here || self.next.is_some() || !self.answers() {
             return false;
+        }
+        // What is wanted already will say whatever is to be said.
+        if text.is_none() && self.native.as_ref().is_some_and(|native| native.wanted.is_some()) {
+            return true;
         }
         let asks = self.wish(NativeWish::Ask { say: text.map(str::to_owned) }, out);
         if asks {
@@ -271,18 +312,32 @@ impl Session {
     /// Whether the current agent's model is about to say something.
     pub(super) fn native_thinks(&self) -> bool {
         self.native.as_ref().is_some_and(|native| {
-            !native.asked.is_empty() || !native.calls.is_empty() || native.approving.is_some()
+            native.answer.is_some()
+                || native.wanted.is_some()
+                || !native.calls.is_empty()
+                || native.approving.is_some()
         })
     }
 
     /// A model of which nothing comes for too long is not waited for.
     pub(super) fn wake_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        let Some(native) = &self.native else { return };
+        if self.leaving.as_ref().is_some_and(|leaving| now >= leaving.until) {
+            self.end_leaving(plan, now, out);
+        }
+        self.wake_unwritten(plan, now, out);
+        let Some(native) = &self.native else {
+            // Another configuration has an agent of this kind in the place of the current one.
+            if self.entering.is_none() && self.life == Life::Running {
+                self.open_native(plan, now, out);
+            }
+            return;
+        };
         let Some(speaker) = speaker(plan, native.agent) else {
-            // Another configuration has another kind of agent in its place.
+            // The other way round.
             return self.close_native(plan, now, out);
         };
-        let Some(front) = native.asked.front() else { return };
+        // One that is wanted waits for the one before it.
+        let Some(front) = native.answer.as_ref().or(native.wanted.as_ref()) else { return };
         if now.since(front.heard) < speaker.patience {
             return;
         }
@@ -304,12 +359,41 @@ impl Session {
         cause: String,
         out: &mut Output,
     ) {
-        let asking = self.native.as_mut().and_then(|native| native.asked.pop_front());
-        let Some(Asking { ask, .. }) = asking else { return };
+        let Some(Asking { ask, .. }) = self.take_answer(now) else { return };
         self.event(now, EventKind::ModelFailed { ask, kind, cause }, out);
         if self.answers() {
             self.apologise_at_last(plan, now, out);
         }
+    }
+
+    /// The answer that is under way is over; the one after it has its own time from now on.
+    fn take_answer(&mut self, now: Tick) -> Option<Asking> {
+        let native = self.native.as_mut()?;
+        let over = native.answer.take().or_else(|| native.wanted.take());
+        if let Some(wanted) = &mut native.wanted {
+            wanted.heard = now;
+        }
+        over
+    }
+
+    /// Calls that the users were asked about are not made.
+    fn drop_approvals(&mut self, now: Tick, why: &str, out: &mut Output) -> Vec<Call> {
+        let Some(native) = &mut self.native else { return Vec::new() };
+        let asked = native.approving.take();
+        let waiting = std::mem::take(&mut native.waiting);
+        let mut denied = Vec::new();
+        if let Some(approving) = asked {
+            let (approval, name) = (approving.number, approving.call.name.clone());
+            let reason = Some(why.to_owned());
+            let given = EventKind::ApprovalGiven { approval, name, approved: false, reason };
+            self.event(now, given, out);
+            denied.push(approving.call);
+        }
+        denied.extend(waiting);
+        for call in &denied {
+            self.dialogue.denied(call, Some(why.to_owned()));
+        }
+        denied
     }
 
     /// The model's item that has this number.

@@ -28,10 +28,18 @@ impl Session {
         (id, event): (NativeId, NativeEvent),
         out: &mut Output,
     ) {
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.id == id) {
+            return self.told_in_leaving(plan, now, event, out);
+        }
         let known = self.native.as_mut().filter(|native| native.id == id && !native.gone);
         let Some(native) = known else { return };
         match event {
             NativeEvent::Ready { again } => {
+                let renewed = again && !std::mem::take(&mut native.down);
+                if renewed {
+                    // Nobody writes down any more what another session has heard.
+                    self.words_lost(plan, now, true, out);
+                }
                 self.event(now, EventKind::ModelConnected { native: id, again }, out);
             }
             NativeEvent::Audio { item, pcm } => self.native_audio(plan, now, &item, pcm, out),
@@ -46,10 +54,11 @@ impl Session {
             }
             NativeEvent::SpeechStopped { .. } => {
                 if self.provider_decides(plan) && self.answers() {
-                    self.drop_answers(now, out);
                     self.await_answer(plan, now, out);
                 }
             }
+            NativeEvent::Asked => self.answer_begins(plan, now, out),
+            NativeEvent::Committed { item } => self.turn_committed(plan, now, item, out),
             NativeEvent::Heard { item, text, last } => {
                 self.words_written(plan, now, (&item, text, last), out);
             }
@@ -70,6 +79,10 @@ impl Session {
                 let cause = clip(error.message, plan.limits.text);
                 let kind = EventKind::ModelDisconnected { native: id, cause: cause.clone(), last };
                 self.event(now, kind, out);
+                if let Some(native) = &mut self.native {
+                    native.down = true;
+                }
+                self.words_lost(plan, now, false, out);
                 if last {
                     self.native_gone(plan, now, error.kind, cause, out);
                 }
@@ -89,16 +102,12 @@ impl Session {
         self.end_items(plan, now, out);
         let Some(native) = &mut self.native else { return };
         native.gone = true;
-        (native.silenced, native.unwritten) = (0, Default::default());
-        native.waiting.clear();
+        native.silenced = 0;
         // Calls go on; what comes of them is told to the next conversation.
         native.calls.clear();
-        let approving = native.approving.take();
         let agent = plan.agent(native.agent).name.clone();
         let error = EventKind::AgentError { agent, cause: cause.clone() };
-        if let Some(approving) = approving {
-            self.dialogue.denied(&approving.call, Some("the model is gone".to_owned()));
-        }
+        self.drop_approvals(now, "the model is gone", out);
         self.event(now, error, out);
         self.fail_answer(plan, now, kind, cause, out);
         self.drop_answers(now, out);
@@ -106,15 +115,38 @@ impl Session {
 
     /// Something of the answer that is under way has come.
     pub(super) fn answer_heard(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        let is_awaited = self.native.as_ref().is_some_and(|native| !native.asked.is_empty());
-        if !is_awaited {
+        if self.native.as_ref().is_some_and(|native| native.answer.is_none()) {
             // The provider has begun by itself.
+            self.await_answer(plan, now, out);
+            self.answer_begins(plan, now, out);
+        }
+        let Some(native) = &mut self.native else { return };
+        if let Some(answer) = &mut native.answer {
+            answer.heard = now;
+            answer.first.get_or_insert(now);
+        }
+    }
+
+    /// The model was asked: what was wanted is under way.
+    fn answer_begins(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(native) = self.native.as_mut().filter(|native| native.silenced == 0) else {
+            return;
+        };
+        if native.answer.is_some() && native.wanted.is_none() {
+            // It is continued, in another session.
+            return;
+        }
+        if native.wanted.is_none() {
             self.await_answer(plan, now, out);
         }
         let Some(native) = &mut self.native else { return };
-        if let Some(front) = native.asked.front_mut() {
-            front.heard = now;
-            front.first.get_or_insert(now);
+        let mut wanted = native.wanted.take();
+        if let Some(wanted) = &mut wanted {
+            wanted.heard = now;
+        }
+        // Of one before it nothing more comes.
+        if let Some(Asking { ask, .. }) = std::mem::replace(&mut native.answer, wanted) {
+            self.event(now, EventKind::ModelDropped { ask }, out);
         }
     }
 
@@ -128,7 +160,7 @@ impl Session {
             let (kind, cause) = trouble.unwrap_or_else(why);
             return self.fail_answer(plan, now, kind, cause, out);
         }
-        let Some(Asking { ask, since, first, .. }) = native.asked.pop_front() else { return };
+        let Some(Asking { ask, since, first, .. }) = self.take_answer(now) else { return };
         let finish = match end {
             ResponseEnd::Completed => FinishReason::Stop,
             ResponseEnd::Incomplete => FinishReason::Length,
@@ -171,7 +203,11 @@ impl Session {
         let mut item = None;
         if is_wanted {
             self.answer_heard(plan, now, out);
-            self.take_off_hold(now, out);
+            // Who was asked before the hold has nothing to say that ends it.
+            let since = self.native.as_ref()?.answer.as_ref().map_or(now, |answer| answer.since);
+            if self.held_since().is_none_or(|held| since > held) {
+                self.take_off_hold(now, out);
+            }
             item = self.next_item(plan, now, out);
         }
         let (source, text) = (source.to_owned(), String::new());
@@ -179,6 +215,7 @@ impl Session {
         native.items.push_back(Item {
             source: source.clone(),
             item,
+            ask: native.answer.as_ref().map(|answer| answer.ask),
             played: 0,
             text: text.clone(),
             whole: false,

@@ -1,5 +1,7 @@
 //! Turns of the users, as a model that hears them is told of them.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::event::{CutCause, EventKind};
@@ -13,10 +15,14 @@ use crate::graph::Occasion;
 use crate::id::{ItemId, LaneId, TurnId, UtteranceId};
 use crate::talk::floor::TurnEnd;
 use crate::talk::transcript::{Said, Speaker};
+use crate::think::native::event::NativeEvent;
 use crate::think::native::wish::NativeWish;
 
 /// Turns whose words are awaited at most: what is older is not written down any more.
 const UNWRITTEN_MAX: usize = 16;
+
+/// So long words are waited for, in milliseconds: what is not written down by then will not be.
+const WORDS_MS: u32 = 10_000;
 
 /// A turn whose words are being written down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +39,8 @@ pub(super) struct Unwritten {
     entry: u64,
     /// The model's id of it, once something of it came.
     source: Option<String>,
+    /// So long they are waited for.
+    until: Tick,
     /// Words so far.
     text: String,
     /// It was an answer to a question for approval.
@@ -54,19 +62,20 @@ impl Session {
         let words: Vec<String> = turn.by_lane().into_iter().map(|(_, text)| text).collect();
         let words = words.join("\n");
         let is_voice = words.trim().is_empty();
-        if is_voice {
-            self.await_words(turn);
+        if acts && !ended.typed {
+            return;
         }
         if !self.answers() {
             self.wish(NativeWish::Clear, out);
             return;
         }
+        self.enter_at_last(plan, now, out);
         self.reopen_native(plan, now, out);
-        if acts && !ended.typed {
-            return;
-        }
         // An answer to a question for approval is heard, and what it means decides what is said.
         let decides = approved || is_voice && self.awaits_approval();
+        if is_voice {
+            self.await_words(plan, now, turn, None);
+        }
         if !decides {
             self.native_overtaken(plan, now, out);
         }
@@ -74,7 +83,7 @@ impl Session {
             native.step = 0;
         }
         let wish = if ended.typed {
-            NativeWish::Write(words)
+            NativeWish::Write { text: words, answer: !decides }
         } else {
             NativeWish::Commit { words, answer: !decides }
         };
@@ -92,7 +101,7 @@ impl Session {
             return;
         }
         // Who is silent need not be told to be.
-        if !native.asked.is_empty() || !unsaid.is_empty() {
+        if native.answer.is_some() || native.wanted.is_some() || !unsaid.is_empty() {
             self.silence_native(now, out);
         }
         if unsaid.iter().any(|item| self.playout.is_kept(*item)) {
@@ -118,7 +127,8 @@ impl Session {
     }
 
     /// The words of this turn are to come from the model.
-    fn await_words(&mut self, turn: &TurnEnd) {
+    fn await_words(&mut self, plan: &Plan, now: Tick, turn: &TurnEnd, source: Option<String>) {
+        let until = now.after(plan.len.ticks_min_one(WORDS_MS));
         let answers_approval = self.awaits_approval();
         let Some(native) = &mut self.native else { return };
         let Some((lane, _)) = turn.parts.first() else { return };
@@ -135,7 +145,8 @@ impl Session {
             last_voiced: turn.last_voiced,
             began: self.began,
             entry,
-            source: None,
+            source,
+            until,
             text: String::new(),
             answers_approval,
         });
@@ -149,23 +160,13 @@ impl Session {
         (source, text, last): (&str, String, bool),
         out: &mut Output,
     ) {
-        if plan.recogniser.is_some() {
-            return;
-        }
-        let Some(native) = &mut self.native else { return };
+        let Some(unwritten) = self.unwritten() else { return };
         let of_it = |it: &Unwritten| it.source.as_deref() == Some(source);
-        let at = native.unwritten.iter().position(of_it);
-        let Some(at) = at.or_else(|| native.unwritten.iter().position(|it| it.source.is_none()))
-        else {
-            // A turn that the session has not noticed.
-            if last && !text.trim().is_empty() {
-                let lane = self.lanes.iter().find(|lane| lane.present).map(|lane| lane.id);
-                let text = clip(text, plan.limits.text);
-                self.floor.words(now, lane.unwrap_or_default(), text, |_| true);
-            }
-            return;
-        };
-        let turn = &mut native.unwritten[at];
+        let at = unwritten.iter().position(of_it);
+        // A provider that does not say which item a turn is says what was said in their order.
+        let at = at.or_else(|| unwritten.iter().position(|it| it.source.is_none()));
+        let Some(at) = at else { return };
+        let turn = &mut unwritten[at];
         turn.source.get_or_insert_with(|| source.to_owned());
         if last {
             turn.text = text;
@@ -174,13 +175,14 @@ impl Session {
         }
         turn.text = clip(std::mem::take(&mut turn.text), plan.limits.text);
         let (lane, text) = (turn.lane, turn.text.clone());
-        if let Some(utterance) = turn.utterance {
+        // Where a recogniser of the session's own has said it, that is told already.
+        if let Some(utterance) = turn.utterance.filter(|_| plan.recogniser.is_none()) {
             let (text, confidence) = (text.clone(), 1.0);
             let kind = EventKind::UserTranscript { lane, utterance, text, confidence, last };
             self.event(now, kind, out);
         }
-        let Some(native) = self.native.as_mut().filter(|_| last) else { return };
-        let Some(turn) = native.unwritten.remove(at) else { return };
+        let Some(unwritten) = self.unwritten().filter(|_| last) else { return };
+        let Some(turn) = unwritten.remove(at) else { return };
         let unknown = text.trim().is_empty();
         if !unknown {
             self.dialogue.user_words(turn.entry, &text);
@@ -205,6 +207,98 @@ impl Session {
         if turn.answers_approval {
             let text = if unknown { UNINTELLIGIBLE } else { &text };
             self.approved_by_voice(plan, now, (text, turn.began), out);
+        }
+    }
+
+    /// Turns whose words are awaited: of the conversation, or of the one before it.
+    fn unwritten(&mut self) -> Option<&mut VecDeque<Unwritten>> {
+        match (&mut self.leaving, &mut self.native) {
+            (Some(leaving), _) => Some(&mut leaving.unwritten),
+            (None, Some(native)) => Some(&mut native.unwritten),
+            (None, None) => None,
+        }
+    }
+
+    /// What a conversation that is over still has to tell: what was said in it.
+    pub(super) fn told_in_leaving(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        event: NativeEvent,
+        out: &mut Output,
+    ) {
+        match event {
+            NativeEvent::Heard { item, text, last } => {
+                self.words_written(plan, now, (&item, text, last), out);
+            }
+            NativeEvent::Committed { item } => self.turn_written(plan, now, item, out),
+            NativeEvent::Lost { .. } => return self.end_leaving(plan, now, out),
+            _ => {}
+        }
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.unwritten.is_empty()) {
+            self.end_leaving(plan, now, out);
+        }
+    }
+
+    /// A turn is an item of the model's conversation, or found no place in it. Where the provider finds out when turns
+    /// end, this one has.
+    pub(super) fn turn_committed(
+        &mut self,
+        plan: &Plan,
+        now: Tick,
+        item: Option<String>,
+        out: &mut Output,
+    ) {
+        if !self.provider_decides(plan) {
+            return self.turn_written(plan, now, item, out);
+        }
+        let spoken = self.native.as_ref().and_then(|native| native.spoken);
+        let there = self.lanes.iter().find(|lane| lane.present).map(|lane| lane.id);
+        let lane = spoken.map(|(lane, _)| lane).or(there).unwrap_or_default();
+        let turn = self.floor.ended_elsewhere(now, lane);
+        self.await_words(plan, now, &turn, item);
+        self.turns.push(Ended { turn: Some(turn), typed: false });
+    }
+
+    /// The oldest turn that is not known to be an item is this one.
+    fn turn_written(&mut self, plan: &Plan, now: Tick, item: Option<String>, out: &mut Output) {
+        let Some(unwritten) = self.unwritten() else { return };
+        let Some(at) = unwritten.iter().position(|it| it.source.is_none()) else { return };
+        match item {
+            Some(item) => unwritten[at].source = Some(item),
+            None => {
+                let turn = unwritten.remove(at);
+                self.no_words(plan, now, turn, out);
+            }
+        }
+    }
+
+    /// Nobody writes down any more what was said; `committed`: what is known to be an item.
+    pub(super) fn words_lost(&mut self, plan: &Plan, now: Tick, committed: bool, out: &mut Output) {
+        let Some(native) = &mut self.native else { return };
+        let all = std::mem::take(&mut native.unwritten);
+        let (lost, kept): (VecDeque<_>, VecDeque<_>) =
+            all.into_iter().partition(|turn| !committed || turn.source.is_some());
+        native.unwritten = kept;
+        for turn in lost {
+            self.no_words(plan, now, Some(turn), out);
+        }
+    }
+
+    /// Words that have not come in time will not.
+    pub(super) fn wake_unwritten(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let late = |turn: &Unwritten| now >= turn.until;
+        while self.native.as_ref().is_some_and(|native| native.unwritten.front().is_some_and(late))
+        {
+            let turn = self.native.as_mut().and_then(|native| native.unwritten.pop_front());
+            self.no_words(plan, now, turn, out);
+        }
+    }
+
+    /// A turn has no words: if it was an answer, it was none.
+    fn no_words(&mut self, plan: &Plan, now: Tick, turn: Option<Unwritten>, out: &mut Output) {
+        if let Some(turn) = turn.filter(|turn| turn.answers_approval) {
+            self.approved_by_voice(plan, now, (UNINTELLIGIBLE, turn.began), out);
         }
     }
 }

@@ -219,8 +219,8 @@ impl Ears {
 /// Conversations with models that hear and speak: what is wanted of them.
 #[derive(Debug, Default)]
 pub(super) struct Natives {
-    /// The one that is open, if one is.
-    open: Option<NativeId>,
+    /// Those that are open: one, and one of which words are still awaited.
+    open: BTreeSet<NativeId>,
     next: u32,
     /// Calls that it has made and that have no result.
     called: BTreeSet<String>,
@@ -232,7 +232,7 @@ impl Natives {
     pub(super) fn arrived(&mut self, input: &Input) {
         for value in &input.inbound {
             if let Inbound::Native { native, event: NativeEvent::Call(call) } = value
-                && self.open == Some(*native)
+                && self.open.contains(native)
             {
                 self.called.insert(call.id.clone());
             }
@@ -245,14 +245,14 @@ impl Natives {
             if let NativeWish::Open { .. } = wish {
                 hold!(native.0 == self.next, Natives, "{native} is not native-{}", self.next);
                 self.next += 1;
-                self.open = Some(*native);
+                self.open.insert(*native);
                 self.called.clear();
                 self.over.clear();
                 continue;
             }
-            hold!(self.open == Some(*native), Natives, "{wish:?} is wanted of {native}");
+            hold!(self.open.contains(native), Natives, "{wish:?} is wanted of {native}");
             match wish {
-                NativeWish::Close => self.open = None,
+                NativeWish::Close => drop(self.open.remove(native)),
                 NativeWish::Result { call, .. } => {
                     hold!(
                         self.called.remove(call),

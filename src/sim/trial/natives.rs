@@ -69,6 +69,9 @@ impl Natives {
             NativeWish::Commit { answer, .. } => {
                 talk.turns += 1;
                 let item = format!("user_{}", talk.turns);
+                let known = self.seed.below(10) > 0;
+                let committed = NativeEvent::Committed { item: known.then(|| item.clone()) };
+                self.tell(now.after(1), native, committed);
                 // Most of what is said is written down, some of it in halves.
                 if self.seed.below(5) > 0 {
                     let at = now.after(self.seed.below(100));
@@ -81,10 +84,12 @@ impl Natives {
                     self.answer(now, native);
                 }
             }
-            NativeWish::Write(_) | NativeWish::Ask { .. } => self.answer(now, native),
-            NativeWish::Result { .. } => {
+            NativeWish::Write { answer: true, .. } | NativeWish::Ask { .. } => {
+                self.answer(now, native);
+            }
+            NativeWish::Result { answer, .. } => {
                 talk.open = talk.open.saturating_sub(1);
-                if talk.open == 0 {
+                if talk.open == 0 && *answer {
                     self.answer(now, native);
                 }
             }
@@ -108,6 +113,7 @@ impl Natives {
             NativeWish::Open { .. }
             | NativeWish::Hear
             | NativeWish::Clear
+            | NativeWish::Write { .. }
             | NativeWish::Played { .. }
             | NativeWish::Cut { .. } => {}
         }
@@ -115,7 +121,7 @@ impl Natives {
 
     /// The provider hears somebody, and may be wrong.
     fn noticed(&mut self, now: Tick, native: NativeId) {
-        let event = match self.seed.below(8) {
+        let event = match self.seed.below(9) {
             0 => NativeEvent::SpeechStopped { at_ms: None },
             1 => NativeEvent::Interrupted,
             2 => {
@@ -124,8 +130,13 @@ impl Natives {
             }
             3 => NativeEvent::Ready { again: true },
             4 => NativeEvent::Trouble(ModelError::new(ErrorKind::Provider, "so what")),
-            5 => {
-                return self.answer(now, native);
+            5 => return self.answer(now, native),
+            6 => {
+                let item = format!("heard_{}", self.seed.below(100));
+                let heard =
+                    NativeEvent::Heard { item: item.clone(), text: "so".to_owned(), last: true };
+                self.tell(now.after(20), native, heard);
+                NativeEvent::Committed { item: Some(item) }
             }
             _ => NativeEvent::SpeechStarted { at_ms: Some(self.seed.below(100_000)) },
         };
@@ -158,6 +169,9 @@ impl Natives {
         // Nothing comes.
         if kind == 0 {
             return;
+        }
+        if self.seed.below(8) > 0 {
+            self.tell(at, native, NativeEvent::Asked);
         }
         for _ in 0..=self.seed.below(2) {
             let Some(talk) = self.talks.get_mut(&native) else { return };

@@ -282,6 +282,8 @@ impl Adapter {
             }
             NativeEvent::Heard { .. }
             | NativeEvent::ResponseDone { .. }
+            | NativeEvent::Asked
+            | NativeEvent::Committed { .. }
             | NativeEvent::Silenced => {}
         }
     }

@@ -64,6 +64,13 @@ pub enum NativeEvent {
         /// How.
         end: ResponseEnd,
     },
+    /// The model was asked for an answer: what comes from here on is of that one.
+    Asked,
+    /// The user's turn is an item of the conversation; none: it found no place there, and nobody writes it down.
+    Committed {
+        /// The item.
+        item: Option<String>,
+    },
     /// The model was told to be silent, and is: what came before this may be of an answer that was cut.
     Silenced,
     /// Trouble that the provider tells of, or has; unless [`Lost`](Self::Lost) follows, it goes on.

@@ -28,8 +28,13 @@ pub enum NativeWish {
     },
     /// What was heard since the last turn is not wanted.
     Clear,
-    /// A user has written this: an answer is wanted.
-    Write(String),
+    /// A user has written this.
+    Write {
+        /// What.
+        text: String,
+        /// An answer is wanted.
+        answer: bool,
+    },
     /// An answer is wanted.
     Ask {
         /// Words that it is to have, where they are given.
@@ -37,12 +42,14 @@ pub enum NativeWish {
     },
     /// The answer that there is does not go on.
     Cancel,
-    /// What came of a call. When those of an answer are all there, another is wanted.
+    /// What came of a call.
     Result {
         /// The call, by the model's id.
         call: String,
         /// What came of it.
         output: ToolOutput,
+        /// When those of an answer are all there, another is wanted.
+        answer: bool,
     },
     /// An item was played to its end.
     Played {

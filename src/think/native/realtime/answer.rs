@@ -59,6 +59,8 @@ pub(super) struct Active {
     pub(super) id: Option<String>,
     /// Nothing of it is wanted any more.
     pub(super) cut: bool,
+    /// Not even its end.
+    pub(super) silenced: bool,
     /// When something of it came last.
     heard_at: u64,
     items: Vec<String>,
@@ -96,6 +98,13 @@ fn remember(list: &mut VecDeque<String>, id: String) {
 }
 
 impl Answers {
+    /// A result has come of which no answer need tell. False if nobody waits for it.
+    pub(super) fn settled(&mut self, call: &str) -> bool {
+        let before = self.open.len();
+        self.open.retain(|open| open.call != call);
+        self.open.len() < before
+    }
+
     /// A result has come. False if nobody waits for it.
     pub(super) fn returned(&mut self, call: &str) -> bool {
         let Some(at) = self.open.iter().position(|open| open.call == call) else { return false };
@@ -134,11 +143,10 @@ impl Answers {
         self.not_before = now.saturating_add(OWN_MS);
     }
 
-    /// What we asked for was refused.
-    pub(super) fn refused(&mut self) {
-        if self.active.as_ref().is_some_and(|active| active.asked) {
-            self.active = None;
-        }
+    /// What we asked for was refused. True if its end is of interest.
+    pub(super) fn refused(&mut self) -> bool {
+        let refused = self.active.take_if(|active| active.asked);
+        refused.is_none_or(|active| !active.silenced)
     }
 
     /// What we asked for was refused since there is another: it is asked for again afterwards.
@@ -202,6 +210,7 @@ impl Realtime {
             ..Active::default()
         });
         (answers.wanted, answers.continues) = (false, false);
+        self.events.push_back(NativeEvent::Asked);
         self.send(ClientEvent::Respond { instructions });
     }
 
@@ -383,7 +392,8 @@ impl Realtime {
         usage: Option<Usage>,
         calls: Vec<Item>,
     ) {
-        if let Some(usage) = usage {
+        let silenced = self.answers.active.as_ref().is_some_and(|active| active.silenced);
+        if let Some(usage) = usage.filter(|_| !silenced) {
             let record = UsageRecord::Delta { scope: "response".to_owned(), usage };
             self.events.push_back(NativeEvent::Usage(record));
         }
@@ -412,7 +422,11 @@ impl Realtime {
                 }
             }
         }
+        let silenced = self.answers.active.as_ref().is_some_and(|active| active.silenced);
         self.close_active();
+        if silenced {
+            return;
+        }
         if end == ResponseEnd::Failed {
             let error = error.unwrap_or_default();
             self.events.push_back(NativeEvent::Trouble(told(&error)));
@@ -427,11 +441,14 @@ impl Realtime {
         if !self.link.is_up() || self.now < active.heard_at.saturating_add(patience) {
             return;
         }
-        let id = active.id.clone().unwrap_or_default();
+        let (id, silenced) = (active.id.clone().unwrap_or_default(), active.silenced);
         if !id.is_empty() {
             self.send(ClientEvent::Cancel { response: Some(id.clone()) });
         }
         self.close_active();
+        if silenced {
+            return;
+        }
         let message = format!("nothing of an answer came for {patience} ms: it is given up");
         self.events.push_back(NativeEvent::Trouble(ModelError::new(ErrorKind::Stalled, message)));
         self.failed(id);

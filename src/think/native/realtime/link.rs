@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::ClientEvent;
 use super::server::Error;
+use super::settings::Turns;
 use super::{Action, Realtime, Sent, event_number};
 use crate::think::chat::{ErrorKind, ModelError};
 use crate::think::native::event::NativeEvent;
@@ -81,7 +82,11 @@ impl Realtime {
         for pcm in backlog.chunks(self.settings.format.hz() as usize / 2) {
             self.send_audio(pcm);
         }
-        if std::mem::take(&mut self.commits) {
+        let commits = std::mem::take(&mut self.commits);
+        if commits > 0 {
+            // Turns that ended meanwhile are one.
+            let lost = (1..commits).map(|_| NativeEvent::Committed { item: None });
+            self.events.extend(lost);
             self.send(ClientEvent::Commit);
         }
         self.pump();
@@ -175,7 +180,10 @@ impl Realtime {
 
     /// Nobody speaks, and nobody is about to.
     fn is_pause(&self) -> bool {
+        // Where the turns are ours, nobody says when the user begins.
+        let listens = self.settings.turns == Turns::Ours && self.uncommitted > 0;
         !self.speaking
+            && !listens
             && self.answers.active.is_none()
             && !self.answers.wants()
             && !self.memory.is_playing()
@@ -192,9 +200,10 @@ impl Realtime {
                 self.answers.refused_beside_another(self.now);
             }
             (Some(Sent::Respond), _) => {
-                self.answers.refused();
-                self.events.push_back(NativeEvent::Trouble(told(&error)));
-                self.failed(String::new());
+                if self.answers.refused() {
+                    self.events.push_back(NativeEvent::Trouble(told(&error)));
+                    self.failed(String::new());
+                }
             }
             // There is nothing to cut any more.
             (Some(Sent::Cancel), _) => {

@@ -115,8 +115,8 @@ pub struct Realtime {
     uncommitted: u64,
     #[serde(with = "samples")]
     backlog: VecDeque<i16>,
-    /// A turn that ended while there was no connection.
-    commits: bool,
+    /// Turns that ended while there was no connection.
+    commits: u32,
     next_event: u64,
     sent: VecDeque<(u64, Sent)>,
     actions: VecDeque<Action>,
@@ -150,7 +150,7 @@ impl Realtime {
             session_samples: 0,
             uncommitted: 0,
             backlog: VecDeque::new(),
-            commits: false,
+            commits: 0,
             next_event: 0,
             sent: VecDeque::new(),
             actions: VecDeque::new(),
@@ -237,20 +237,21 @@ impl Realtime {
     /// The same, and no answer is wanted yet.
     pub fn end_turn(&mut self) -> bool {
         if self.uncommitted < u64::from(self.settings.format.hz() / 10) {
+            self.events.push_back(NativeEvent::Committed { item: None });
             return false;
         }
         self.uncommitted = 0;
         if self.link.is_up() {
             self.send(ClientEvent::Commit);
         } else {
-            self.commits = true;
+            self.commits += 1;
         }
         true
     }
 
     /// What the user said since the last turn is not wanted.
     pub fn clear(&mut self) {
-        (self.uncommitted, self.commits) = (0, false);
+        (self.uncommitted, self.commits) = (0, 0);
         self.backlog.clear();
         if self.link.is_up() {
             self.send(ClientEvent::Clear);
@@ -261,6 +262,12 @@ impl Realtime {
     pub fn write(&mut self, text: &str) {
         self.memory.user_wrote(&text[..text.floor_char_boundary(WORDS_MAX)]);
         self.ask(None);
+    }
+
+    /// The same, and no answer is wanted yet.
+    pub fn note(&mut self, text: &str) {
+        self.memory.user_wrote(&text[..text.floor_char_boundary(WORDS_MAX)]);
+        self.pump();
     }
 
     /// An answer is wanted, once there is none; what it is to be, if it is to be something of its own.
@@ -275,6 +282,18 @@ impl Realtime {
         let text = output.text();
         let text = &text[..text.floor_char_boundary(OUTPUT_MAX)];
         let known = self.answers.returned(call) && self.memory.result(call, text);
+        if !known {
+            self.counts.stray_results += 1;
+        }
+        self.pump();
+        known
+    }
+
+    /// What came of a call, of which no answer need tell. False if nobody waits for it.
+    pub fn settle(&mut self, call: &str, output: &ToolOutput) -> bool {
+        let text = output.text();
+        let text = &text[..text.floor_char_boundary(OUTPUT_MAX)];
+        let known = self.answers.settled(call) && self.memory.result(call, text);
         if !known {
             self.counts.stray_results += 1;
         }
@@ -340,6 +359,9 @@ impl Realtime {
 
     /// [Cancels](Self::cancel), and says so: what has come before [`NativeEvent::Silenced`] may be of what was cancelled.
     pub fn silence(&mut self) {
+        if let Some(active) = &mut self.answers.active {
+            active.silenced = true;
+        }
         self.cancel();
         (self.answers.wanted, self.answers.continues) = (false, false);
         self.answers.instructions = None;
@@ -444,6 +466,7 @@ impl Realtime {
             ServerEvent::Committed { item } => {
                 self.uncommitted = 0;
                 self.memory.user_spoke(&item);
+                self.events.push_back(NativeEvent::Committed { item: Some(item) });
             }
             ServerEvent::ResponseCreated { response } => self.response_created(&response),
             ServerEvent::ResponseDone { response, status, error, usage, calls } => {

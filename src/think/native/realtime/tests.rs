@@ -519,3 +519,64 @@ fn an_adapter_cuts_and_the_provider_learns_what_was_played() {
     bench.hear_all([said("u"), done("r", "cancelled")]);
     assert!(!tick(&mut bench).is_speech);
 }
+
+#[test]
+fn an_answer_that_was_silenced_is_not_told_to_end() {
+    let mut bench = Bench::new();
+    bench.realtime.write("one");
+    bench.hear(created("r1"));
+    bench.realtime.silence();
+    bench.realtime.write("two");
+    bench.hear(done("r1", "cancelled"));
+    let events = bench.events();
+    let ends = events.iter().filter(|e| matches!(e, NativeEvent::ResponseDone { .. })).count();
+    assert_eq!(ends, 0, "{events:?}");
+}
+
+#[test]
+fn wishes_beside_an_answer_are_one() {
+    let mut bench = Bench::new();
+    bench.realtime.write("one");
+    bench.hear(created("r1"));
+    bench.sent();
+    bench.realtime.write("two");
+    bench.realtime.write("three");
+    bench.hear(done("r1", "completed"));
+    bench.hear(created("r2"));
+    bench.hear(done("r2", "completed"));
+    let asked =
+        bench.sent().into_iter().filter(|e| matches!(e, ClientEvent::Respond { .. })).count();
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn nobody_is_cut_off_in_the_midst_of_a_sentence_by_a_renewal() {
+    let mut bench = Bench::with(Settings { turns: Turns::Ours, ..settings() });
+    let renew = bench.realtime.settings.times.renew_ms;
+    bench.pass(renew - 10);
+    bench.actions();
+    bench.realtime.append(&[1; 8_000]);
+    bench.actions();
+    bench.pass(20);
+    assert!(!bench.actions().contains(&Action::Connect), "one second of the user's is lost");
+}
+
+#[test]
+fn a_result_and_a_turn_have_one_answer() {
+    let mut bench = Bench::with(Settings { turns: Turns::Ours, ..settings() });
+    bench.realtime.write("one");
+    bench.hear(created("r1"));
+    bench.hear(provider::call("r1", "c"));
+    bench.hear(done("r1", "completed"));
+    bench.sent();
+    // A typed no is told, and what came of it is answered.
+    bench.realtime.tool_result("c", &ToolOutput::Denied(None));
+    bench.realtime.note("no");
+    let first =
+        bench.sent().into_iter().filter(|e| matches!(e, ClientEvent::Respond { .. })).count();
+    bench.hear(created("r2"));
+    bench.hear(done("r2", "completed"));
+    let second =
+        bench.sent().into_iter().filter(|e| matches!(e, ClientEvent::Respond { .. })).count();
+    assert_eq!((first, second), (1, 0));
+}

@@ -42,7 +42,7 @@ fn a_lost_session_is_followed_by_one_that_knows_the_conversation() {
             RESPOND,
         ]
     );
-    assert_eq!(bench.events(), [NativeEvent::Ready { again: true }]);
+    assert_eq!(bench.events(), [NativeEvent::Asked, NativeEvent::Ready { again: true }]);
     bench.hear(json!({ "type": "input_audio_buffer.speech_started", "audio_start_ms": 5 }));
     assert_eq!(
         bench.events(),
