@@ -28,6 +28,7 @@ pub(super) struct Spoken {
     sources: Vec<(String, ItemId)>,
     /// Conversations that are over: what still comes of them is for nobody.
     gone: BTreeSet<NativeId>,
+    opened: BTreeSet<NativeId>,
     /// Entries that the transcript has had so far.
     told: u64,
 }
@@ -129,10 +130,11 @@ impl Spoken {
         let hands_over =
             out.events.iter().any(|event| matches!(event.kind, EventKind::AgentStopped { .. }));
         if hands_over {
-            for effect in &out.effects {
-                if let Effect::Native { native, wish: NativeWish::Close } = effect {
-                    self.gone.insert(*native);
-                }
+            self.gone.append(&mut self.opened);
+        }
+        for effect in &out.effects {
+            if let Effect::Native { native, wish: NativeWish::Open { .. } } = effect {
+                self.opened.insert(*native);
             }
         }
         for (native, came) in std::mem::take(&mut self.came) {
@@ -178,12 +180,8 @@ impl Spoken {
                 known.text.push_str(text);
             }
             EventKind::AgentMessage { item, text, .. } if item.0 < self.next => {
-                let known = self.items.get_mut(item).filter(|known| known.text == *text);
-                let Some(known) = known else {
-                    hold!(false, Speech, "{item} is whole with other words");
-                    return Ok(());
-                };
-                known.last = true;
+                let known = self.items.get(item).is_some_and(|known| known.text == *text);
+                hold!(known, Speech, "{item} is whole with other words");
             }
             EventKind::AgentMessage { item, agent, text } => {
                 hold!(item.0 == self.next, Speech, "{item} is not item {}", self.next);

@@ -204,6 +204,7 @@ impl Draw {
         let agents = if talks { TALKER } else { agents };
         let early = self.of(&["false", "true"]);
         let turns = self.of(&["own", "own", "server"]);
+        let turns = if barge_in { turns } else { "own" };
         let costly = if turns == "own" { "costly, " } else { "" };
         let (patient, cancels) = (self.of(&[0, 0, 400]), self.of(&["keep", "cancel"]));
         format!(
