@@ -1,7 +1,7 @@
 //! What Antiphon adds to a turn with a model: `cargo bench --all-features --bench thinking`.
 //!
 //! A session on a shard in real time, a model behind HTTP on this machine that answers at once, a synthesiser that speaks at
-//! once. What is measured is what lies between them: it is all that a faster model could not mend.
+//! once; then a model that hears and speaks by itself, behind a WebSocket. What is measured is what lies between them: it is all that a faster model could not mend.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,10 +15,12 @@ use antiphon::generate::live::{LiveMinds, Models};
 use antiphon::host::pace::{Class, Clock, Moment};
 use antiphon::host::shard::{Measured, Shard, Watch};
 use antiphon::host::tools::{LiveTools, WORKERS, Workers};
-use antiphon::id::LaneId;
+use antiphon::id::{ItemId, LaneId};
 use antiphon::model::live::{LiveMouth, MouthPool};
 use antiphon::model::{SpeechError, Synthesiser};
 use antiphon::provider;
+use antiphon::provider::natives::{LiveNatives, Talkers};
+use antiphon::seed::Seed;
 use antiphon::session::Session;
 use antiphon::session::event::EventKind;
 use antiphon::session::input::{Inbound, Input};
@@ -26,8 +28,12 @@ use antiphon::session::output::Output;
 use antiphon::session::plan::Plan;
 use antiphon::slot::{Edge, Slot, Status};
 use antiphon::tool::Registry;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Sender, bounded};
 use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Turns: half of them are interrupted.
 const TURNS: u32 = 60;
@@ -181,7 +187,7 @@ struct Look {
     marks: Arc<Marks>,
     /// When the tick of the turn was due.
     turn: Option<u64>,
-    cut: Option<Tick>,
+    cut: Option<(Tick, ItemId)>,
     figures: Arc<Mutex<Figures>>,
     done: Sender<()>,
 }
@@ -201,7 +207,7 @@ impl Watch for Look {
                     }
                     self.turn = Some(due);
                 }
-                EventKind::AgentInterrupted { .. } => self.cut = Some(now),
+                EventKind::AgentInterrupted { item, .. } => self.cut = Some((now, *item)),
                 EventKind::AgentSpeechStarted { .. } => {
                     let at = |mark: &AtomicU64| mark.load(Ordering::Relaxed);
                     let (request, sentence, synthesis) = (
@@ -219,7 +225,12 @@ impl Watch for Look {
                 _ => {}
             }
         }
-        if let Some(cut) = self.cut.filter(|_| out.audio.iter().all(|sample| *sample == 0)) {
+        // A model that answers at once is heard in the very next tick: that is no sound of what was cut.
+        let is_over = |cut: ItemId| match out.played.as_slice() {
+            [] => out.audio.iter().all(|sample| *sample == 0),
+            played => played.iter().all(|played| played.item > cut),
+        };
+        if let Some((cut, _)) = self.cut.filter(|(at, item)| *at < now && is_over(*item)) {
             figures.silence_ticks.saturating_record(now.since(cut));
             self.cut = None;
         }
@@ -232,33 +243,55 @@ impl Watch for Look {
     }
 }
 
-fn main() {
-    let marks = Arc::new(Marks::default());
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
-    let served = Arc::clone(&marks);
-    std::thread::spawn(move || serve(listener, served));
-    let yaml = format!(
-        "{{ name: bench, audio: {{ tick_ms: {TICK_MS}, rate_hz: 16000 }}, speech: {{ synthesiser: {{ engine: tone }} }}, \
-         models: {{ m: {{ base_url: '{url}', model: m }} }}, agents: {{ a: {{ kind: model, model: m }} }} }}"
-    );
-    let plan = config::parse(yaml.as_bytes(), "bench").unwrap_or_else(|wrong| panic!("{wrong}"));
-    let plan = Arc::new(Plan::new(plan).expect("it was checked"));
-    let models = provider::Models::new(&plan.config.models, &|_| None).expect("they need no key");
-    let models: Models =
-        models.names().filter_map(|name| Some((name.to_owned(), models.get(name)?))).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.expect("a runtime");
-    let handle = runtime.handle().clone();
-    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+/// A model that hears and speaks, and answers each question at once with half a second of sound.
+fn speak(listener: &TcpListener, marks: &Marks) {
+    let Ok((stream, _)) = listener.accept() else { return };
+    stream.set_nodelay(true).expect("a socket");
+    let mut socket = tungstenite::accept(stream).expect("a client that knows how");
+    let mut answers = 0;
+    let sound: Vec<u8> =
+        [3_000_i16; 12_000].iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let sound = STANDARD.encode(sound);
+    while let Ok(message) = socket.read() {
+        let Ok(text) = message.into_text() else { continue };
+        let Ok(event) = serde_json::from_str::<Value>(text.as_str()) else { continue };
+        let events = match event["type"].as_str() {
+            Some("session.update") => vec![json!({ "type": "session.updated", "session": {} })],
+            Some("response.create") => {
+                mark(&marks.request);
+                answers += 1;
+                let (response, item) = (format!("r{answers}"), format!("i{answers}"));
+                let whole =
+                    json!({ "id": item, "type": "message", "role": "assistant", "content": [] });
+                vec![
+                    json!({ "type": "response.created", "response": { "id": response } }),
+                    json!({ "type": "response.output_item.added", "response_id": response, "item": whole }),
+                    json!({ "type": "response.output_audio_transcript.delta", "response_id": response, "item_id": item,
+                        "delta": "One moment." }),
+                    json!({ "type": "response.output_audio.delta", "response_id": response, "item_id": item, "delta": sound }),
+                    json!({ "type": "response.output_item.done", "response_id": response, "item": whole }),
+                    json!({ "type": "response.done", "response": { "id": response, "status": "completed", "output": [] } }),
+                ]
+            }
+            _ => Vec::new(),
+        };
+        for event in events {
+            if event["type"] == "response.output_audio.delta" {
+                mark(&marks.sentence);
+                mark(&marks.synthesis);
+            }
+            if socket.send(Message::text(event.to_string())).is_err() {
+                return;
+            }
+        }
+    }
+}
 
-    let (spoken, rate) = (Arc::clone(&marks), plan.rate);
-    let pool = MouthPool::start(2, move || Ok(Box::new(AtOnce(Arc::clone(&spoken)))));
-    let edges: Vec<Box<dyn Edge>> = vec![
-        Box::new(Typist { turns: 0, quiet: 0, speaks: 0 }),
-        Box::new(LiveMouth::new(pool.expect("it has no needs"), None, rate, 500)),
-        Box::new(LiveMinds::new(Arc::new(models), handle)),
-    ];
+/// Holds a call with somebody who types.
+fn hold(plan: Plan, marks: Arc<Marks>, engines: Vec<Box<dyn Edge>>) -> Figures {
+    let plan = Arc::new(plan);
+    let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(Typist { turns: 0, quiet: 0, speaks: 0 })];
+    edges.extend(engines);
     let tools =
         LiveTools::new(Workers::start(Registry::default(), WORKERS), "bench".into(), bounded(1).0);
     let slot = Slot::new(Arc::clone(&plan), Session::new(&plan, 1), edges, Box::new(tools), None);
@@ -272,25 +305,84 @@ fn main() {
     assert!(shard.admit(slot, Box::new(look)));
     finished.recv().expect("the call ends");
     shard.stop();
+    Arc::into_inner(figures).expect("nobody looks any more").into_inner().expect("no panic")
+}
 
-    let figures = figures.lock().unwrap();
-    let line = |what: &str, of: &Histogram<u64>, bound: &str| {
-        let ms = |us: u64| us as f64 / 1_000.0;
-        println!(
-            "{what:<58} p50 {:>6.1}  p90 {:>6.1}  p99 {:>6.1}  max {:>6.1} ms   {bound}   n = {}",
-            ms(of.value_at_quantile(0.5)),
-            ms(of.value_at_quantile(0.9)),
-            ms(of.value_at_quantile(0.99)),
-            ms(of.max()),
-            of.len()
-        );
-    };
+fn planned(yaml: &str) -> Plan {
+    let config = config::parse(yaml.as_bytes(), "bench").unwrap_or_else(|wrong| panic!("{wrong}"));
+    Plan::new(config).expect("it was checked")
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.expect("a runtime");
+    let handle = runtime.handle().clone();
+    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+
+    let marks = Arc::new(Marks::default());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
+    let served = Arc::clone(&marks);
+    std::thread::spawn(move || serve(listener, served));
+    let plan = planned(&format!(
+        "{{ name: bench, audio: {{ tick_ms: {TICK_MS}, rate_hz: 16000 }}, speech: {{ synthesiser: {{ engine: tone }} }}, \
+         models: {{ m: {{ base_url: '{url}', model: m }} }}, agents: {{ a: {{ kind: model, model: m }} }} }}"
+    ));
+    let models = provider::Models::new(&plan.config.models, &|_| None).expect("they need no key");
+    let models: Models =
+        models.names().filter_map(|name| Some((name.to_owned(), models.get(name)?))).collect();
+    let (spoken, rate) = (Arc::clone(&marks), plan.rate);
+    let pool = MouthPool::start(2, move || Ok(Box::new(AtOnce(Arc::clone(&spoken)))));
+    let engines: Vec<Box<dyn Edge>> = vec![
+        Box::new(LiveMouth::new(pool.expect("it has no needs"), None, rate, 500)),
+        Box::new(LiveMinds::new(Arc::new(models), handle.clone())),
+    ];
+    let figures = hold(plan, marks, engines);
+    println!("a model behind HTTP, and a synthesiser");
     line("tick of the turn's end, due → request at the server", &figures.request, "≤ 25 ms");
     line("piece that ends a sentence, sent → synthesis asked for", &figures.synthesis, "≤ 25 ms");
     line("first audio, made → given to be sent", &figures.sent, "≤ 25 ms");
-    let ticks = &figures.silence_ticks;
+    silence(&figures.silence_ticks);
+
+    let marks = Arc::new(Marks::default());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
+    let served = Arc::clone(&marks);
+    std::thread::spawn(move || speak(&listener, &served));
+    let plan = planned(&format!(
+        "{{ name: bench, audio: {{ tick_ms: {TICK_MS}, rate_hz: 16000 }}, models: {{ m: {{ base_url: '{url}', model: m }} }}, \
+         agents: {{ a: {{ kind: native, model: m }} }} }}"
+    ));
+    let talker = provider::Talker::new(
+        "m",
+        &plan.config.models["m"],
+        &|_| None,
+        &mut provider::Clients::default(),
+    );
+    let talkers = Talkers::from([("m".to_owned(), talker.expect("it needs no key"))]);
+    let natives = LiveNatives::new(Arc::new(talkers), handle, plan.rate, Seed::new(1));
+    let figures = hold(plan, marks, vec![Box::new(natives)]);
+    println!("a model that hears and speaks, behind a WebSocket");
+    line("tick of the turn's end, due → request at the server", &figures.request, "≤ 25 ms");
+    line("first audio at the server → given to be sent", &figures.sent, "≤ 25 ms");
+    silence(&figures.silence_ticks);
+}
+
+fn line(what: &str, of: &Histogram<u64>, bound: &str) {
+    let ms = |us: u64| us as f64 / 1_000.0;
     println!(
-        "interruption, confirmed → silence: at most {} ticks, p50 {}   ≤ 2 ticks   n = {}",
+        "  {what:<56} p50 {:>6.1}  p90 {:>6.1}  p99 {:>6.1}  max {:>6.1} ms   {bound}   n = {}",
+        ms(of.value_at_quantile(0.5)),
+        ms(of.value_at_quantile(0.9)),
+        ms(of.value_at_quantile(0.99)),
+        ms(of.max()),
+        of.len()
+    );
+}
+
+fn silence(ticks: &Histogram<u64>) {
+    println!(
+        "  interruption, confirmed → silence: at most {} ticks, p50 {}   ≤ 2 ticks   n = {}",
         ticks.max(),
         ticks.value_at_quantile(0.5),
         ticks.len()

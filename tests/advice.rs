@@ -421,9 +421,10 @@ transitions:
   - { from: desk, to: clerk, when: { decision: {} } }
 ";
     let all = advice(yaml);
-    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all.len(), 2, "{all:?}");
     assert!(all[0].contains("`clerk` does not hear what callers say"), "{all:?}");
-    let heard = yaml
-        .replace("start: desk", "start: desk\nspeech: { recogniser: { engine: pocketsphinx } }");
+    assert!(all[1].contains("nobody hears what `clerk` says"), "{all:?}");
+    let speech = "speech: { recogniser: { engine: pocketsphinx }, synthesiser: { engine: flite } }";
+    let heard = yaml.replace("start: desk", &format!("start: desk\n{speech}"));
     assert_eq!(advice(&heard), Vec::<String>::new());
 }

@@ -1028,3 +1028,28 @@ topology:
         "one for the arrival, one for the return"
     );
 }
+
+#[test]
+fn a_turn_that_is_written_down_after_its_answer_has_its_latency_all_the_same() {
+    use antiphon::record::observe::{Observation, Observer};
+    use antiphon::session::output::Output;
+
+    let scene = Stage::new(DESK)
+        .caller(caller("ann"), [plays(When::Start(1_000), "caller-02-hours")])
+        .happens(200, all(0, [words("a", "At nine."), audio("a", 16_000), done("a"), over()]))
+        .happens(230, all(0, [heard("u", "When do you open?")]))
+        .play();
+    let mut observer = Observer::default();
+    let mut told = Vec::new();
+    let mut out = Output::default();
+    for event in &scene.events {
+        out.events = vec![event.clone()];
+        observer.tick(&scene.plan, event.tick, &out, |what| told.push(what));
+    }
+    let last_voiced = scene.one("user.message")["last_voiced"].as_u64().unwrap();
+    let started = tick(&scene.one("agent.speech_started"));
+    assert!(started < tick(&scene.one("user.message")));
+    let answered = Observation::Answered(started - last_voiced);
+    assert_eq!(told.iter().filter(|what| matches!(what, Observation::Answered(_))).count(), 1);
+    assert!(told.contains(&answered), "{told:?}");
+}

@@ -92,10 +92,14 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
     let plan = &call.plan;
     let is_scripted = plan.agents.iter().any(|agent| matches!(agent.kind, AgentKind::Scripted(_)));
     if plan.recogniser.is_none() && is_scripted && call.has_voice() {
+        let whose = if plan.has_natives { " by agents that are not of kind native" } else { "" };
         eprintln!(
-            "speech.recogniser.engine is none: callers are heard, but what they say is not understood; only \
+            "speech.recogniser.engine is none: callers are heard, but what they say is not understood{whose}; only \
              typed text is"
         );
+    }
+    if call.fast {
+        super::minds::not_in_virtual_time(plan)?;
     }
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
     held(call, &engines, view)

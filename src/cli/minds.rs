@@ -270,6 +270,16 @@ fn of_natives(plan: &Plan) -> BTreeMap<String, Model> {
     reached.filter(|(_, model)| model.provider != Provider::Canned).collect()
 }
 
+/// Refuses models that hear and speak where time is virtual: those of a provider take their own.
+pub(super) fn not_in_virtual_time(plan: &Plan) -> Result<(), Failure> {
+    let models = of_natives(plan);
+    let Some(name) = models.keys().next() else { return Ok(()) };
+    Err(Failure::input(format!(
+        "models.{name}: a model that hears and speaks by itself is reached in real time only; leave out `--fast`, or try \
+         it with `provider: canned`"
+    )))
+}
+
 /// A model that is waited for, as virtual time does.
 struct Waited {
     model: Arc<dyn LanguageModel>,

@@ -21,6 +21,8 @@ pub(super) struct View {
     len: TickLen,
     /// A model answers for some agent.
     thinks: bool,
+    /// What is written is said, but for what a model speaks by itself.
+    written: bool,
     json: bool,
     bar: Option<ProgressBar>,
     names: BTreeMap<LaneId, String>,
@@ -40,7 +42,17 @@ impl View {
         });
         let agent = String::new();
         let (len, thinks) = (plan.len, plan.has_models);
-        Self { len, thinks, json, bar, names: BTreeMap::new(), items: BTreeMap::new(), agent }
+        let written = plan.has_natives && plan.synthesiser.is_none();
+        Self {
+            len,
+            thinks,
+            written,
+            json,
+            bar,
+            names: BTreeMap::new(),
+            items: BTreeMap::new(),
+            agent,
+        }
     }
 
     /// Shows an event.
@@ -123,6 +135,10 @@ impl View {
             EventKind::AgentMessage { item, agent, text } if self.items.contains_key(item) => {
                 format!("{} {}", agent_style(agent), plain(text))
             }
+            // Without a voice, what is written is said.
+            EventKind::AgentMessage { agent, text, .. } if self.written => {
+                format!("{} {}", agent_style(agent), plain(text))
+            }
             EventKind::AgentMessage { item, agent, text } => {
                 self.items.insert(*item, (agent.clone(), text.clone()));
                 return None;
@@ -152,7 +168,11 @@ impl View {
                 warn(&plain(&format!("model: {}", warnings.join("; "))))
             }
             EventKind::AgentWords { .. } | EventKind::ModelConnected { .. } => return None,
-            EventKind::ModelDisconnected { cause, .. } => warn(&plain(&format!("model: {cause}"))),
+            // What becomes of it is told by what the agent cannot do.
+            EventKind::ModelDisconnected { last: true, .. } => return None,
+            EventKind::ModelDisconnected { cause, .. } => {
+                warn(&plain(&format!("model: {cause}; it is tried again")))
+            }
             EventKind::ModelFailed { cause, .. } => warn(&plain(&format!("model: {cause}"))),
             EventKind::ApprovalAsked { name, arguments, .. } => {
                 format!("  {} may {name}({}) be called?", tool("tool"), arguments.0)

@@ -3,7 +3,7 @@
 use super::agents::{Native, TurnDetection};
 use super::check::Report;
 use super::models::Provider;
-use super::{Agent, Config, RecogniserEngine, script};
+use super::{Agent, Config, RecogniserEngine, SynthesiserEngine, script};
 use crate::graph::verb::Verb;
 
 /// Checks an agent whose model hears and speaks.
@@ -61,24 +61,52 @@ pub(super) fn check(name: &str, agent: &Native, config: &Config, report: &mut Re
     }
 }
 
-/// Says which agents are deaf among others that hear by themselves: nobody needs a recogniser for those, and it is
-/// forgotten for these.
+/// Says what others lack beside agents that hear and speak by themselves, which lack nothing: it is easily forgotten.
 pub(super) fn advise(config: &Config, report: &mut Report<'_>) {
     let natives = config.agents.values().any(|agent| matches!(agent, Agent::Native(_)));
-    if !natives || config.speech.recogniser.engine != RecogniserEngine::None {
+    if !natives {
         return;
     }
+    let is_deaf = config.speech.recogniser.engine == RecogniserEngine::None;
+    let is_mute = config.speech.synthesiser.engine == SynthesiserEngine::None;
     for (name, agent) in &config.agents {
-        let hears = match agent {
-            Agent::Native(_) | Agent::Echo(_) => true,
-            Agent::Model(_) => false,
-            Agent::Scripted(scripted) => scripted.intents.is_empty(),
+        let (hears, speaks) = match agent {
+            Agent::Native(native) => {
+                fallbacks(name, native, config, report);
+                continue;
+            }
+            Agent::Echo(_) => continue,
+            Agent::Model(_) => (true, true),
+            Agent::Scripted(scripted) => (!scripted.intents.is_empty(), true),
         };
-        if !hears {
+        if hears && is_deaf {
             let what = format!("`{name}` does not hear what callers say: there is no recogniser");
             let remedy =
                 "set `speech.recogniser.engine`; agents of kind `native` need none, others do";
             report.tell(&["agents", name], what, remedy);
         }
+        if speaks && is_mute {
+            let what = format!("nobody hears what `{name}` says: there is no synthesiser");
+            let remedy =
+                "set `speech.synthesiser.engine`; agents of kind `native` need none, others do";
+            report.tell(&["agents", name], what, remedy);
+        }
+    }
+    for (index, transition) in config.transitions.iter().enumerate() {
+        let leaves = matches!(config.agents.get(&transition.from), Some(Agent::Native(_)));
+        if leaves && is_mute && transition.say.is_some() {
+            let what = "nobody hears this: a model may be gone before it could say it, and there is no synthesiser";
+            let remedy =
+                "set `speech.synthesiser.engine`, or let the model say it in its `instructions`";
+            report.tell(&["transitions", &index.to_string(), "say"], what, remedy);
+        }
+    }
+}
+
+fn fallbacks(name: &str, native: &Native, config: &Config, report: &mut Report<'_>) {
+    if config.models.get(&native.model).is_some_and(|model| !model.fallbacks.is_empty()) {
+        let what = format!("`{name}` speaks by itself: nobody takes over from its model in a call");
+        let place = ["models", native.model.as_str(), "fallbacks"];
+        report.tell(&place, what, "remove them; a lost connection is made again");
     }
 }

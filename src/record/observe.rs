@@ -67,6 +67,8 @@ pub struct Observer {
     cut: Option<Tick>,
     /// The last item that a model has begun to speak by itself.
     begun: Option<ItemId>,
+    /// When it began to be heard, where nobody was known to wait: the words of a turn may be known later than its answer.
+    early: Option<Tick>,
     /// Whether the agent was heard in the last tick.
     agent_speech: bool,
     /// Whether the agent has said something since the user's last turn.
@@ -112,8 +114,18 @@ impl Observer {
                 let since = if *typed { now } else { *last_voiced };
                 self.unanswered = Some(Unanswered { since, typed: *typed });
                 tell(Observation::Turn);
+                if let Some(early) = self.early.take().filter(|early| *early > since) {
+                    self.answered(early, tell);
+                }
             }
-            EventKind::AgentSpeechStarted { .. } => self.answered(now, tell),
+            EventKind::AgentSpeechStarted { item } => {
+                let is_native = self.begun.is_some_and(|begun| *item <= begun);
+                if is_native && self.unanswered.is_none() {
+                    self.early.get_or_insert(now);
+                }
+                self.answered(now, tell);
+            }
+            EventKind::UserSpeechStopped { .. } => self.early = None,
             EventKind::AgentBegan { item, .. } => self.begun = Some(*item),
             // Without a voice, what is written is said; what a model speaks by itself has one.
             EventKind::AgentMessage { item, .. }
@@ -152,7 +164,6 @@ impl Observer {
             | EventKind::UserJoined { .. }
             | EventKind::UserLeft { .. }
             | EventKind::UserSpeechStarted { .. }
-            | EventKind::UserSpeechStopped { .. }
             | EventKind::UserTranscript { .. }
             | EventKind::UserAway
             | EventKind::UserReturned

@@ -188,7 +188,11 @@ impl Session {
             self.tenure.input = Some(text.clone());
             if thinks {
                 let began = if ended.typed { now } else { self.began };
-                approved |= self.awaits_approval();
+                if hears && self.awaits_approval() {
+                    // What was said comes before what it means.
+                    self.tell_answer(ended.typed, &text, out);
+                    approved = true;
+                }
                 if !self.approved_by_voice(plan, now, (&text, began), out) {
                     said = asker.is_none().then(|| text.clone());
                     asker = Some(lane);

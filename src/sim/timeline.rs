@@ -404,8 +404,13 @@ impl Timeline {
             EventKind::AgentResumed => (none(), "that was no interruption".to_owned()),
             EventKind::ModelAsked { ask, agent, model, step, messages } => {
                 let step = if *step > 0 { format!(", step {}", step + 1) } else { none() };
-                let s = if *messages == 1 { "" } else { "s" };
-                (ask.to_string(), format!("{agent} asks {model}{step}: {messages} message{s}"))
+                let told = match messages {
+                    // One that hears by itself is told nothing.
+                    0 => none(),
+                    1 => ": 1 message".to_owned(),
+                    count => format!(": {count} messages"),
+                };
+                (ask.to_string(), format!("{agent} asks {model}{step}{told}"))
             }
             EventKind::ModelAnswered {
                 ask,

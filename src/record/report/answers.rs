@@ -46,6 +46,10 @@ pub(super) struct Answers {
     words: Tick,
     waiting: Option<Answer>,
     items: BTreeMap<ItemId, (Tick, String)>,
+    /// The last item that a model has begun to speak by itself.
+    begun: Option<ItemId>,
+    /// One that was heard when no turn was known to wait: when it was known, when it was heard, and whose it is.
+    early: Option<(Tick, Tick, String)>,
     pub(super) list: Kept<Answer>,
 }
 
@@ -56,13 +60,16 @@ impl Answers {
             words: Tick(0),
             waiting: None,
             items: BTreeMap::new(),
+            begun: None,
+            early: None,
             list: Kept::new(ANSWERS_MAX),
         }
     }
 
     /// An utterance is over.
-    pub(super) const fn stopped(&mut self, now: Tick) {
+    pub(super) fn stopped(&mut self, now: Tick) {
         self.stopped = now;
+        self.early = None;
     }
 
     /// The last words of an utterance are known.
@@ -73,6 +80,7 @@ impl Answers {
     /// A turn has ended; its voice was last heard at `since`.
     pub(super) fn turn(&mut self, now: Tick, who: &str, text: &str, typed: bool, since: Tick) {
         let since = since.min(now);
+        let early = self.early.take().filter(|(_, heard, _)| *heard > since);
         let stopped = self.stopped.clamp(since, now);
         self.waiting = Some(Answer {
             who: who.to_owned(),
@@ -84,6 +92,20 @@ impl Answers {
             ended: now,
             ..Answer::default()
         });
+        // The words of a turn may be known later than its answer, which a model that hears needs none for.
+        if let Some((known, heard, agent)) = early
+            && let Some(answer) = self.waiting.take()
+        {
+            let ended = answer.ended.min(known);
+            let (stopped, words) = (answer.stopped.min(ended), answer.words.min(ended));
+            self.list.push(Answer { stopped, words, ended, known, heard, agent, ..answer });
+        }
+    }
+
+    /// A model that speaks by itself has begun an item.
+    pub(super) fn began(&mut self, now: Tick, item: ItemId, agent: &str) {
+        self.announced(now, item, agent);
+        self.begun = Some(item);
     }
 
     /// An agent has something to say.
@@ -97,7 +119,12 @@ impl Answers {
     /// It begins to be heard, or read where there is no voice.
     pub(super) fn heard(&mut self, now: Tick, item: ItemId) {
         let (known, agent) = self.items.remove(&item).unwrap_or((now, String::new()));
-        let Some(answer) = self.waiting.take() else { return };
+        let Some(answer) = self.waiting.take() else {
+            if self.begun.is_some_and(|begun| item <= begun) {
+                self.early.get_or_insert((known, now, agent));
+            }
+            return;
+        };
         let known = known.clamp(answer.ended, now);
         self.list.push(Answer { known, heard: now, agent, ..answer });
     }

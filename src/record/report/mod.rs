@@ -249,7 +249,7 @@ impl Story {
             }
             EventKind::AgentBegan { item, agent, .. } => {
                 stage.announced(now, *item, agent, "");
-                answers.announced(now, *item, agent);
+                answers.began(now, *item, agent);
             }
             EventKind::AgentWords { item, text } => stage.more(*item, text),
             // It has begun, and all its words are known.

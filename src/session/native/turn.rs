@@ -72,7 +72,10 @@ impl Session {
         self.enter_at_last(plan, now, out);
         self.reopen_native(plan, now, out);
         // An answer to a question for approval is heard, and what it means decides what is said.
-        let decides = approved || is_voice && self.awaits_approval();
+        if approved {
+            return;
+        }
+        let decides = is_voice && self.awaits_approval();
         if is_voice {
             self.await_words(plan, now, turn, None);
         }
@@ -83,13 +86,24 @@ impl Session {
             native.step = 0;
         }
         let wish = if ended.typed {
-            NativeWish::Write { text: words, answer: !decides }
+            NativeWish::Write { text: words, answer: true }
         } else {
             NativeWish::Commit { words, answer: !decides }
         };
         if self.wish(wish, out) && !decides {
             self.await_answer(plan, now, out);
         }
+    }
+
+    /// The users have answered a question for approval: the model is told what they said, and not asked to answer.
+    pub(in super::super) fn tell_answer(&self, typed: bool, text: &str, out: &mut Output) {
+        let (text, answer) = (text.to_owned(), false);
+        let wish = if typed {
+            NativeWish::Write { text, answer }
+        } else {
+            NativeWish::Commit { words: text, answer }
+        };
+        self.wish(wish, out);
     }
 
     /// What the model has not said yet is not said any more. Where nobody may interrupt, what has begun goes on.
@@ -176,7 +190,9 @@ impl Session {
         turn.text = clip(std::mem::take(&mut turn.text), plan.limits.text);
         let (lane, text) = (turn.lane, turn.text.clone());
         // Where a recogniser of the session's own has said it, that is told already.
-        if let Some(utterance) = turn.utterance.filter(|_| plan.recogniser.is_none()) {
+        let is_news = !text.is_empty() || !last;
+        let utterance = turn.utterance.filter(|_| plan.recogniser.is_none() && is_news);
+        if let Some(utterance) = utterance {
             let (text, confidence) = (text.clone(), 1.0);
             let kind = EventKind::UserTranscript { lane, utterance, text, confidence, last };
             self.event(now, kind, out);
