@@ -195,7 +195,7 @@ fn every_agent_and_transition_is_in_every_picture() {
     for read in [&mermaid, &dot] {
         let names: Vec<&str> =
             read.nodes.iter().map(|(_, label)| label.lines().next().unwrap()).collect();
-        assert_eq!(names, ["clerk", "desk", "mirror"]);
+        assert_eq!(names, ["clerk", "desk", "mirror", "operator"]);
         assert_eq!(read.edges.len(), picture.edges().len());
     }
     let mut drawn: Vec<u32> =
