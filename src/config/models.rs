@@ -244,24 +244,37 @@ pub(super) fn nothing(reply: &Reply) -> Option<(&'static str, &'static str)> {
     is_nothing.then_some(("a reply of nothing", "give it `say`, `call` or `fails`"))
 }
 
+/// The words of an agent that has a model, by their keys.
+type Unasked<'a> = [(&'static str, Option<&'a String>); 4];
+
+/// Checks what every agent has that has a model: its model, its words, its tools.
+pub(super) fn of_agent(
+    name: &str,
+    (model, words, tools): (&str, Unasked<'_>, &[String]),
+    config: &Config,
+    report: &mut Report<'_>,
+) {
+    if !config.models.contains_key(model) {
+        let place = ["agents", name, "model"];
+        report.unknown(&place, "model", model, config.models.keys(), &["models"]);
+    }
+    script::words_of(name, words, report);
+    let is_known = |tool: &str| {
+        let is_server = config.mcp_servers.contains_key(tool);
+        config.tools.contains_key(tool) || Verb::of(tool).is_some() || is_server
+    };
+    script::tools_of(name, tools, is_known, config, report);
+}
+
 /// Checks an agent whose answers are a model's.
 pub(super) fn agent(name: &str, agent: &Thinker, config: &Config, report: &mut Report<'_>) {
-    if !config.models.contains_key(&agent.model) {
-        let place = ["agents", name, "model"];
-        report.unknown(&place, "model", &agent.model, config.models.keys(), &["models"]);
-    }
     let words = [
         ("instructions", Some(&agent.instructions)),
         ("greeting", agent.greeting.as_ref()),
         ("arrival", agent.arrival.as_ref()),
         ("idle", agent.idle.as_ref()),
     ];
-    script::words_of(name, words, report);
-    let is_known = |tool: &str| {
-        let is_server = config.mcp_servers.contains_key(tool);
-        config.tools.contains_key(tool) || Verb::of(tool).is_some() || is_server
-    };
-    script::tools_of(name, &agent.tools, is_known, config, report);
+    of_agent(name, (&agent.model, words, &agent.tools), config, report);
     for (index, tool) in agent.stop_after.iter().enumerate() {
         // What a server brings is known when a session begins.
         let has_server = agent.tools.iter().any(|name| config.mcp_servers.contains_key(name));

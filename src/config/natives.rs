@@ -3,27 +3,17 @@
 use super::agents::{Native, TurnDetection};
 use super::check::Report;
 use super::models::Provider;
-use super::{Agent, Config, RecogniserEngine, SynthesiserEngine, script};
-use crate::graph::verb::Verb;
+use super::{Agent, Config, RecogniserEngine, SynthesiserEngine, models};
 
 /// Checks an agent whose model hears and speaks.
 pub(super) fn check(name: &str, agent: &Native, config: &Config, report: &mut Report<'_>) {
-    if !config.models.contains_key(&agent.model) {
-        let place = ["agents", name, "model"];
-        report.unknown(&place, "model", &agent.model, config.models.keys(), &["models"]);
-    }
     let words = [
         ("instructions", Some(&agent.instructions)),
         ("greeting", agent.greeting.as_ref()),
         ("arrival", agent.arrival.as_ref()),
         ("idle", agent.idle.as_ref()),
     ];
-    script::words_of(name, words, report);
-    let is_known = |tool: &str| {
-        let is_server = config.mcp_servers.contains_key(tool);
-        config.tools.contains_key(tool) || Verb::of(tool).is_some() || is_server
-    };
-    script::tools_of(name, &agent.tools, is_known, config, report);
+    models::of_agent(name, (&agent.model, words, &agent.tools), config, report);
     let canned = config.models.get(&agent.model).is_some_and(|it| it.provider == Provider::Canned);
     if canned && agent.turn_detection != TurnDetection::Own {
         let what = format!("`{}` is canned: it does not find out when anybody speaks", agent.model);

@@ -16,6 +16,7 @@
 //! once and its outcome told once.
 
 mod call;
+mod items;
 mod said;
 mod turn;
 
@@ -29,16 +30,13 @@ use super::output::{Effect, Output};
 use super::plan::{AgentKind, Plan, Speaker};
 use super::{Asker, Life, Session};
 use crate::clock::Tick;
-use crate::id::{AgentId, AskId, CallId, ItemId, LaneId, NativeId, UtteranceId};
-use crate::pcm::Clip;
+use crate::id::{AgentId, AskId, CallId, LaneId, NativeId, UtteranceId};
 use crate::think::chat::{Call, ErrorKind, Usage};
 use crate::think::native::wish::NativeWish;
 use crate::think::script::render;
 
+use items::Item;
 use turn::Unwritten;
-
-/// Items that are remembered at most: what comes of one that was cut is dropped as long as it is known.
-const ITEMS_MAX: usize = 64;
 
 /// So long the words are waited for that were said before a hand-over, in milliseconds: the next agent is to know them.
 const LEAVING_MS: u32 = 1_000;
@@ -92,25 +90,6 @@ struct Asking {
     heard: Tick,
     /// When it began.
     first: Option<Tick>,
-}
-
-/// An item of the model's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Item {
-    /// The model's id of it.
-    source: String,
-    /// Its number in the session; none: it is not heard at all.
-    item: Option<ItemId>,
-    /// The answer that it is of.
-    ask: Option<AskId>,
-    /// Samples that were played.
-    played: u64,
-    /// Its text, until it is whole.
-    text: String,
-    /// No more comes of it.
-    whole: bool,
-    /// It was played to its end, or cut.
-    over: bool,
 }
 
 /// A call of the model's that is under way.
@@ -219,16 +198,6 @@ impl Session {
         let Some(Leaving { id, .. }) = self.leaving.take() else { return };
         out.effects.push(Effect::Native { native: id, wish: NativeWish::Close });
         self.enter_at_last(plan, now, out);
-    }
-
-    /// No more comes of any item.
-    fn end_items(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
-        let items = self.native.iter().flat_map(|native| &native.items);
-        let open: Vec<ItemId> =
-            items.filter(|it| !it.whole && !it.over).filter_map(|it| it.item).collect();
-        for item in open {
-            self.item_whole(plan, now, item, out);
-        }
     }
 
     /// The answers that are under way are not wanted any more.
@@ -394,57 +363,5 @@ impl Session {
             self.dialogue.denied(call, Some(why.to_owned()));
         }
         denied
-    }
-
-    /// The model's item that has this number.
-    fn native_item(&mut self, of: ItemId) -> Option<&mut Item> {
-        self.native.as_mut()?.items.iter_mut().find(|it| it.item == Some(of) && !it.over)
-    }
-
-    /// Whether the model of the current agent speaks this item.
-    pub(super) fn is_native(&mut self, item: ItemId) -> bool {
-        self.native_item(item).is_some()
-    }
-
-    /// So many samples of an item were played, perhaps its last.
-    pub(super) fn native_played(&mut self, of: ItemId, samples: u32, last: bool, out: &mut Output) {
-        let Some(item) = self.native_item(of) else { return };
-        item.played += u64::from(samples);
-        if last {
-            item.over = true;
-            let (item, samples) = (item.source.clone(), item.played);
-            self.wish(NativeWish::Played { item, samples }, out);
-        }
-    }
-
-    /// An item's audio is no longer wanted, whoever gives it.
-    pub(super) fn unwanted(&mut self, of: ItemId, out: &mut Output) {
-        out.effects.push(Effect::SpeakDrop { item: of });
-        let Some(item) = self.native_item(of) else { return };
-        item.over = true;
-        let (item, samples) = (item.source.clone(), item.played);
-        self.wish(NativeWish::Cut { item, samples }, out);
-    }
-
-    /// Items were cut for good: if any is the model's, it is not to go on.
-    pub(super) fn native_cut(&mut self, now: Tick, gone: &[ItemId], out: &mut Output) {
-        let is_its = |item: &Item| item.item.is_some_and(|item| gone.contains(&item));
-        if self.native.as_ref().is_some_and(|native| native.items.iter().any(is_its)) {
-            self.silence_native(now, out);
-        }
-    }
-
-    /// Ends an item: no more of it comes.
-    fn item_whole(&mut self, plan: &Plan, now: Tick, of: ItemId, out: &mut Output) {
-        let Some(item) = self.native_item(of).filter(|item| !item.whole) else { return };
-        item.whole = true;
-        let text = std::mem::take(&mut item.text);
-        self.playout.push(of, Clip::default(), true);
-        if !text.trim().is_empty() {
-            let Some(agent) = self.native.as_ref().map(|native| native.agent) else { return };
-            let agent = plan.agent(agent).name.clone();
-            self.event(now, EventKind::AgentMessage { item: of, agent, text }, out);
-            self.spoke(plan, now, out);
-        }
     }
 }
