@@ -10,8 +10,15 @@ use super::complaint::excerpt;
 use super::transitions::{Transition, When};
 use super::{Agent, Config, Intent, Scripted};
 
+/// The transitions of an agent, with their places in the file.
+type Ways<'a> = Vec<(usize, &'a Transition)>;
+
 /// Tells all that stands in each other's way.
 pub(super) fn look(config: &Config, report: &mut Report<'_>) {
+    let mut leaving: BTreeMap<&str, Ways<'_>> = BTreeMap::new();
+    for (index, way) in config.transitions.iter().enumerate() {
+        leaving.entry(&way.from).or_default().push((index, way));
+    }
     for (name, agent) in &config.agents {
         let Agent::Scripted(agent) = agent else { continue };
         if agent.idle.is_some() && config.turn.away_ms == 0 {
@@ -19,9 +26,10 @@ pub(super) fn look(config: &Config, report: &mut Report<'_>) {
             report.tell(&["agents", name, "idle"], what, "write another `away_ms`, or remove it");
         }
         phrases(name, agent, report);
+        let ways = leaving.get(name.as_str()).map_or(&[][..], Vec::as_slice);
         for (at, intent) in agent.intents.iter().enumerate() {
             let place = ["agents", name, "intents", &at.to_string()];
-            self::intent(&place, name, intent, config, report);
+            self::intent(&place, intent, ways, report);
         }
     }
     for (index, way) in config.transitions.iter().enumerate() {
@@ -51,9 +59,9 @@ fn phrases(name: &str, agent: &Scripted, report: &mut Report<'_>) {
 }
 
 /// What an intent does beside the transition that it causes.
-fn intent(place: &[&str], agent: &str, intent: &Intent, config: &Config, report: &mut Report<'_>) {
+fn intent(place: &[&str], intent: &Intent, ways: &[(usize, &Transition)], report: &mut Report<'_>) {
     let at = |key| [place, &[key]].concat();
-    for (index, way) in config.transitions.iter().enumerate().filter(|(_, way)| way.from == agent) {
+    for (index, way) in ways {
         let on_result = match (&way.when, &intent.call) {
             (When::Intent(name), _) if *name == intent.name => false,
             (When::ToolResult(result), Some(call)) if call.tool == result.tool => true,
