@@ -216,6 +216,11 @@ impl Session {
         self.floor.awaits_words() && self.playout.has_kept()
     }
 
+    /// Whether an item is being heard, or was until it was cut and may go on.
+    pub(super) fn is_being_heard(&self, item: ItemId) -> bool {
+        self.playout.saying().is_some_and(|(of, _)| of == item) || self.playout.is_kept(item)
+    }
+
     /// Cuts everything the agent is saying or about to say.
     pub(super) fn cut(
         &mut self,

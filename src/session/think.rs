@@ -10,7 +10,7 @@ use super::{Answered, Asker, EndReason, Ended, Session, Wanted};
 use crate::clock::Tick;
 use crate::graph::verb::Verb;
 use crate::graph::{Occasion, Results};
-use crate::id::{AgentId, LaneId};
+use crate::id::{AgentId, LaneId, TurnId};
 use crate::talk::transcript::{Said, Speaker};
 use crate::think::Thought;
 use crate::think::script::{Moment, Script};
@@ -25,6 +25,18 @@ pub(super) struct Occasions {
     pub(super) all: Vec<Occasion>,
     pub(super) wanted: Vec<Wanted>,
     pub(super) slots: std::collections::BTreeMap<String, String>,
+}
+
+/// What a participant has said in a turn.
+pub(super) struct UserMessage {
+    pub(super) turn: TurnId,
+    pub(super) lane: LaneId,
+    pub(super) text: String,
+    /// When its first words were known.
+    pub(super) since: Tick,
+    pub(super) intent: Option<String>,
+    pub(super) typed: bool,
+    pub(super) last_voiced: Tick,
 }
 
 /// Whether an agent would understand these words: then they are complete.
@@ -112,14 +124,8 @@ impl Session {
         occasions: &mut Occasions,
         out: &mut Output,
     ) {
-        match answered.asker {
-            Asker::Model { .. } => {
-                return self.answer_model(plan, now, answered, occasions, out);
-            }
-            Asker::Native { .. } => {
-                return self.answer_native(plan, now, answered, occasions, out);
-            }
-            Asker::Agent(_) | Asker::Participant(_) => {}
+        if matches!(answered.asker, Asker::Model { .. } | Asker::Native { .. }) {
+            return self.answer_model(plan, now, answered, occasions, out);
         }
         let Answered { name, asker, outcome, fate, .. } = answered;
         let Asker::Agent(asked) = asker else { return };
@@ -159,24 +165,16 @@ impl Session {
             }
             let script = script_of(plan, self.agent);
             let understood = script.and_then(|script| script.understand(&text));
-            let speaker = Speaker::User(lane);
-            let (from, to) = (turn.since, now);
-            self.transcript.push(Said {
-                speaker,
-                text: text.clone(),
-                from,
-                to,
-                interrupted: false,
-            });
-            let kind = EventKind::UserMessage {
+            let message = UserMessage {
                 turn: turn.id,
                 lane,
                 text: text.clone(),
+                since: turn.since,
                 intent: understood.as_ref().map(|understood| understood.name.clone()),
                 typed: ended.typed,
                 last_voiced: turn.last_voiced,
             };
-            self.event(now, kind, out);
+            self.user_said(now, message, out);
             if plan.has_models {
                 self.dialogue
                     .user(lane, if text == UNINTELLIGIBLE { NOT_UNDERSTOOD } else { &text });
@@ -219,6 +217,21 @@ impl Session {
         }
     }
 
+    /// What a participant has said in a turn is written down, and told.
+    pub(super) fn user_said(&mut self, now: Tick, message: UserMessage, out: &mut Output) {
+        let UserMessage { turn, lane, text, since, intent, typed, last_voiced } = message;
+        let speaker = Speaker::User(lane);
+        let said = Said { speaker, text: text.clone(), from: since, to: now, interrupted: false };
+        self.transcript.push(said);
+        let kind = EventKind::UserMessage { turn, lane, text, intent, typed, last_voiced };
+        self.event(now, kind, out);
+    }
+
+    /// Whether no more calls may be made, beside so many that are about to be.
+    pub(super) fn has_many_calls(&self, plan: &Plan, wanted: usize) -> bool {
+        self.answered.len() + self.pending.len() + wanted >= plan.limits.calls
+    }
+
     fn perform(
         &mut self,
         plan: &Plan,
@@ -233,8 +246,7 @@ impl Session {
                 Thought::Say(text) => self.say(plan, now, text, out),
                 Thought::Apologise => self.apologise(plan, now, out),
                 Thought::Call { tool, arguments, asked } => {
-                    let known = self.answered.len();
-                    if self.pending.len() + known + occasions.wanted.len() >= plan.limits.calls {
+                    if self.has_many_calls(plan, occasions.wanted.len()) {
                         self.limit(now, "calls", out);
                         continue;
                     }

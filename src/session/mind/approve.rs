@@ -225,14 +225,8 @@ impl Session {
 
     /// Who waits for a yes for the current agent, and for what.
     fn awaits(&self) -> Option<(Waits, &Approving)> {
-        let run = |(at, mind): (usize, &'_ super::Mind)| (mind.agent == self.agent).then_some(at);
-        let at = self
-            .minds
-            .iter()
-            .enumerate()
-            .filter(|(_, mind)| mind.approving.is_some())
-            .find_map(run);
-        match at {
+        let waits = |mind: &super::Mind| mind.agent == self.agent && mind.approving.is_some();
+        match self.minds.iter().position(waits) {
             Some(at) => Some((Waits::Run(at), self.minds[at].approving.as_ref()?)),
             None => Some((Waits::Native, self.native_approving()?)),
         }
@@ -272,11 +266,8 @@ impl Session {
         }
         // What is decided is not asked any more.
         let unheard = item.filter(|item| self.speaking.contains_key(item));
-        let is_heard = |item: ItemId| {
-            self.playout.saying().is_some_and(|(of, _)| of == item) || self.playout.is_kept(item)
-        };
-        if let Some(item) = unheard.filter(|item| !is_heard(*item)) {
-            self.unsay(plan, now, item, CutCause::Overtaken, out);
+        if let Some(item) = unheard.filter(|item| !self.is_being_heard(*item)) {
+            self.unsay_all(plan, now, &[item], CutCause::Overtaken, out);
         }
     }
 

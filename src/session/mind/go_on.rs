@@ -4,8 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use super::super::dialogue::bounded;
 use super::super::event::EventKind;
 use super::super::output::{Effect, Output};
@@ -19,7 +17,7 @@ use crate::id::{AskId, CallId};
 use crate::think::chat::{Call, ModelError, ToolChoice, ToolOutput};
 use crate::think::script::render;
 use crate::think::tool_loop::{Ending, Prepared, Todo};
-use crate::tool::{Json, Outcome};
+use crate::tool::Outcome;
 
 impl Session {
     /// Lets all runs go on, and the first of the current agent's speak.
@@ -101,14 +99,11 @@ impl Session {
         let (agent, lane) = (mind.agent, mind.lane);
         if !has_tool(plan, agent, &call.name) {
             let tools = thinker(plan, agent).map(|thinker| &thinker.options.tools);
-            let names = tools.into_iter().flatten().map(|tool| tool.declaration.name.as_str());
-            let names: Vec<&str> = names.collect();
-            let reason = format!("there is no such tool; there is {}", names.join(", "));
-            let error = json!({ "error": "unknown_tool", "reason": reason });
-            return mind.run.result(&call.id, ToolOutput::Error(Json(error)));
+            let there = tools.into_iter().flatten().map(|tool| tool.declaration.name.as_str());
+            return mind.run.result(&call.id, ToolOutput::unknown_tool(there));
         }
-        let known = self.answered.len() + self.pending.len();
-        if known + occasions.wanted.len() >= plan.limits.calls {
+        if self.has_many_calls(plan, occasions.wanted.len()) {
+            let mind = &mut self.minds[at];
             mind.run.result(&call.id, ToolOutput::failed("too many calls are under way"));
             return self.limit(now, "calls", out);
         }
@@ -130,19 +125,24 @@ impl Session {
         out: &mut Output,
     ) {
         let Answered { call, name, asker, outcome, fate } = answered;
-        let Asker::Model { agent, run } = asker else { return };
-        let is_current = agent == self.agent;
-        if is_current || fate == Results::Follow {
+        let Some(agent) = asker.agent() else { return };
+        if agent == self.agent || fate == Results::Follow {
             self.happened(&name, &outcome, occasions);
         }
         let output = bounded(outcome.into());
-        let is_it = |mind: &&mut Mind| mind.id == run && mind.waits_for(call);
-        if let Some(mind) = self.minds.iter_mut().find(is_it) {
-            self.dialogue.settle(call, &output);
-            if let Some(Executing { id, .. }) = mind.executing.take() {
-                mind.run.result(&id, output);
+        if let Asker::Model { run, .. } = asker {
+            let is_it = |mind: &&mut Mind| mind.id == run && mind.waits_for(call);
+            if let Some(mind) = self.minds.iter_mut().find(is_it) {
+                self.dialogue.settle(call, &output);
+                if let Some(Executing { id, .. }) = mind.executing.take() {
+                    mind.run.result(&id, output);
+                }
+                return self.go_on(plan, now, run, occasions, out);
             }
-            return self.go_on(plan, now, run, occasions, out);
+        } else if let Some(id) = self.take_made(call) {
+            self.dialogue.settle(call, &output);
+            self.tell_native(plan, now, &id, output, out);
+            return self.stepped(plan, now, out);
         }
         // What the session has done itself is done, and what the next agent's model was told already is told.
         let is_told = self.dialogue.has_answer(call);
@@ -151,11 +151,17 @@ impl Session {
         } else if !is_told {
             self.tell_late(plan, now, (call, &name), &output, out);
         }
+        if let Asker::Native { native, .. } = asker
+            && is_told
+            && agent == self.agent
+        {
+            self.go_on_elsewhere(plan, now, native, out);
+        }
     }
 
     /// An outcome whose run does not wait for it any more: the next one is told, and where none is at work,
     /// one begins to tell the user.
-    pub(in super::super) fn tell_late(
+    fn tell_late(
         &mut self,
         plan: &Plan,
         now: Tick,

@@ -269,16 +269,8 @@ impl Session {
         let mind = self.minds.remove(at);
         self.unask(now, &mind, out);
         let waits = |item: &ItemId| self.speaking.contains_key(item);
-        let mut unsaid: Vec<ItemId> = mind.items.iter().copied().filter(waits).collect();
-        if self.playout.saying().is_some_and(|(item, _)| unsaid.contains(&item)) {
-            // It is heard right now: it fades.
-            self.cut(plan, now, why, (now, 0), out);
-            self.forget_cut(plan, now, out);
-            unsaid.clear();
-        }
-        for item in unsaid {
-            self.unsay(plan, now, item, why, out);
-        }
+        let unsaid: Vec<ItemId> = mind.items.iter().copied().filter(waits).collect();
+        self.unsay_all(plan, now, &unsaid, why, out);
         if let Some(Approving { call, .. }) = &mind.approving {
             self.dialogue.denied(call, Some("the user said something else".to_owned()));
         }
@@ -296,15 +288,27 @@ impl Session {
         }
     }
 
-    /// An item that is announced is not said.
-    pub(super) fn unsay(
+    /// Items that are announced are not said.
+    pub(super) fn unsay_all(
         &mut self,
         plan: &Plan,
         now: Tick,
-        item: ItemId,
-        cause: CutCause,
+        items: &[ItemId],
+        why: CutCause,
         out: &mut Output,
     ) {
+        if self.playout.saying().is_some_and(|(item, _)| items.contains(&item)) {
+            // It is heard right now: it fades, and all others with it.
+            self.cut(plan, now, why, (now, 0), out);
+            return self.forget_cut(plan, now, out);
+        }
+        for item in items {
+            self.unsay(plan, now, *item, why, out);
+        }
+    }
+
+    /// An item that is announced is not said.
+    fn unsay(&mut self, plan: &Plan, now: Tick, item: ItemId, cause: CutCause, out: &mut Output) {
         let Some(heard) = self.playout.remove(item) else { return };
         let from = self.speaking.remove(&item).map_or(now, |speaking| speaking.from);
         self.unwanted(item, out);
@@ -324,13 +328,18 @@ impl Session {
     /// The calls of a run that is over: those that nobody wants any more fail, others go on.
     fn release(&mut self, plan: &Plan, now: Tick, mind: &Mind, out: &mut Output) {
         let Some(Executing { call, .. }) = &mind.executing else { return };
-        let pending = self.pending.iter().find(|pending| pending.call == *call);
-        let wanted = pending.and_then(|pending| plan.tools.get(&pending.name));
-        if wanted.is_some_and(|spec| spec.on_barge_in == OnBargeIn::Cancel) {
-            let outcome = Outcome::failed(FailureKind::Cancelled, "the user has interrupted it");
+        if let Some(outcome) = self.cancelled(plan, *call) {
             self.dialogue.answered(*call, &outcome.clone().into());
             self.tool_result(now, *call, outcome, out);
         }
+    }
+
+    /// What comes of a call when the user interrupts; none: it goes on.
+    pub(super) fn cancelled(&self, plan: &Plan, call: CallId) -> Option<Outcome> {
+        let pending = self.pending.iter().find(|pending| pending.call == call)?;
+        let spec = plan.tools.get(&pending.name)?;
+        let cancels = spec.on_barge_in == OnBargeIn::Cancel;
+        cancels.then(|| Outcome::failed(FailureKind::Cancelled, "the user has interrupted it"))
     }
 
     /// What was cut is not said: neither is what the same run was about to say.

@@ -2,23 +2,18 @@
 //!
 //! **Invariant:** a call is made once, after it was approved of where that is needed, and what came of it is told once.
 
-use serde_json::json;
-
-use super::super::dialogue::{UNDER_WAY, bounded};
+use super::super::dialogue::UNDER_WAY;
 use super::super::event::CutCause;
 use super::super::mind::Approving;
 use super::super::output::Output;
 use super::super::plan::Plan;
-use super::super::think::{Occasions, is_own};
-use super::super::{Answered, Asker, Life, Session, Wanted};
+use super::super::{Asker, Life, Session, Wanted};
 use super::{Made, speaker};
 use crate::clock::Tick;
-use crate::graph::Results;
-use crate::id::{AskId, CallId, ItemId};
+use crate::id::{AskId, CallId, ItemId, NativeId};
 use crate::think::chat::{Call, ToolOutput};
 use crate::think::native::wish::NativeWish;
 use crate::think::tool_loop::Approval;
-use crate::tool::{FailureKind, Json, OnBargeIn, Outcome};
 
 /// Calls that wait for approval at most, beside the one that the users are asked about.
 const WAITING_MAX: usize = 8;
@@ -36,14 +31,12 @@ impl Session {
         }
         self.answer_heard(plan, now, out);
         let Some(native) = &mut self.native else { return };
-        let Some(speaker) = speaker(plan, native.agent) else { return };
+        let Some(speaker) = speaker(plan, self.agent) else { return };
         let Some(tool) = speaker.tools.iter().find(|tool| tool.declaration.name == call.name)
         else {
-            let names = speaker.tools.iter().map(|tool| tool.declaration.name.as_str());
-            let names: Vec<&str> = names.collect();
-            let reason = format!("there is no such tool; there is {}", names.join(", "));
-            let error = json!({ "error": "unknown_tool", "reason": reason });
-            return self.tell_native(plan, now, &call.id, ToolOutput::Error(Json(error)), out);
+            let there = speaker.tools.iter().map(|tool| tool.declaration.name.as_str());
+            let output = ToolOutput::unknown_tool(there);
+            return self.tell_native(plan, now, &call.id, output, out);
         };
         if let Some(wrong) = call.malformed.clone().or_else(|| tool.wrong(&call.arguments)) {
             let output = ToolOutput::invalid_arguments(&wrong);
@@ -75,9 +68,8 @@ impl Session {
         let Some(native) = self.native.as_mut().filter(|native| native.approving.is_none()) else {
             return;
         };
-        let (agent, call) = (native.agent, native.waiting.pop_front());
-        let Some(call) = call else { return };
-        let Some(mut waits) = self.approving(plan, now, agent, &call, out) else {
+        let Some(call) = native.waiting.pop_front() else { return };
+        let Some(mut waits) = self.approving(plan, now, self.agent, &call, out) else {
             return self.make_native(plan, now, &call, out);
         };
         let question = waits.pose();
@@ -105,23 +97,18 @@ impl Session {
         let is_awaited = asked.into_iter().any(|asked| Some(asked.ask) == posed);
         let unheard = native.items.iter().filter(|item| item.ask == posed && !item.over);
         let unheard: Vec<ItemId> = unheard.filter_map(|item| item.item).collect();
-        let is_heard = |item: &ItemId| {
-            self.playout.saying().is_some_and(|(of, _)| of == *item) || self.playout.is_kept(*item)
-        };
-        if unheard.iter().any(is_heard) {
+        if unheard.iter().any(|item| self.is_being_heard(*item)) {
             return;
         }
         if is_awaited {
             self.silence_native(now, out);
         }
-        for item in unheard {
-            self.unsay(plan, now, item, CutCause::Overtaken, out);
-        }
+        self.unsay_all(plan, now, &unheard, CutCause::Overtaken, out);
     }
 
     /// What the current agent's model waits for a yes for.
     pub(in super::super) fn native_approving(&self) -> Option<&Approving> {
-        self.native.as_ref().filter(|native| native.agent == self.agent)?.approving.as_ref()
+        self.native.as_ref()?.approving.as_ref()
     }
 
     pub(in super::super) fn take_native_approving(&mut self) -> Option<Approving> {
@@ -162,8 +149,7 @@ impl Session {
 
     /// Makes a call in this tick.
     fn make_native(&mut self, plan: &Plan, now: Tick, call: &Call, out: &mut Output) {
-        let known = self.answered.len() + self.pending.len() + self.requested.len();
-        if known >= plan.limits.calls {
+        if self.has_many_calls(plan, self.requested.len()) {
             let output = ToolOutput::failed("too many calls are under way");
             self.tell_native(plan, now, &call.id, output, out);
             return self.limit(now, "calls", out);
@@ -173,12 +159,12 @@ impl Session {
         self.dialogue.called(Some(made.id), call);
         let Some(native) = &mut self.native else { return };
         native.calls.push(Made { call: made.id, id: call.id.clone() });
-        let asker = Asker::Native { agent: native.agent, native: native.id };
+        let asker = Asker::Native { agent: self.agent, native: native.id };
         self.requested.push(Wanted { call: made, asker });
     }
 
     /// The model is told what came of a call; when nothing else is awaited, it goes on.
-    fn tell_native(
+    pub(in super::super) fn tell_native(
         &mut self,
         plan: &Plan,
         now: Tick,
@@ -201,41 +187,21 @@ impl Session {
         }
     }
 
-    /// The outcome of a call that a model that speaks has made.
-    pub(in super::super) fn answer_native(
+    /// Another conversation was told of an outcome before it began, and is to go on from there.
+    pub(in super::super) fn go_on_elsewhere(
         &mut self,
         plan: &Plan,
         now: Tick,
-        answered: Answered,
-        occasions: &mut Occasions,
+        asked: NativeId,
         out: &mut Output,
     ) {
-        let Answered { call, name, asker, outcome, fate } = answered;
-        let Asker::Native { agent, native } = asker else { return };
-        if agent == self.agent || fate == Results::Follow {
-            self.happened(&name, &outcome, occasions);
-        }
-        let output = bounded(outcome.into());
-        if let Some(id) = self.take_made(call) {
-            self.dialogue.settle(call, &output);
-            self.tell_native(plan, now, &id, output, out);
-            return self.stepped(plan, now, out);
-        }
-        let is_told = self.dialogue.has_answer(call);
-        if is_own(&name) {
-            self.dialogue.answered(call, &output);
-        } else if !is_told {
-            self.tell_late(plan, now, (call, &name), &output, out);
-        }
-        // Another conversation was told of it before it began, and is to go on from there.
-        let is_other = self.native.as_ref().is_some_and(|now| now.id != native);
-        if is_told && is_other && agent == self.agent {
+        if self.native.as_ref().is_some_and(|native| native.id != asked) {
             self.ask_to_say(plan, now, None, out);
         }
     }
 
     /// The model's id of a call that it waits for.
-    fn take_made(&mut self, call: CallId) -> Option<String> {
+    pub(in super::super) fn take_made(&mut self, call: CallId) -> Option<String> {
         let native = self.native.as_mut()?;
         let at = native.calls.iter().position(|made| made.call == call)?;
         Some(native.calls.remove(at).id)
@@ -273,15 +239,10 @@ impl Session {
     /// The users have said something else: calls that nobody wants then fail.
     pub(super) fn native_release(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(native) = &self.native else { return };
-        let made = native.calls.iter().map(|made| made.call);
-        let unwanted = made.filter(|call| {
-            let pending = self.pending.iter().find(|pending| pending.call == *call);
-            let spec = pending.and_then(|pending| plan.tools.get(&pending.name));
-            spec.is_some_and(|spec| spec.on_barge_in == OnBargeIn::Cancel)
-        });
+        let made: Vec<CallId> = native.calls.iter().map(|made| made.call).collect();
         // What is said next answers the users, and not these.
-        for made in unwanted.collect::<Vec<_>>() {
-            let outcome = Outcome::failed(FailureKind::Cancelled, "the user has interrupted it");
+        for made in made {
+            let Some(outcome) = self.cancelled(plan, made) else { continue };
             let output: ToolOutput = outcome.clone().into();
             self.dialogue.settle(made, &output);
             if let Some(call) = self.take_made(made) {

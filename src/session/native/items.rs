@@ -27,8 +27,6 @@ pub(super) struct Item {
     pub(super) ask: Option<AskId>,
     /// Samples that were played.
     pub(super) played: u64,
-    /// Its text, until it is whole.
-    pub(super) text: String,
     /// No more comes of it.
     pub(super) whole: bool,
     /// It was played to its end, or cut.
@@ -94,11 +92,10 @@ impl Session {
     pub(super) fn item_whole(&mut self, plan: &Plan, now: Tick, of: ItemId, out: &mut Output) {
         let Some(item) = self.native_item(of).filter(|item| !item.whole) else { return };
         item.whole = true;
-        let text = std::mem::take(&mut item.text);
         self.playout.push(of, Clip::default(), true);
+        let text = self.speaking.get(&of).map_or("", |speaking| &speaking.text).to_owned();
         if !text.trim().is_empty() {
-            let Some(agent) = self.native.as_ref().map(|native| native.agent) else { return };
-            let agent = plan.agent(agent).name.clone();
+            let agent = plan.agent(self.agent).name.clone();
             self.event(now, EventKind::AgentMessage { item: of, agent, text }, out);
             self.spoke(plan, now, out);
         }

@@ -45,7 +45,6 @@ const LEAVING_MS: u32 = 1_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Native {
     id: NativeId,
-    agent: AgentId,
     /// Nobody makes a connection any more.
     gone: bool,
     /// The answer that is under way, and the one that is wanted after it, or where none is.
@@ -147,7 +146,6 @@ impl Session {
         self.natives += 1;
         self.native = Some(Native {
             id,
-            agent: self.agent,
             gone: false,
             answer: None,
             wanted: None,
@@ -220,9 +218,8 @@ impl Session {
         native.wanted = Some(Asking { ask, since: now, heard: now, first: None });
         let step = native.step;
         native.step += 1;
-        let agent = plan.agent(native.agent);
-        let model = speaker(plan, native.agent).map(|speaker| speaker.model.clone());
-        let (agent, model) = (agent.name.clone(), model.unwrap_or_default());
+        let model = speaker(plan, self.agent).map(|speaker| speaker.model.clone());
+        let (agent, model) = (plan.agent(self.agent).name.clone(), model.unwrap_or_default());
         let kind = EventKind::ModelAsked { ask, agent, model, step, messages: 0 };
         self.event(now, kind, out);
     }
@@ -235,12 +232,12 @@ impl Session {
         text: Option<&str>,
         out: &mut Output,
     ) -> bool {
-        let is_here = self.native.as_ref().is_some_and(|native| native.agent == self.agent);
-        if !is_here || self.next.is_some() || !self.answers() {
+        let Some(native) = &self.native else { return false };
+        if self.next.is_some() || !self.answers() {
             return false;
         }
         // What is wanted already will say whatever is to be said.
-        if text.is_none() && self.native.as_ref().is_some_and(|native| native.wanted.is_some()) {
+        if text.is_none() && native.wanted.is_some() {
             return true;
         }
         let asks = self.wish(NativeWish::Ask { say: text.map(str::to_owned) }, out);
@@ -301,7 +298,7 @@ impl Session {
             }
             return;
         };
-        let Some(speaker) = speaker(plan, native.agent) else {
+        let Some(speaker) = speaker(plan, self.agent) else {
             // The other way round.
             return self.close_native(plan, now, out);
         };
@@ -313,7 +310,7 @@ impl Session {
         let kind = if front.first.is_some() { ErrorKind::Stalled } else { ErrorKind::TimedOut };
         let span = plan.len.span_ms(speaker.patience);
         let cause = format!("nothing was heard of the model for {span} ms");
-        let agent = plan.agent(native.agent).name.clone();
+        let agent = plan.agent(self.agent).name.clone();
         self.event(now, EventKind::AgentError { agent, cause: cause.clone() }, out);
         self.fail_answer(plan, now, kind, cause, out);
         self.silence_native(now, out);

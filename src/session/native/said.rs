@@ -72,7 +72,7 @@ impl Session {
             NativeEvent::Silenced => native.silenced = native.silenced.saturating_sub(1),
             NativeEvent::Trouble(error) => {
                 let cause = clip(error.message, plan.limits.text);
-                let agent = plan.agent(native.agent).name.clone();
+                let agent = plan.agent(self.agent).name.clone();
                 native.trouble = Some((error.kind, cause.clone()));
                 self.event(now, EventKind::AgentError { agent, cause }, out);
             }
@@ -106,7 +106,7 @@ impl Session {
         native.silenced = 0;
         // Calls go on; what comes of them is told to the next conversation.
         native.calls.clear();
-        let agent = plan.agent(native.agent).name.clone();
+        let agent = plan.agent(self.agent).name.clone();
         let error = EventKind::AgentError { agent, cause: cause.clone() };
         self.drop_approvals(now, "the model is gone", out);
         self.event(now, error, out);
@@ -191,7 +191,9 @@ impl Session {
     ) -> Option<ItemId> {
         let native = self.native.as_mut()?;
         if let Some(known) = native.items.iter().find(|item| item.source == source) {
-            return known.item.filter(|_| !known.over && !known.whole);
+            let due = known.item.filter(|_| !known.over && !known.whole)?;
+            self.answer_heard(plan, now, out);
+            return Some(due);
         }
         if source.len() > SOURCE_MAX {
             return None;
@@ -200,9 +202,8 @@ impl Session {
             let over = native.items.iter().position(|item| item.over)?;
             native.items.remove(over);
         }
-        let (agent, is_wanted) = (native.agent, native.silenced == 0);
         let mut item = None;
-        if is_wanted {
+        if native.silenced == 0 {
             self.answer_heard(plan, now, out);
             // Who was asked before the hold has nothing to say that ends it.
             let since = self.native.as_ref()?.answer.as_ref().map_or(now, |answer| answer.since);
@@ -211,14 +212,13 @@ impl Session {
             }
             item = self.next_item(plan, now, out);
         }
-        let (source, text) = (source.to_owned(), String::new());
+        let source = source.to_owned();
         let native = self.native.as_mut()?;
         native.items.push_back(Item {
             source: source.clone(),
             item,
             ask: native.answer.as_ref().map(|answer| answer.ask),
             played: 0,
-            text: text.clone(),
             whole: false,
             over: item.is_none(),
         });
@@ -226,18 +226,17 @@ impl Session {
             self.wish(NativeWish::Cut { item: source, samples: 0 }, out);
             return None;
         };
-        let name = plan.agent(agent).name.clone();
-        let kind = EventKind::AgentBegan { item, agent: name, source: source.clone() };
-        self.event(now, kind, out);
-        self.playout.queue(item, agent, String::new(), now, 0);
+        let agent = plan.agent(self.agent).name.clone();
+        self.event(now, EventKind::AgentBegan { item, agent, source }, out);
+        self.playout.queue(item, self.agent, String::new(), now, 0);
         self.dialogue.agent(Some(item), "");
+        let text = String::new();
         self.speaking.insert(item, Speaking { from: now, text, apology: false });
         Some(item)
     }
 
     fn native_audio(&mut self, plan: &Plan, now: Tick, source: &str, pcm: Clip, out: &mut Output) {
         if let Some(item) = self.native_item_of(plan, now, source, out) {
-            self.answer_heard(plan, now, out);
             self.playout.push(item, pcm, false);
         }
     }
@@ -251,17 +250,13 @@ impl Session {
         out: &mut Output,
     ) {
         let Some(item) = self.native_item_of(plan, now, source, out) else { return };
-        self.answer_heard(plan, now, out);
-        let Some(known) = self.native_item(item) else { return };
-        if text.is_empty() || known.text.len() + text.len() > TEXT_MAX {
+        let Some(speaking) = self.speaking.get_mut(&item) else { return };
+        if text.is_empty() || speaking.text.len() + text.len() > TEXT_MAX {
             return;
         }
-        known.text.push_str(&text);
+        speaking.text.push_str(&text);
         self.playout.words(item, &text, plan.character());
         self.dialogue.words(item, &text);
-        if let Some(speaking) = self.speaking.get_mut(&item) {
-            speaking.text.push_str(&text);
-        }
         // What comes of an item within a tick is told at once.
         if let Some(EventKind::AgentWords { item: of, text: all }) =
             out.events.last_mut().map(|event| &mut event.kind)

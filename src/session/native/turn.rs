@@ -8,13 +8,13 @@ use super::super::event::{CutCause, EventKind};
 use super::super::hear::{UNINTELLIGIBLE, clip};
 use super::super::output::Output;
 use super::super::plan::Plan;
+use super::super::think::UserMessage;
 use super::super::{Ended, Session};
 use super::speaker;
 use crate::clock::Tick;
 use crate::graph::Occasion;
 use crate::id::{ItemId, LaneId, TurnId, UtteranceId};
 use crate::talk::floor::TurnEnd;
-use crate::talk::transcript::{Said, Speaker};
 use crate::think::native::event::NativeEvent;
 use crate::think::native::wish::NativeWish;
 
@@ -122,14 +122,7 @@ impl Session {
             self.floor.decided();
             self.forget_cut(plan, now, out);
         }
-        if self.playout.saying().is_some_and(|(item, _)| unsaid.contains(&item)) {
-            // It is heard right now: it fades.
-            self.cut(plan, now, CutCause::Overtaken, (now, 0), out);
-            self.forget_cut(plan, now, out);
-        }
-        for item in unsaid {
-            self.unsay(plan, now, item, CutCause::Overtaken, out);
-        }
+        self.unsay_all(plan, now, &unsaid, CutCause::Overtaken, out);
         self.native_release(plan, now, out);
     }
 
@@ -202,19 +195,10 @@ impl Session {
         let unknown = text.trim().is_empty();
         if !unknown {
             self.dialogue.user_words(turn.entry, &text);
-            let Unwritten { lane, since, last_voiced, .. } = turn;
-            let (speaker, to) = (Speaker::User(lane), now);
-            let said = Said { speaker, text: text.clone(), from: since, to, interrupted: false };
-            self.transcript.push(said);
-            let kind = EventKind::UserMessage {
-                turn: turn.turn,
-                lane,
-                text: text.clone(),
-                intent: None,
-                typed: false,
-                last_voiced,
-            };
-            self.event(now, kind, out);
+            let Unwritten { turn, lane, since, last_voiced, .. } = turn;
+            let (text, intent, typed) = (text.clone(), None, false);
+            let message = UserMessage { turn, lane, text, since, intent, typed, last_voiced };
+            self.user_said(now, message, out);
         }
         if !unknown && self.answers() {
             self.tenure.input = Some(text.clone());

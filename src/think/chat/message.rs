@@ -155,6 +155,14 @@ impl ToolOutput {
         Self::Text(format!("<tool error: {why}>"))
     }
 
+    /// A call of a tool that is not there; there are these.
+    #[must_use]
+    pub fn unknown_tool<'a>(there: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = there.into_iter().collect();
+        let reason = format!("there is no such tool; there is {}", names.join(", "));
+        Self::Error(Json(serde_json::json!({ "error": "unknown_tool", "reason": reason })))
+    }
+
     /// Arguments that the tool does not take.
     #[must_use]
     pub fn invalid_arguments(reason: &str) -> Self {
