@@ -53,6 +53,8 @@ pub(super) enum Command {
     Run(RunArgs),
     #[cfg(feature = "livekit")]
     Connect(super::connect::ConnectArgs),
+    #[cfg(feature = "livekit")]
+    Start(super::worker::StartArgs),
     Replay(ReplayArgs),
     Fork(ForkArgs),
     Diff(DiffArgs),

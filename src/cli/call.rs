@@ -8,24 +8,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::engines::Engines;
+use super::engines::{Engines, OF_ONE};
 use super::failure::Failure;
 use super::journalled::{self, Journalled};
 use super::metrics::Metering;
-use super::outside::Outside;
+use super::outside::{Outside, Reloads};
 use super::summary::summary;
 use super::view::{View, line};
+use super::watch::{LiveWatch, Over};
+use crate::clock::Tick;
 use crate::host::ink::Loss;
 use crate::host::pace::{Class, Clock};
-use crate::host::shard::{Measured, Shard, Watch};
-use crate::host::tools::{LiveTools, Overrun, RoomCall, WORKERS, Workers};
+use crate::host::shard::Shard;
+use crate::host::tools::{LiveTools, RoomCall, WORKERS, Workers};
 use crate::host::transcoder::through_opus;
 use crate::host::watchdog::Standing;
 use crate::id::LaneId;
-use crate::record::{Folder, FolderThread, SessionEnd, SessionMeter, Timing};
+use crate::record::{Folder, FolderThread, SessionEnd, Timing};
 use crate::seed::Seed;
 use crate::session::Session;
 use crate::session::event::Event;
+use crate::session::output::Output;
 use crate::session::plan::{AgentKind, Plan};
 use crate::sim::caller::{Caller, Part};
 use crate::sim::network::{Faults, Network};
@@ -102,16 +105,16 @@ pub(super) fn hold(call: Call) -> Result<ExitCode, Failure> {
         super::minds::not_in_virtual_time(plan)?;
     }
     let engines = Engines::new(&call.plan, &mut |text| eprintln!("{text}"))?;
-    held(call, &engines, view)
+    held(call, engines, view)
 }
 
 /// Holds a call with engines that are ready.
-pub(super) fn held(mut call: Call, engines: &Engines, view: View) -> Result<ExitCode, Failure> {
+pub(super) fn held(mut call: Call, engines: Engines, view: View) -> Result<ExitCode, Failure> {
     let (folder, journal) = call.open()?;
     stop_on_interrupt();
     let with = std::mem::replace(&mut call.with, With::Callers(Vec::new()));
     match with {
-        With::Callers(parts) if call.fast => fast(call, &parts, engines, view, folder, journal),
+        With::Callers(parts) if call.fast => fast(call, &parts, &engines, view, folder, journal),
         With::Callers(parts) => {
             let company = Company::recorded(call.callers(&parts)?, session_name(&call));
             live(call, company, engines, view, folder, journal)
@@ -271,20 +274,22 @@ fn fast(
 fn live(
     mut call: Call,
     company: Company,
-    engines: &Engines,
+    engines: Engines,
     mut view: View,
     folder: Folder,
     mut journal: Journalled,
 ) -> Result<ExitCode, Failure> {
+    let engines = engines.live(OF_ONE)?;
     let Company { mut edges, session: name, calls, mut warnings } = company;
-    edges.extend(engines.live_edges(&call.plan)?);
+    edges.extend(engines.edges(&call.plan)?);
     let session = Session::new(&call.plan, call.seed);
     let (overruns, overran) = bounded(64);
     let workers = Workers::start(call.tools.clone(), WORKERS);
     let mut following = None;
     if let Some(outside) = call.outside.take() {
-        let (follows, reloads) = outside
-            .follow(workers.clone())
+        let (tell, reloads) = Reloads::new();
+        let follows = outside
+            .follow(workers.clone(), tell)
             .map_err(|error| Failure::broken(format!("no thread for changes of tools: {error}")))?;
         edges.push(Box::new(reloads));
         following = Some(follows);
@@ -308,8 +313,31 @@ fn live(
     let (done, finished) = bounded(1);
     let folder = FolderThread::spawn(folder);
     let meter = call.metering.as_ref().map(Metering::session);
-    let (folder, journal) = (Some(folder), Some(journal));
-    let watch = LiveWatch { folder, journal, meter, overran, shown, done };
+    let show = Box::new(move |now: Tick, out: &Output| {
+        for event in &out.events {
+            // A terminal that does not keep up loses lines.
+            drop(shown.try_send(Glimpse::Event(event.clone())));
+        }
+        if now.0.is_multiple_of(STATUS_TICKS) {
+            let state = match (out.user_speech, out.agent_speech) {
+                (true, true) => "both speak",
+                (true, false) => "the user speaks",
+                (false, true) => "speaking",
+                (false, false) => "listening",
+            };
+            drop(shown.try_send(Glimpse::Status(now.0, state)));
+        }
+        !STOPPED.load(Ordering::Relaxed)
+    });
+    let watch = LiveWatch {
+        folder: Some(folder),
+        journal: Some(journal),
+        meter,
+        overran,
+        show,
+        done: Some(Box::new(move |over| drop(done.try_send(over)))),
+        reason: None,
+    };
     if !shard.admit(slot, Box::new(watch)) {
         return Err(Failure::broken("the session's thread is gone"));
     }
@@ -336,7 +364,8 @@ fn live(
         }
     }
     warn_if_demoted(&shard, &view, &mut demotions);
-    let Ok(Ended { mut folder, journal, status }) = finished.recv() else {
+    let Ok(Over { folder: Some(mut folder), journal: Some(journal), status, .. }) = finished.recv()
+    else {
         return Err(Failure::broken("the session's thread is gone"));
     };
     shard.stop();
@@ -405,75 +434,4 @@ fn finish(
 enum Glimpse {
     Event(Event),
     Status(u64, &'static str),
-}
-
-struct Ended {
-    folder: FolderThread,
-    journal: Journalled,
-    status: Status,
-}
-
-/// Looks on from the shard's thread, and hands everything slow to others.
-struct LiveWatch {
-    folder: Option<FolderThread>,
-    journal: Option<Journalled>,
-    meter: Option<SessionMeter>,
-    overran: Receiver<Overrun>,
-    shown: Sender<Glimpse>,
-    done: Sender<Ended>,
-}
-
-impl Watch for LiveWatch {
-    fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
-        let Measured { lateness_ns, wake_ns: _, step_ns, skipped } = measured;
-        let Some(now) = slot.done() else {
-            // A tick that panicked has come to nothing; `ended` follows.
-            return false;
-        };
-        let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
-        if let Some(meter) = &mut self.meter {
-            meter.tick(slot.plan(), now, slot.output(), timing);
-        }
-        if let Some(folder) = &mut self.folder {
-            folder.tick(now, slot.output(), timing);
-        }
-        for overrun in self.overran.try_iter() {
-            if let Some(meter) = &self.meter {
-                meter.overrun();
-            }
-            if let Some(folder) = &mut self.folder {
-                folder.overrun(overrun);
-            }
-        }
-        for event in &slot.output().events {
-            // A terminal that does not keep up loses lines.
-            drop(self.shown.try_send(Glimpse::Event(event.clone())));
-        }
-        if now.0.is_multiple_of(STATUS_TICKS) {
-            let out = slot.output();
-            let state = match (out.user_speech, out.agent_speech) {
-                (true, true) => "both speak",
-                (true, false) => "the user speaks",
-                (false, true) => "speaking",
-                (false, false) => "listening",
-            };
-            drop(self.shown.try_send(Glimpse::Status(now.0, state)));
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.flow(slot);
-        }
-        !STOPPED.load(Ordering::Relaxed)
-    }
-
-    fn ended(&mut self, mut slot: Slot, status: Status) {
-        if let Some(journal) = &mut self.journal {
-            journal.flow(&mut slot);
-        }
-        if let Some(meter) = self.meter.take() {
-            meter.end(SessionEnd::from(&status));
-        }
-        if let (Some(folder), Some(journal)) = (self.folder.take(), self.journal.take()) {
-            drop(self.done.try_send(Ended { folder, journal, status }));
-        }
-    }
 }

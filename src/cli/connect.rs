@@ -12,24 +12,18 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::call::{Call, Company, INTERRUPTED, With, held, is_stopped, stop_on_interrupt};
 use super::engines::Engines;
 use super::failure::Failure;
+use super::livekit::{self, Ends, LivekitArgs, shown_name};
 use super::load;
 use super::metrics::{MetricsArgs, address};
 use super::outside;
 use super::secret::Secret;
 use super::view::{View, line, plain};
 use crate::config::{Config, UnknownConversation};
-use crate::config::{Livekit, Publish};
-use crate::host::codec::{OpusOutlet, OutletOptions};
-use crate::host::packets;
 use crate::host::tools::RoomCall;
-use crate::livekit::address::Address;
 use crate::livekit::edge::RoomEdge;
 use crate::livekit::network::Network;
-use crate::livekit::paths::Allowed;
-use crate::livekit::room::{Line, News, Options, Room, Tally};
+use crate::livekit::room::{News, Options, Room, Tally};
 use crate::livekit::stay::End;
-use crate::livekit::telephone::Telephones;
-use crate::livekit::tls;
 use crate::livekit::token::{Key, Pass};
 use crate::session::plan::Plan;
 use crate::slot::Edge;
@@ -64,33 +58,15 @@ pub(super) struct ConnectArgs {
     /// token's metadata picks.
     #[arg(long, value_name = "NAME")]
     conversation: Option<String>,
-    /// The server: ws:// or wss://, with a port where it is not the usual one.
-    #[arg(long, value_name = "URL", env = "LIVEKIT_URL", hide_env_values = true)]
-    url: Option<String>,
     /// The agent's identity in the room; a random one unless it is given.
     #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["token", "token_file"])]
     identity: Option<String>,
-    /// The server's API key.
-    #[arg(long, value_name = "KEY", env = "LIVEKIT_API_KEY", hide_env_values = true)]
-    api_key: Option<String>,
-    /// The API key's secret; better in the environment, where no list of processes shows it.
-    #[arg(long, value_name = "SECRET", env = "LIVEKIT_API_SECRET", hide_env_values = true)]
-    api_secret: Option<Secret>,
     /// A token of the agent's, instead of a key.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<Secret>,
     /// A file with the token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A file with certificates of authorities (PEM) to trust beside the system's.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// The ways that audio may go to the server: `udp` for as short a way as possible or none, `tcp` for a
-    /// network that forbids UDP, `relay` for one that lets nothing through but to a TURN server.
-    ///
-    /// With `auto`, TCP is tried after half a second without UDP, and TURN after a second.
-    #[arg(long, value_name = "WAY", value_enum, default_value = "auto")]
-    path: PathArg,
     /// Serves a page on this machine, from which a browser's microphone joins the room.
     ///
     /// A port alone is one of this machine only; 0, or nothing, is one that is free. The page asks for a
@@ -114,27 +90,9 @@ pub(super) struct ConnectArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    livekit: LivekitArgs,
+    #[command(flatten)]
     metrics: MetricsArgs,
-}
-
-/// [`Allowed`], as an argument.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum PathArg {
-    Auto,
-    Udp,
-    Tcp,
-    Relay,
-}
-
-impl From<PathArg> for Allowed {
-    fn from(arg: PathArg) -> Self {
-        match arg {
-            PathArg::Auto => Self::Auto,
-            PathArg::Udp => Self::Udp,
-            PathArg::Tcp => Self::Tcp,
-            PathArg::Relay => Self::Relay,
-        }
-    }
 }
 
 /// How long a room is waited for that is being left.
@@ -142,9 +100,6 @@ const LEAVE_TIME: Duration = Duration::from_secs(3);
 
 /// How often an interrupt is looked for while nothing happens.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Calls of a room's tools that are on their way to it at most.
-const CALLS_WAITING: usize = 64;
 
 pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let config = args.picked(load::config(&args.config)?)?;
@@ -172,50 +127,24 @@ pub(super) fn connect(args: &ConnectArgs, tools: Registry) -> Result<ExitCode, F
         json: args.json,
         metering: args.metrics.start()?,
     };
-    held(call, &engines, view)
+    held(call, engines, view)
 }
 
 impl ConnectArgs {
     /// Everything that is given, or everything that is wrong with it.
     fn entry(&self, plan: &Plan) -> Result<Entry, Failure> {
         let mut wrong = Vec::new();
-        let address = match &self.url {
-            None => {
-                wrong.push("no server: give --url, or set LIVEKIT_URL".to_owned());
-                None
-            }
-            Some(url) => match url.parse::<Address>() {
-                Ok(address) => Some(address),
-                Err(why) => {
-                    wrong.push(format!("--url: {why}"));
-                    None
-                }
-            },
-        };
+        let address = self.livekit.address(&mut wrong);
         let pass = self.pass(plan, &mut wrong);
-        let tls =
-            tls::connector(self.ca.as_deref()).map_err(|why| wrong.push(format!("--ca: {why}")));
-        let (Some(address), Some((pass, key)), Ok(tls)) = (address, pass, tls) else {
+        let tls = self.livekit.tls(&mut wrong);
+        let (Some(address), Some((pass, key)), Some(tls)) = (address, pass, tls) else {
             return Err(Failure::input(wrong.join("\n")));
         };
         if !wrong.is_empty() {
             return Err(Failure::input(wrong.join("\n")));
         }
-        let Livekit { listen_to, publish, sip_trunk, .. } = &plan.config.livekit;
-        let telephones = Telephones { key: key.clone(), trunk: sip_trunk.clone() };
-        let options = Options {
-            address,
-            pass,
-            tls,
-            allowed: self.path.into(),
-            name: shown_name(plan).to_owned(),
-            listen_to: listen_to.clone(),
-            red: publish.red,
-            dtx: publish.dtx,
-            rate: plan.rate,
-            reorder: plan.reorder,
-            telephones,
-        };
+        let allowed = self.livekit.allowed();
+        let options = livekit::entry(plan, (address, pass, key.clone()), tls, allowed);
         Ok(Entry { options, key })
     }
 
@@ -290,17 +219,11 @@ impl ConnectArgs {
         if self.room.is_none() {
             wrong.push("no room: give --room".to_owned());
         }
-        let (Some(key), Some(secret)) = (&self.api_key, &self.api_secret) else {
-            wrong.push(
-                "no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or give --token".to_owned(),
-            );
-            return None;
-        };
+        let key = self.livekit.key(", or give --token", wrong)?;
         let identity = self.identity.clone().unwrap_or_else(random_identity);
         let room = self.room.as_ref()?;
         let name = shown_name(plan);
-        let made = Key::new(key, secret.reveal())
-            .and_then(|key| key.agent(room, &identity, name).map(|pass| (pass, Some(key))));
+        let made = key.agent(room, &identity, name).map(|pass| (pass, Some(key)));
         made.map_err(|why| wrong.push(why)).ok()
     }
 
@@ -327,21 +250,6 @@ struct Entry {
     options: Options,
     /// None with a token of somebody else's.
     key: Option<Key>,
-}
-
-/// The name that others see.
-fn shown_name(plan: &Plan) -> &str {
-    plan.config.livekit.name.as_ref().unwrap_or(&plan.config.name)
-}
-
-/// How the agent's audio is coded.
-fn coding(publish: &Publish) -> OutletOptions {
-    OutletOptions {
-        bitrate_bps: publish.bitrate_bps.cast_signed(),
-        complexity: publish.complexity.cast_signed(),
-        loss_percent: publish.loss_percent.cast_signed(),
-        dtx: publish.dtx,
-    }
 }
 
 /// An identity that nobody else has.
@@ -380,13 +288,8 @@ fn join(
 ) -> Result<Option<Joined>, Failure> {
     let network = Network::start()
         .map_err(|error| Failure::broken(format!("no thread for the network: {error}")))?;
-    let outlet = OpusOutlet::new(plan.rate, coding(&plan.config.livekit.publish))
-        .map_err(|error| Failure::input(error.to_string()))?;
-    let (trunk, opus) = packets::line(outlet, plan.len);
-    let cord = network.cord();
-    let (edge, notices, lost) = RoomEdge::new(opus, cord.clone());
-    let (calls, called) = bounded(CALLS_WAITING);
-    let line_to = Line { trunk, notices, lost, calls: called, stamps: None };
+    let Ends { edge, calls, line: line_to, cord } =
+        livekit::ends(plan, &network).map_err(|error| Failure::input(error.to_string()))?;
     let server = options.address.to_string();
     let room = Room::join(&network, options, line_to, cord);
     let mut session = String::new();

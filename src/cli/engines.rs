@@ -23,9 +23,21 @@ const EARS: usize = 2;
 /// Synthesisers of a pool: one is many times faster than speech, the second is for when it hangs.
 const MOUTHS: usize = 2;
 
-/// The same where models hear and speak: each waits for the network, and takes no processor's time.
-const MODEL_EARS: usize = 4;
-const MODEL_MOUTHS: usize = 4;
+/// How many engines there are at most, for all sessions that share them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// Recognisers.
+    pub(super) ears: usize,
+    /// Synthesisers.
+    pub(super) mouths: usize,
+    /// The same where models hear and speak: each waits for the network, and takes no processor's time.
+    pub(super) model_ears: usize,
+    pub(super) model_mouths: usize,
+}
+
+/// Those of one call.
+pub(super) const OF_ONE: Sizes =
+    Sizes { ears: EARS, mouths: MOUTHS, model_ears: 4, model_mouths: 4 };
 
 /// What the engines need of a configuration, checked by making one of each.
 pub(super) struct Engines {
@@ -132,31 +144,24 @@ impl Engines {
         Ok(edges)
     }
 
-    /// Edges for real time.
-    pub(super) fn live_edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
-        let mut edges: Vec<Box<dyn Edge>> = self.clip_edges(plan);
-        if let Some(lexicon) = self.lexicon.clone() {
-            let pool = EarPool::start(EARS, move || recogniser(&lexicon)).map_err(broken)?;
-            edges.push(Box::new(LiveEar::new(pool)));
-        }
-        if let Some(new) = self.minds.ear()? {
-            let pool = EarPool::start(MODEL_EARS, move || Ok(new())).map_err(broken)?;
-            edges.push(Box::new(LiveEar::new(pool)));
-        }
+    /// Starts the pools for real time, from which any number of sessions take their engines.
+    pub(super) fn live(self, sizes: Sizes) -> Result<LiveEngines, Failure> {
+        let ears = match (self.lexicon.clone(), self.minds.ear()?) {
+            (Some(lexicon), _) => {
+                Some(EarPool::start(sizes.ears, move || recogniser(&lexicon)).map_err(broken)?)
+            }
+            (None, Some(new)) => {
+                Some(EarPool::start(sizes.model_ears, move || Ok(new())).map_err(broken)?)
+            }
+            (None, None) => None,
+        };
         let kind = self.synthesiser;
-        if kind != SynthesiserEngine::None {
-            let patience = plan.synthesiser.unwrap_or(1);
-            let pool = match self.minds.voice()? {
-                Some(new) => MouthPool::start(MODEL_MOUTHS, move || Ok(new())),
-                None => MouthPool::start(MOUTHS, move || new_synthesiser(kind)),
-            };
-            let pool = pool.map_err(broken)?;
-            edges.push(Box::new(LiveMouth::new(pool, self.apology.clone(), plan.rate, patience)));
-        }
-        edges.extend(self.minds.live_edge()?);
-        edges.extend(self.minds.live_natives()?);
-        edges.extend(self.canned_natives(plan, true)?);
-        Ok(edges)
+        let mouths = match (kind, self.minds.voice()?) {
+            (SynthesiserEngine::None, _) => None,
+            (_, Some(new)) => Some(MouthPool::start(sizes.model_mouths, move || Ok(new()))),
+            (_, None) => Some(MouthPool::start(sizes.mouths, move || new_synthesiser(kind))),
+        };
+        Ok(LiveEngines { ears, mouths: mouths.transpose().map_err(broken)?, engines: self })
     }
 
     /// The edge of canned models that hear and speak, with the synthesiser's voice; a soft tone where it is none.
@@ -173,12 +178,7 @@ impl Engines {
         if !plan.config.agents.values().any(is_canned) {
             return Ok(None);
         }
-        let engine = match self.synthesiser {
-            SynthesiserEngine::Flite => new_synthesiser(self.synthesiser).map_err(broken)?,
-            SynthesiserEngine::Tone | SynthesiserEngine::Model | SynthesiserEngine::None => {
-                Box::new(Tone)
-            }
-        };
+        let engine = new_synthesiser(self.synthesiser).map_err(broken)?;
         let name = &plan.config.speech.synthesiser.voice;
         let voice: Box<dyn Voice> = if live {
             let aside = Aside::start(engine, name, plan.rate);
@@ -196,6 +196,33 @@ impl Engines {
             )
         };
         Ok(Some(Box::new(natives)))
+    }
+}
+
+/// Engines for real time.
+pub(super) struct LiveEngines {
+    engines: Engines,
+    ears: Option<EarPool>,
+    mouths: Option<MouthPool>,
+}
+
+impl LiveEngines {
+    /// The edges of one session.
+    pub(super) fn edges(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, Failure> {
+        let Self { engines, ears, mouths } = self;
+        let mut edges: Vec<Box<dyn Edge>> = engines.clip_edges(plan);
+        if let Some(pool) = ears {
+            edges.push(Box::new(LiveEar::new(pool.clone())));
+        }
+        if let Some(pool) = mouths {
+            let patience = plan.synthesiser.unwrap_or(1);
+            let apology = engines.apology.clone();
+            edges.push(Box::new(LiveMouth::new(pool.clone(), apology, plan.rate, patience)));
+        }
+        edges.extend(engines.minds.live_edge()?);
+        edges.extend(engines.minds.live_natives()?);
+        edges.extend(engines.canned_natives(plan, true)?);
+        Ok(edges)
     }
 }
 

@@ -52,11 +52,7 @@ pub(super) fn open(
     folder: impl FnOnce() -> Result<Folder, Failure>,
 ) -> Result<(Folder, Journalled), Failure> {
     let config = &about.plan.config;
-    let mode = match config.journal {
-        JournalMode::Off if about.named.is_none() => None,
-        JournalMode::Off | JournalMode::Full => Some(Mode::Full),
-        JournalMode::Events => Some(Mode::Events),
-    };
+    let mode = about.mode();
     let beside = about.out.join(JOURNAL);
     let archive = config.journals.folder.as_ref().filter(|_| about.named.is_none());
     let Some(mode) = mode else {
@@ -65,13 +61,7 @@ pub(super) fn open(
         return Ok((folder, Journalled::none()));
     };
     let started_ms = wall_ms();
-    let scribe = Some(Scribe::new(&Header {
-        codec: if about.opus { opus_codec() } else { CODEC.to_owned() },
-        virtual_time: about.virtual_time,
-        started_ms: (!about.virtual_time).then_some(started_ms),
-        mode,
-        ..Header::new(about.plan, about.seed)
-    }));
+    let scribe = Some(about.scribe(mode, started_ms));
     if let Some(archive) = archive {
         let folder = folder()?;
         forget(&beside)?;
@@ -100,6 +90,36 @@ pub(super) fn open(
         ink.flow_waiting(scribe);
     }
     Ok((folder, Journalled { scribe, ink: Some((path, ink)), ..Journalled::none() }))
+}
+
+impl About<'_> {
+    fn mode(&self) -> Option<Mode> {
+        match self.plan.config.journal {
+            JournalMode::Off if self.named.is_none() => None,
+            JournalMode::Off | JournalMode::Full => Some(Mode::Full),
+            JournalMode::Events => Some(Mode::Events),
+        }
+    }
+
+    fn scribe(&self, mode: Mode, started_ms: u64) -> Scribe {
+        Scribe::new(&Header {
+            codec: if self.opus { opus_codec() } else { CODEC.to_owned() },
+            virtual_time: self.virtual_time,
+            started_ms: (!self.virtual_time).then_some(started_ms),
+            mode,
+            ..Header::new(self.plan, self.seed)
+        })
+    }
+}
+
+/// The journal of a call that has no other files: in the configuration's folder, where it names one. What stands in the
+/// way of it is told to the session.
+#[cfg(feature = "livekit")]
+pub(super) fn alone(about: &About<'_>) -> Option<Journalled> {
+    let mode = about.mode()?;
+    let folder = about.plan.config.journals.folder.as_ref()?;
+    let now_ms = wall_ms();
+    Some(archived(Path::new(folder), about.plan, now_ms, Some(about.scribe(mode, now_ms))))
 }
 
 /// The journal of an earlier call does not belong to the other files any more, which are overwritten.

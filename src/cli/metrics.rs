@@ -1,7 +1,7 @@
 //! `--metrics`: the meters of a call, served while it lasts and printed at its end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::Failure;
@@ -43,7 +43,7 @@ impl MetricsArgs {
     /// Begins to serve, if that is wanted, and says where.
     pub(super) fn start(&self) -> Result<Option<Metering>, Failure> {
         let Some(address) = self.metrics else { return Ok(None) };
-        let token = self.token()?;
+        let token = token(self.metrics_token_file.as_deref())?;
         let meters = Arc::new(Meters::new());
         let server = Server::start(address, token, pages(Arc::clone(&meters)));
         let server = server.map_err(|error| {
@@ -59,25 +59,25 @@ impl MetricsArgs {
         eprintln!("metrics: http://{}{METRICS}", server.address());
         Ok(Some(Metering { meters, server }))
     }
+}
 
-    /// The token of the file, or else of the environment.
-    fn token(&self) -> Result<Option<Token>, Failure> {
-        let (text, origin) = match &self.metrics_token_file {
-            Some(path) => {
-                let shown = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::input(format!("{shown}: the token cannot be read: {error}"))
-                })?;
-                (text, shown)
-            }
-            None => match std::env::var_os(TOKEN_VARIABLE) {
-                Some(text) => (text.to_string_lossy().into_owned(), TOKEN_VARIABLE.to_owned()),
-                None => return Ok(None),
-            },
-        };
-        let token = Token::new(&text);
-        token.map(Some).map_err(|wrong| Failure::input(format!("{origin}: {wrong}")))
-    }
+/// The token of the file, or else of the environment.
+pub(super) fn token(file: Option<&Path>) -> Result<Option<Token>, Failure> {
+    let (text, origin) = match file {
+        Some(path) => {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::input(format!("{shown}: the token cannot be read: {error}"))
+            })?;
+            (text, shown)
+        }
+        None => match std::env::var_os(TOKEN_VARIABLE) {
+            Some(text) => (text.to_string_lossy().into_owned(), TOKEN_VARIABLE.to_owned()),
+            None => return Ok(None),
+        },
+    };
+    let token = Token::new(&text);
+    token.map(Some).map_err(|wrong| Failure::input(format!("{origin}: {wrong}")))
 }
 
 impl Metering {

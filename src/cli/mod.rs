@@ -24,6 +24,8 @@ mod init;
 mod journal;
 mod journalled;
 mod junit;
+#[cfg(feature = "livekit")]
+mod livekit;
 mod load;
 mod metrics;
 mod minds;
@@ -41,6 +43,9 @@ mod test;
 mod tested;
 mod timeline;
 mod view;
+mod watch;
+#[cfg(feature = "livekit")]
+mod worker;
 
 use std::process::ExitCode;
 
@@ -119,6 +124,8 @@ impl App {
             Command::Run(args) => run::run(&args, self.tools),
             #[cfg(feature = "livekit")]
             Command::Connect(args) => connect::connect(&args, self.tools),
+            #[cfg(feature = "livekit")]
+            Command::Start(args) => worker::start(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),

@@ -116,10 +116,13 @@ impl Outside {
         Ok(tools)
     }
 
-    /// Follows changes: workers get the tools first, and then the session its configuration, through the edge.
-    pub(super) fn follow(self, workers: Workers) -> std::io::Result<(Following, Reloads)> {
+    /// Follows changes: workers get the tools first, and then `changed` the configuration.
+    pub(super) fn follow(
+        self,
+        workers: Workers,
+        changed: impl Fn(Config) + Send + 'static,
+    ) -> std::io::Result<Following> {
         let (stop, stopped) = bounded::<()>(0);
-        let (tell, configs) = bounded(RELOADS_WAITING);
         let changes = self.remote.changes();
         let follow = move || {
             loop {
@@ -133,19 +136,22 @@ impl Outside {
                 let Ok(tools) = self.tools(&config) else { continue };
                 let Ok((_, tools)) = load::plan(config.clone(), tools) else { continue };
                 workers.renew(tools);
-                drop(tell.try_send(config.to_json()));
+                changed(config);
             }
         };
         let thread = std::thread::Builder::new().name("tool changes".to_owned()).spawn(follow)?;
-        Ok((Following { stop: Some(stop), thread: Some(thread) }, Reloads { configs }))
+        Ok(Following { stop: Some(stop), thread: Some(thread) })
     }
 }
 
 #[cfg(not(feature = "remote"))]
 impl Outside {
-    pub(super) fn follow(self, _workers: Workers) -> std::io::Result<(Following, Reloads)> {
-        let (stop, thread, configs) = (None::<Sender<()>>, None, bounded(RELOADS_WAITING).1);
-        Ok((Following { stop, thread }, Reloads { configs }))
+    pub(super) fn follow(
+        self,
+        _workers: Workers,
+        _changed: impl Fn(Config) + Send + 'static,
+    ) -> std::io::Result<Following> {
+        Ok(Following { stop: None, thread: None })
     }
 }
 
@@ -153,6 +159,14 @@ impl Outside {
 #[derive(Debug)]
 pub(super) struct Reloads {
     configs: Receiver<String>,
+}
+
+impl Reloads {
+    /// An edge, and what tells it of a configuration.
+    pub(super) fn new() -> (impl Fn(Config) + Send + 'static, Self) {
+        let (tell, configs) = bounded(RELOADS_WAITING);
+        (move |config: Config| drop(tell.try_send(config.to_json())), Self { configs })
+    }
 }
 
 impl Edge for Reloads {

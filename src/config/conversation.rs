@@ -79,24 +79,37 @@ impl Config {
     /// # Errors
     /// The metadata names a conversation that is not there.
     pub fn for_room(self, room: &str, metadata: &str) -> Result<Self, UnknownConversation> {
-        let named = serde_json::from_str::<Value>(metadata).ok();
-        let named = named.as_ref().and_then(|value| value.get("conversation"));
-        if let Some(named) = named {
-            let name = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
-            return self.of_conversation(&name);
-        }
-        let held = self.conversations.iter().find(|(name, conversation)| {
-            *name == room || conversation.rooms.iter().any(|pattern| fits(pattern, room))
-        });
-        match held.map(|(name, _)| name.clone()) {
+        match self.conversation_of(room, metadata)? {
             Some(name) => self.of_conversation(&name),
             None => Ok(self),
         }
     }
+
+    /// The name of that conversation, if there is one.
+    ///
+    /// # Errors
+    /// The metadata names a conversation that is not there.
+    pub fn conversation_of(
+        &self,
+        room: &str,
+        metadata: &str,
+    ) -> Result<Option<String>, UnknownConversation> {
+        let named = serde_json::from_str::<Value>(metadata).ok();
+        let named = named.as_ref().and_then(|value| value.get("conversation"));
+        if let Some(named) = named {
+            let name = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
+            return self.known(&name).map(|()| Some(name));
+        }
+        let held = self.conversations.iter().find(|(name, conversation)| {
+            *name == room || conversation.rooms.iter().any(|pattern| fits(pattern, room))
+        });
+        Ok(held.map(|(name, _)| name.clone()))
+    }
 }
 
 /// Whether a text is as a pattern says, in which `*` stands for any characters.
-fn fits(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::conversation::fits;
+
 /// The agent in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,18 @@ pub struct Livekit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub name: Option<String>,
+    /// Under which name the agent is dispatched to rooms: only where it is asked for by this name. Default "": to every
+    /// room, by itself.
+    #[schemars(length(max = 200))]
+    pub agent_name: String,
+    /// When a worker is sent a job for the agent: `room` when a room begins, `participant` when somebody joins,
+    /// `publisher` when somebody publishes for the first time; the latter two are for that one person, and the agent
+    /// hears nobody else. Default `room`.
+    pub job: JobKind,
+    /// The rooms that the agent is for, by name, where a worker has several of the same `agent_name`; `*` stands for any
+    /// characters. Default none: for those that are nobody else's.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
+    pub rooms: Vec<String>,
     /// The identity of the only participant who is heard. Without it, everybody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
@@ -36,6 +50,41 @@ pub struct Livekit {
     pub rpc: BTreeMap<String, String>,
     /// How the agent's audio is sent.
     pub publish: Publish,
+}
+
+impl Livekit {
+    /// Whether the agent is for a room of this name in particular.
+    #[must_use]
+    pub fn is_for(&self, room: &str) -> bool {
+        self.rooms.iter().any(|pattern| fits(pattern, room))
+    }
+}
+
+/// When a LiveKit server makes a job.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// When a room begins.
+    #[default]
+    Room,
+    /// When a participant publishes for the first time; the agent is for this one.
+    Publisher,
+    /// When a participant joins; the agent is for this one.
+    Participant,
+}
+
+impl JobKind {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::Publisher => "publisher",
+            Self::Participant => "participant",
+        }
+    }
 }
 
 /// How the agent's audio is sent: settings of its Opus encoder and of its track.

@@ -70,7 +70,7 @@ pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
 pub use self::conversation::UnknownConversation;
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
-pub use self::livekit::{Livekit, Publish};
+pub use self::livekit::{JobKind, Livekit, Publish};
 pub use self::models::{Model, Provider, Reply};
 pub use self::schema::{is_identifier, is_name, schema};
 pub use self::script::{PATTERN_SIZE_MAX, compile as compile_pattern};
@@ -248,6 +248,10 @@ pub struct Call {
     /// user does not answer: 0 to 100. Default 0: one prompt, and then nothing.
     #[schemars(range(min = 0, max = 100))]
     pub max_idle_prompts: u32,
+    /// What the agent says when the call has to end for a reason that is not the conversation's: the program is being
+    /// stopped. Empty: nothing. Default "I have to end this call now. Goodbye."
+    #[schemars(length(max = 500))]
+    pub goodbye: String,
 }
 
 impl Default for Call {
@@ -258,6 +262,7 @@ impl Default for Call {
             alone_ms: 10_000,
             silence_ms: 0,
             max_idle_prompts: 0,
+            goodbye: "I have to end this call now. Goodbye.".into(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod ink;
 #[cfg(feature = "opus")]
 pub mod inlets;
 pub mod laps;
+pub mod load;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;

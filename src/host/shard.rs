@@ -13,7 +13,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -123,6 +124,8 @@ pub struct Shard {
     running: Receiver<()>,
     /// Let go when the thread has ended.
     enlisted: Option<Enlisted>,
+    /// Nanoseconds in ticks.
+    busy: Arc<AtomicU64>,
 }
 
 impl Shard {
@@ -134,6 +137,8 @@ impl Shard {
         let (orders, incoming) = bounded(ADMISSIONS_WAITING);
         let (tell, told) = bounded(1);
         let (run, running) = bounded::<()>(0);
+        let busy = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&busy);
         let thread = std::thread::Builder::new().name(SHARD.to_owned()).spawn(move || {
             sharpen();
             let enlisted = match wanted {
@@ -142,11 +147,11 @@ impl Shard {
             };
             // The one who started the shard waits for this.
             drop(tell.try_send(enlisted));
-            Loop::new(incoming).run();
+            Loop::new(incoming, counted).run();
             drop(run);
         })?;
         let enlisted = told.recv().ok().flatten();
-        Ok(Self { orders, thread: Mutex::new(Some(thread)), running, enlisted })
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), running, enlisted, busy })
     }
 
     /// The class that the thread is in, and whether that is because the [watchdog] put it there.
@@ -159,6 +164,13 @@ impl Shard {
     #[must_use]
     pub fn demotions(&self) -> u32 {
         self.enlisted.as_ref().map_or(0, Enlisted::demotions)
+    }
+
+    /// How long the thread has been in ticks since it began, in nanoseconds: its increase in a second is the share of
+    /// the tick budget that is in use.
+    #[must_use]
+    pub fn busy_ns(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// Gives a session to the shard; its first tick is due at once. False if the shard is gone.
@@ -212,10 +224,11 @@ struct Loop {
     members: Vec<Option<Box<Member>>>,
     due: BinaryHeap<Reverse<(Moment, usize)>>,
     admitted: u64,
+    busy: Arc<AtomicU64>,
 }
 
 impl Loop {
-    fn new(orders: Receiver<Order>) -> Self {
+    fn new(orders: Receiver<Order>, busy: Arc<AtomicU64>) -> Self {
         let clock = Clock::default();
         Self {
             clock,
@@ -224,6 +237,7 @@ impl Loop {
             members: Vec::new(),
             due: BinaryHeap::new(),
             admitted: 0,
+            busy,
         }
     }
 
@@ -303,6 +317,7 @@ impl Loop {
         let skipped = if late > CATCH_UP_TICKS { late as u32 } else { 0 };
         let status = member.tick(begun, skipped);
         let step_ns = self.clock.now().since_ns(begun);
+        self.busy.fetch_add(step_ns, Ordering::Relaxed);
         let measured = Measured { lateness_ns, wake_ns, step_ns, skipped };
         let watched = AssertUnwindSafe(|| member.watch.ticked(&mut member.slot, measured));
         let go_on = catch_unwind(watched).unwrap_or(false);

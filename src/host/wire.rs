@@ -99,6 +99,7 @@ impl Edge for Wire {
                 | Inbound::ToolResult { .. }
                 | Inbound::JournalLost { .. }
                 | Inbound::HangUp { .. }
+                | Inbound::Close { .. }
                 | Inbound::Track { .. }
                 | Inbound::Speaking { .. }
                 | Inbound::Attributes { .. }

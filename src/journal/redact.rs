@@ -78,7 +78,11 @@ fn redacted(kind: &EventKind, config: &str) -> EventKind {
         | EventKind::CallTransferred { to: text, .. }
         | EventKind::DigitsSent { digits: text }
         | EventKind::SessionEnded {
-            reason: EndReason::HungUp(text) | EndReason::Agent(text) | EndReason::Transferred(text),
+            reason:
+                EndReason::HungUp(text)
+                | EndReason::Agent(text)
+                | EndReason::Transferred(text)
+                | EndReason::Closed(text),
         } => text.clear(),
         EventKind::AgentDecided { key: name, value, .. }
         | EventKind::FactSet { name, value, .. } => {

@@ -10,6 +10,9 @@ use base64::engine::general_purpose::URL_SAFE;
 /// The longest URL of a server, in characters.
 const LEN_MAX: usize = 2_048;
 
+/// The version of the workers' protocol: the only one that there is.
+const WORKER_PROTOCOL: u32 = 1;
+
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -71,6 +74,12 @@ impl Address {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == usual { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Where a worker registers.
+    #[must_use]
+    pub fn worker_url(&self) -> String {
+        format!("{self}/agent?protocol={WORKER_PROTOCOL}")
     }
 
     /// Where a participant joins, with its request: one connection for both directions.

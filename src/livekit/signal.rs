@@ -2,115 +2,23 @@
 //!
 //! One request joins, offers the media connection, announces the microphone track and sets the first
 //! attributes; the answer says who is there. What follows are messages both ways until one side leaves.
-//!
-//! **Invariant:** a message is bounded before it is read, and neither connecting nor sending takes longer
-//! than its limit.
 
-use std::fmt;
-use std::time::Duration;
-
-use axum::http::StatusCode;
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
 use livekit_protocol::{
     JoinRequest, SignalRequest, SignalResponse, WrappedJoinRequest, signal_request,
     signal_response, wrapped_join_request,
 };
 use prost::Message as _;
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::address::Address;
-use super::stream::{Stream, StreamError};
+use super::socket::Socket;
+pub use super::socket::{CONNECT_TIME, SignalError};
 use super::token::Pass;
 
-/// How long connecting may take, all in all: the official clients wait 5 to 15 seconds.
-pub const CONNECT_TIME: Duration = Duration::from_secs(10);
-
-/// How long one message may take to be handed to the system. Its buffers hold far more than is ever said: who
-/// does not read is lost, and audio does not wait for that.
-const SEND_TIME: Duration = Duration::from_millis(250);
-
-/// The longest message, in bytes: a join into a room of thousands is some hundred kilobytes.
-pub const MESSAGE_MAX: usize = 4 << 20;
-
-/// The socket's read buffer: the library's 128 KiB would be cleared for each small message.
-const READ_BUFFER: usize = 4 << 10;
-
-/// Messages waiting to be written at most, in bytes.
-const WRITE_BUFFER_MAX: usize = 1 << 20;
-
-/// What is read of a refusal's text, in characters.
-const REASON_MAX: usize = 300;
-
-/// Why a server could not be joined, or was lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignalError {
-    /// No connection to the server.
-    Unreachable(String),
-    /// The encrypted connection failed: most often a certificate that is not trusted.
-    Tls(String),
-    /// The server said no: status and reason. 401 is a wrong key, secret or token.
-    Refused(u16, String),
-    /// The server does not know this way of joining.
-    TooOld,
-    /// It took longer than its limit.
-    TooSlow,
-    /// What came is not LiveKit's protocol.
-    Protocol(String),
-    /// The connection was closed.
-    Closed,
-}
-
-impl fmt::Display for SignalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(why) => write!(f, "the server cannot be reached: {why}"),
-            Self::Tls(why) => write!(f, "no encrypted connection: {why}"),
-            Self::Refused(401, reason) => write!(
-                f,
-                "the server does not accept the token: {reason}; check the API key and secret, and this machine's \
-                 clock"
-            ),
-            Self::Refused(status, reason) => write!(f, "the server refuses ({status}): {reason}"),
-            Self::TooOld => f.write_str(
-                "the server does not know `/rtc/v1`: it is no LiveKit server, or one before 1.9.2, which is too old",
-            ),
-            Self::TooSlow => {
-                write!(f, "the server did not answer within {} s", CONNECT_TIME.as_secs())
-            }
-            Self::Protocol(why) => write!(f, "what the server sent is not LiveKit's protocol: {why}"),
-            Self::Closed => f.write_str("the server closed the connection"),
-        }
-    }
-}
-
-impl std::error::Error for SignalError {}
-
-impl From<StreamError> for SignalError {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Unreachable(why) => Self::Unreachable(why),
-            StreamError::Tls(why) => Self::Tls(why),
-        }
-    }
-}
-
 /// A signalling connection.
+#[derive(Debug)]
 pub struct Signal {
-    socket: WebSocketStream<Stream>,
-}
-
-impl fmt::Debug for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Signal(…)")
-    }
+    socket: Socket,
 }
 
 impl Signal {
@@ -124,42 +32,12 @@ impl Signal {
         tls: &TlsConnector,
         join: &JoinRequest,
     ) -> Result<Self, SignalError> {
-        let connecting = Self::connect_unbounded(address, pass, tls, join);
-        timeout(CONNECT_TIME, connecting).await.unwrap_or(Err(SignalError::TooSlow))
-    }
-
-    async fn connect_unbounded(
-        address: &Address,
-        pass: &Pass,
-        tls: &TlsConnector,
-        join: &JoinRequest,
-    ) -> Result<Self, SignalError> {
         let wrapped = WrappedJoinRequest {
             compression: wrapped_join_request::Compression::None as i32,
             join_request: join.encode_to_vec(),
         };
         let url = address.join_url(&wrapped.encode_to_vec());
-        let mut request = url
-            .into_client_request()
-            .map_err(|error| SignalError::Protocol(format!("a request of ours: {error}")))?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", pass.secret()))
-            .map_err(|_| SignalError::Refused(401, "it is no token".to_owned()))?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, bearer);
-        let host = address.host.as_str();
-        let stream =
-            Stream::connect((host, address.port), address.tls.then_some((tls, host))).await?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_write_buffer_size(WRITE_BUFFER_MAX)
-            .max_message_size(Some(MESSAGE_MAX))
-            .max_frame_size(Some(MESSAGE_MAX));
-        let (socket, _) =
-            tokio_tungstenite::client_async_with_config(request, stream, Some(config))
-                .await
-                .map_err(refusal)?;
-        Ok(Self { socket })
+        Ok(Self { socket: Socket::connect(address, &url, pass.secret(), tls).await? })
     }
 
     /// Sends a message.
@@ -167,15 +45,7 @@ impl Signal {
     /// # Errors
     /// The connection is lost or stalls.
     pub async fn send(&mut self, message: signal_request::Message) -> Result<(), SignalError> {
-        let bytes = SignalRequest { message: Some(message) }.encode_to_vec();
-        self.write(Message::Binary(Bytes::from(bytes))).await
-    }
-
-    async fn write(&mut self, message: Message) -> Result<(), SignalError> {
-        match timeout(SEND_TIME, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(SignalError::Closed),
-        }
+        self.socket.send(SignalRequest { message: Some(message) }.encode_to_vec()).await
     }
 
     /// The next message. May be dropped while it waits.
@@ -184,29 +54,15 @@ impl Signal {
     /// The connection is lost, or what came is no message.
     pub async fn next(&mut self) -> Result<signal_response::Message, SignalError> {
         loop {
-            let message = match self.socket.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(tungstenite::Error::Capacity(error))) => {
-                    return Err(SignalError::Protocol(error.to_string()));
-                }
-                Some(Err(_)) | None => return Err(SignalError::Closed),
-            };
-            match message {
-                Message::Binary(bytes) => {
-                    if let Some(message) = read(&bytes)? {
-                        return Ok(message);
-                    }
-                }
-                Message::Close(_) => return Err(SignalError::Closed),
-                // The library answers pings; texts are of a protocol that nobody asked for.
-                Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            if let Some(message) = read(&self.socket.next().await?)? {
+                return Ok(message);
             }
         }
     }
 
     /// Closes the connection in good order, as far as the other side goes along.
-    pub async fn close(mut self) {
-        drop(timeout(Duration::from_millis(500), self.socket.close(None)).await);
+    pub async fn close(self) {
+        self.socket.close().await;
     }
 }
 
@@ -218,31 +74,4 @@ pub fn read(bytes: &[u8]) -> Result<Option<signal_response::Message>, SignalErro
     let response =
         SignalResponse::decode(bytes).map_err(|error| SignalError::Protocol(error.to_string()))?;
     Ok(response.message)
-}
-
-fn refusal(error: tungstenite::Error) -> SignalError {
-    match error {
-        tungstenite::Error::Http(response) => {
-            let status = response.status();
-            let body = response.body().as_deref().unwrap_or_default();
-            let text = String::from_utf8_lossy(body);
-            // The text is the server's, or of somebody between: nothing that moves a cursor.
-            let shown = text.trim().chars().filter(|c| !c.is_control()).take(REASON_MAX);
-            let reason: String = shown.collect();
-            let reason = if reason.is_empty() {
-                status.canonical_reason().unwrap_or("no reason given").to_owned()
-            } else {
-                reason
-            };
-            match status {
-                StatusCode::NOT_FOUND if !reason.contains("room") => SignalError::TooOld,
-                status => SignalError::Refused(status.as_u16(), reason),
-            }
-        }
-        tungstenite::Error::Io(error) => SignalError::Unreachable(error.to_string()),
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
-            SignalError::Closed
-        }
-        other => SignalError::Protocol(other.to_string()),
-    }
 }

@@ -96,6 +96,18 @@ impl Key {
         token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
     }
 
+    /// A token of a worker, to whom the server dispatches jobs.
+    ///
+    /// # Errors
+    /// The token cannot be made; in words.
+    pub fn worker(&self) -> Result<String, String> {
+        let grants = VideoGrants { agent: true, ..VideoGrants::default() };
+        let token = AccessToken::with_api_key(&self.key, &self.secret)
+            .with_ttl(TOKEN_TTL)
+            .with_grants(grants);
+        token.to_jwt().map_err(|error| format!("no token could be made: {error}"))
+    }
+
     fn mint(
         &self,
         grants: VideoGrants,

@@ -52,7 +52,7 @@ mod written;
 
 pub use crate::host::tools::Overrun;
 pub use folder::{Folder, FolderError};
-pub use meters::{Format, Meters, SessionEnd, SessionMeter};
+pub use meters::{Format, JobEnd, Meters, SessionEnd, SessionMeter, WorkerFigures};
 pub use metrics::{METRICS_KEYS, Metrics, Tally};
 pub use report::{Report, Sound, Story};
 pub use thread::FolderThread;

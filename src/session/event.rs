@@ -41,6 +41,8 @@ pub enum CutCause {
     Text,
     /// The user has said more before it was heard.
     Overtaken,
+    /// The call is ended from outside.
+    Closed,
 }
 
 /// Why a session ended.
@@ -65,6 +67,8 @@ pub enum EndReason {
     Idle,
     /// This policy's bound was reached.
     Policy(String),
+    /// Something outside ended it in good order: the agent has said its goodbye.
+    Closed(String),
 }
 
 impl std::fmt::Display for EndReason {
@@ -72,7 +76,7 @@ impl std::fmt::Display for EndReason {
         match self {
             Self::AgentEnded => f.write_str("the agent ended the call"),
             Self::MaxLength => f.write_str("the call reached its longest duration"),
-            Self::HungUp(reason) => f.write_str(reason),
+            Self::HungUp(reason) | Self::Closed(reason) => f.write_str(reason),
             Self::Alone => f.write_str("the last participant has left"),
             Self::Silence => f.write_str("neither side was heard for too long"),
             Self::Agent(reason) => write!(f, "the agent ended the call: {reason}"),

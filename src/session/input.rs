@@ -174,6 +174,11 @@ pub enum Inbound {
         /// Who asked for it, or why.
         reason: String,
     },
+    /// End the call in good order, for the reason given: the agent says its goodbye first.
+    Close {
+        /// Who asked for it, or why.
+        reason: String,
+    },
     /// A participant's audio track has changed.
     Track {
         /// Its lane.
@@ -391,6 +396,7 @@ impl Inbound {
             | Self::ToolResult { .. }
             | Self::JournalLost { .. }
             | Self::HangUp { .. }
+            | Self::Close { .. }
             | Self::Line { .. }
             | Self::Model { .. }
             | Self::ModelEnd { .. }

@@ -160,6 +160,25 @@ impl Session {
         self.end_if_done(plan, now, out);
     }
 
+    /// The call is to end, for a reason that is not the conversation's: what is being said is cut, and the goodbye is
+    /// said instead. One that is ending already ends as it was going to.
+    pub(super) fn say_goodbye(&mut self, plan: &Plan, now: Tick, reason: String, out: &mut Output) {
+        if self.life != Life::Running {
+            return;
+        }
+        self.take_off_hold(now, out);
+        self.cut(plan, now, CutCause::Closed, (now, 0), out);
+        self.forget_cut(plan, now, out);
+        self.floor.decided();
+        self.end_minds(now, out);
+        self.close_native(plan, now, out);
+        let goodbye = plan.config.call.goodbye.trim();
+        if !goodbye.is_empty() {
+            self.announce(plan, now, goodbye.to_owned(), false, out);
+        }
+        self.close(EndReason::Closed(reason));
+    }
+
     fn note_played(&mut self, now: Tick, out: &mut Output) {
         for at in 0..out.played.len() {
             let played = out.played[at];
@@ -193,6 +212,7 @@ impl Session {
             EndReason::MaxLength | EndReason::Policy(_) => self.playout.is_speaking(),
             EndReason::AgentEnded
             | EndReason::Agent(_)
+            | EndReason::Closed(_)
             | EndReason::Transferred(_)
             | EndReason::Idle => !self.playout.is_idle() || self.is_undecided(),
         };

@@ -265,6 +265,7 @@ impl Learning {
                 | Inbound::UserText { .. }
                 | Inbound::JournalLost { .. }
                 | Inbound::HangUp { .. }
+                | Inbound::Close { .. }
                 | Inbound::Track { .. }
                 | Inbound::Speaking { .. }
                 | Inbound::Attributes { .. }

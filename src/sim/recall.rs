@@ -424,6 +424,7 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::Audio { .. }
         | Inbound::UserText { .. }
         | Inbound::HangUp { .. }
+        | Inbound::Close { .. }
         | Inbound::Track { .. }
         | Inbound::Speaking { .. }
         | Inbound::Attributes { .. }

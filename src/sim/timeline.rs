@@ -393,6 +393,7 @@ impl Timeline {
                     CutCause::Words => format!("by words, voice until {at} s"),
                     CutCause::Text => "by typed text".to_owned(),
                     CutCause::Overtaken => "by more that the user said".to_owned(),
+                    CutCause::Closed => "by the end of the call".to_owned(),
                 };
                 let heard = if *played_ms == 0 {
                     "before a sound of it".to_owned()

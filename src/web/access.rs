@@ -5,9 +5,10 @@
 use std::fmt;
 use std::hint::black_box;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 /// The shortest token, in characters: 16 of base 64 are 96 bits, which nobody guesses over a network.
@@ -63,6 +64,11 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
+}
+
+/// These pages, for who has the token.
+pub fn guarded(pages: Router, token: Token) -> Router {
+    pages.layer(from_fn_with_state(token, guard))
 }
 
 /// Lets a request pass that has the token, and says to any other how to send it.

@@ -15,6 +15,11 @@ use crate::record::{Format, Meters};
 /// Where the meters are.
 pub const METRICS: &str = "/metrics";
 
+/// The page of these meters alone, to be put beside others.
+pub fn only(meters: Arc<Meters>) -> Router {
+    Router::new().route(METRICS, get(metrics)).with_state(meters)
+}
+
 /// The page of these meters, and a hint everywhere else.
 pub fn pages(meters: Arc<Meters>) -> Router {
     let elsewhere = async || (StatusCode::NOT_FOUND, "there is no such page: see /metrics\n");

@@ -16,7 +16,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,7 +25,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::access::{Token, guard};
+use super::access::{Token, guarded};
 use super::places::{self, Admission, Id, Places};
 use crate::host::pace::Clock;
 
@@ -111,10 +110,18 @@ impl Server {
         pages: Router,
     ) -> Result<Self, StartError> {
         let pages = match token {
-            Some(token) => pages.layer(from_fn_with_state(token, guard)),
+            Some(token) => guarded(pages, token),
             None if address.ip().is_loopback() => pages,
             None => return Err(StartError::Unguarded(address)),
         };
+        Self::start_open(address, pages)
+    }
+
+    /// The same for pages of which those that need a token ask for it themselves: see [`guarded`](super::access::guarded).
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub fn start_open(address: SocketAddr, pages: Router) -> Result<Self, StartError> {
         Self::bind(address, pages).map_err(|error| StartError::System(address, error))
     }
 

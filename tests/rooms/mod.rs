@@ -9,8 +9,10 @@
 
 pub(crate) mod agent;
 pub(crate) mod peer;
+pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod told;
+pub(crate) mod worker;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -42,6 +42,7 @@ use seat::{Leave, Seat, Watched};
 
 use super::pace::{Class, Clock};
 use super::shard::{STOPPED, Shard, Watch};
+use super::watchdog::Standing;
 use crate::session::input::Inbound;
 use crate::session::plan::Plan;
 use crate::session::reload::config_hash;
@@ -325,6 +326,18 @@ impl Sessions {
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.directory.current().by_id.len()
+    }
+
+    /// How long the thread of each shard has been in ticks, in nanoseconds: see [`Shard::busy_ns`].
+    #[must_use]
+    pub fn busy_ns(&self) -> Vec<u64> {
+        self.shards.iter().map(Shard::busy_ns).collect()
+    }
+
+    /// How many of the shards are not in the real-time class.
+    #[must_use]
+    pub fn ordinary(&self) -> usize {
+        self.shards.iter().filter(|shard| shard.class() == Standing::Normal).count()
     }
 
     /// Tells the session of this id to end, [`ENDED`], and does not wait for it; after [`END_MAX`] it

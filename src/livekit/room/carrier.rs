@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use livekit_protocol::{
     DisconnectReason, JoinRequest, JoinResponse, LeaveRequest, Ping, ReconnectReason,
     leave_request, signal_request, signal_response,
@@ -17,7 +17,7 @@ use tokio::time::Instant as Timer;
 use super::backlog::Backlog;
 use super::link::{Heard, Link, sync_state};
 use super::transfers::Transfers;
-use super::{Line, News, Options, Stamp, Tally, request, tell, ways};
+use super::{Line, News, Options, Stamp, Tally, Teller, request, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
 use crate::id::LaneId;
@@ -53,7 +53,7 @@ pub(super) struct Carrier {
     stay: Stay,
     line: Line,
     ear: Ear,
-    news: Sender<News>,
+    tell: Teller,
     left: Receiver<()>,
     clock: Clock,
     backlog: Backlog,
@@ -91,8 +91,8 @@ impl Carrier {
         options: Options,
         line: Line,
         ear: Ear,
-        news: Sender<News>,
         left: Receiver<()>,
+        tell: Teller,
     ) -> Result<Self, SignalError> {
         let clock = Clock::default();
         let servers = ways::lookup(&options.address).await?;
@@ -136,7 +136,7 @@ impl Carrier {
             stay,
             line,
             ear,
-            news,
+            tell,
             left,
             clock,
             backlog: Backlog::default(),
@@ -184,7 +184,7 @@ impl Carrier {
         let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
         let identity = self.stay.me().identity.clone();
         let lacks = self.stay.lacks();
-        tell(&self.news, News::Joined { room, identity, server, lacks });
+        (self.tell)(News::Joined { room, identity, server, lacks });
     }
 
     pub(super) async fn run(mut self) {
@@ -333,7 +333,7 @@ impl Carrier {
         if self.was_connected
             && let Some(way) = self.paths.used()
         {
-            tell(&self.news, News::Path(way));
+            (self.tell)(News::Path(way));
         }
         if self.timers.restart.is_some_and(|when| when <= at) {
             self.timers.restart = Some(at + 2 * PATH_LOST);
@@ -380,7 +380,7 @@ impl Carrier {
         if self.stay.is_heard() || since + UNHEARD <= at {
             self.began = true;
             self.backlog.settle();
-            tell(&self.news, News::Heard);
+            (self.tell)(News::Heard);
         }
     }
 
@@ -434,7 +434,7 @@ impl Carrier {
             self.timers.restart.get_or_insert(now());
         }
         while let Some(warning) = self.stay.out().warnings.pop_front() {
-            tell(&self.news, News::Warning(warning));
+            (self.tell)(News::Warning(warning));
         }
         while let Some(change) = self.stay.out().changes.pop_front() {
             self.backlog.add(change);
@@ -536,7 +536,7 @@ impl Carrier {
         let Options { rate, reorder, .. } = self.options;
         let inlet = || OpusInlet::new(rate, reorder);
         if let Err(why) = self.backlog.forward(&mut self.line.trunk, inlet) {
-            tell(&self.news, News::Warning(why));
+            (self.tell)(News::Warning(why));
         }
     }
 
@@ -577,7 +577,7 @@ impl Carrier {
             unnoted: self.line.lost.load(Ordering::Relaxed),
             line: self.line.trunk.tally(),
         };
-        tell(&self.news, News::Ended(end, tally));
+        (self.tell)(News::Ended(end, tally));
     }
 }
 

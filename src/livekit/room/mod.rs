@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use livekit_protocol::{
     AddTrackRequest, AudioTrackFeature, ClientInfo, ConnectionSettings, JoinRequest, TrackSource,
     TrackType, client_info,
@@ -182,35 +182,67 @@ pub enum Stamp {
     Sent(Moment),
 }
 
+/// Whoever is told what happens in a room: called on the network's thread, where nothing may wait.
+pub type Teller = Arc<dyn Fn(News) + Send + Sync>;
+
 /// A room, for its owner.
 #[derive(Debug)]
 pub struct Room {
     /// What happens.
     pub news: Receiver<News>,
+    exit: Exit,
+}
+
+/// The way out of a room.
+#[derive(Debug)]
+pub struct Exit {
     leave: Sender<()>,
     cord: Cord,
+}
+
+impl Exit {
+    /// Leaves the room in good order; the news say when that is done.
+    pub fn leave(&self) {
+        self.leave.try_send(()).ok();
+        self.cord.ring();
+    }
 }
 
 impl Room {
     /// Joins a room on the network's thread; what comes of it is in the news.
     #[must_use]
     pub fn join(network: &Network, options: Options, line: Line, cord: Cord) -> Self {
-        let (tell, news) = bounded(NEWS_WAITING);
+        let (sender, news) = bounded(NEWS_WAITING);
+        // An owner that does not listen is not waited for.
+        let tell: Teller = Arc::new(move |what| drop(sender.try_send(what)));
+        let exit = Self::enter(network, options, line, cord, tell);
+        Self { news, exit }
+    }
+
+    /// The same for an owner of many rooms, who is told what happens in each. Where too many are being joined at once,
+    /// nothing is told but that.
+    #[must_use]
+    pub fn enter(
+        network: &Network,
+        options: Options,
+        line: Line,
+        cord: Cord,
+        tell: Teller,
+    ) -> Exit {
         let (leave, left) = bounded(1);
         let rope = cord.clone();
-        let refused = tell.clone();
-        let spawned = network.spawn(move |belfry| run(belfry, options, line, rope, tell, left));
+        let told = Arc::clone(&tell);
+        let spawned = network.spawn(move |belfry| run(belfry, options, line, rope, left, told));
         if !spawned {
             let why = "too many rooms are being joined at once".to_owned();
-            drop(refused.try_send(News::Refused(SignalError::Unreachable(why))));
+            tell(News::Refused(SignalError::Unreachable(why)));
         }
-        Self { news, leave, cord }
+        Exit { leave, cord }
     }
 
     /// Leaves the room in good order; the news say when that is done.
     pub fn leave(&self) {
-        self.leave.try_send(()).ok();
-        self.cord.ring();
+        self.exit.leave();
     }
 }
 
@@ -219,20 +251,13 @@ async fn run(
     options: Options,
     line: Line,
     cord: Cord,
-    news: Sender<News>,
     left: Receiver<()>,
+    tell: Teller,
 ) {
     let ear = belfry.listen_for(&cord);
-    match Carrier::join(options, line, ear, news.clone(), left).await {
+    match Carrier::join(options, line, ear, left, Arc::clone(&tell)).await {
         Ok(carrier) => carrier.run().await,
-        Err(error) => tell(&news, News::Refused(error)),
-    }
-}
-
-/// An owner that does not listen is not waited for.
-fn tell(news: &Sender<News>, what: News) {
-    match news.try_send(what) {
-        Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        Err(error) => tell(News::Refused(error)),
     }
 }
 

@@ -39,11 +39,18 @@
 //! | `antiphon_synthesiser_failures_total` | counter | items | items that the synthesiser gave up |
 //! | `antiphon_limits_reached_total` | counter | refusals | refusals because a bound was reached |
 //! | `antiphon_journal_lost_total` | counter | journals | journals that could not be written any more during their call |
+//! | `antiphon_worker_load` | gauge | share | how much of what it may take on a worker has taken on: 0.7 is its limit |
+//! | `antiphon_worker_registrations` | gauge | registrations | registrations of a worker that LiveKit servers hold at present |
+//! | `antiphon_worker_draining` | gauge | | 1 while a worker takes no more jobs, and ends with the last |
+//! | `antiphon_jobs_active` | gauge | jobs | jobs of a worker under way, those on their way to a room included |
+//! | `antiphon_jobs_total` | counter | jobs | jobs that are over, by outcome: done, failed or refused |
+//! | `antiphon_job_start_seconds` | histogram | seconds | time from the offer of a job to the first tick of its session; a room in which nobody is yet waits |
 
 mod kinds;
 mod session;
 
 use std::fmt::{self, Display};
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
@@ -177,6 +184,39 @@ pub const METERS: &[Meter] = &[
         "journals",
         "journals that could not be written any more during their call",
     ),
+    Meter {
+        name: "antiphon_worker_load",
+        kind: Kind::Gauge,
+        unit: "share",
+        help: "how much of what it may take on a worker has taken on: 0.7 is its limit",
+    },
+    Meter {
+        name: "antiphon_worker_registrations",
+        kind: Kind::Gauge,
+        unit: "registrations",
+        help: "registrations of a worker that LiveKit servers hold at present",
+    },
+    Meter {
+        name: "antiphon_worker_draining",
+        kind: Kind::Gauge,
+        unit: "",
+        help: "1 while a worker takes no more jobs, and ends with the last",
+    },
+    Meter {
+        name: "antiphon_jobs_active",
+        kind: Kind::Gauge,
+        unit: "jobs",
+        help: "jobs of a worker under way, those on their way to a room included",
+    },
+    counter(
+        "antiphon_jobs_total",
+        "jobs",
+        "jobs that are over, by outcome: done, failed or refused",
+    ),
+    histogram(
+        "antiphon_job_start_seconds",
+        "time from the offer of a job to the first tick of its session; a room in which nobody is yet waits",
+    ),
 ];
 
 /// Bounds for lateness and steps, in nanoseconds. An idle machine wakes a thread within tens of
@@ -264,6 +304,52 @@ pub struct Meters {
     synthesiser_failures: Counter,
     limits_reached: Counter,
     journal_lost: Counter,
+    worker_load: Gauge<f64, AtomicU64>,
+    worker_registrations: Gauge,
+    worker_draining: Gauge,
+    jobs_active: Gauge,
+    /// By outcome, in the order of [`JobEnd::ALL`].
+    jobs: [Counter; 3],
+    job_start: Histogram,
+}
+
+/// How a worker is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct WorkerFigures {
+    /// What it reports as its load.
+    pub load: f64,
+    /// Registrations that servers hold.
+    pub registrations: usize,
+    /// Whether it takes no more jobs.
+    pub draining: bool,
+    /// Jobs under way.
+    pub jobs: usize,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobEnd {
+    /// It came to its end.
+    Done,
+    /// It did not.
+    Failed,
+    /// It was not taken.
+    Refused,
+}
+
+impl JobEnd {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Done, Self::Failed, Self::Refused];
+
+    /// Its name, as a label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl Default for Meters {
@@ -312,6 +398,17 @@ impl Meters {
             synthesiser_failures: count(shelf, "antiphon_synthesiser_failures_total"),
             limits_reached: count(shelf, "antiphon_limits_reached_total"),
             journal_lost: count(shelf, "antiphon_journal_lost_total"),
+            worker_load: shared(shelf, "antiphon_worker_load", Gauge::default()),
+            worker_registrations: {
+                shared(shelf, "antiphon_worker_registrations", Gauge::default())
+            },
+            worker_draining: shared(shelf, "antiphon_worker_draining", Gauge::default()),
+            jobs_active: shared(shelf, "antiphon_jobs_active", Gauge::default()),
+            jobs: {
+                let outcomes = Split::new("outcome", JobEnd::ALL.map(JobEnd::name));
+                shared(shelf, "antiphon_jobs_total", outcomes).counters()
+            },
+            job_start: time(shelf, "antiphon_job_start_seconds", PATIENCE_BOUNDS_NS),
             registry,
         }
     }
@@ -326,6 +423,25 @@ impl Meters {
         };
         debug_assert!(written.is_ok(), "memory takes all text");
         text
+    }
+
+    /// Shows how a worker is.
+    pub fn worker(&self, figures: WorkerFigures) {
+        let WorkerFigures { load, registrations, draining, jobs } = figures;
+        self.worker_load.set(load);
+        self.worker_registrations.set(registrations as i64);
+        self.worker_draining.set(i64::from(draining));
+        self.jobs_active.set(jobs as i64);
+    }
+
+    /// Counts a job that is over, or was not taken.
+    pub fn job(&self, end: JobEnd) {
+        self.jobs[end as usize].inc();
+    }
+
+    /// Notes how long after its offer the session of a job has begun.
+    pub fn job_began(&self, after_ns: u64) {
+        self.job_start.observe_ns(after_ns);
     }
 
     fn timing(&self, len: TickLen, timing: Timing) {

@@ -127,7 +127,7 @@ impl Cuts {
             CutCause::Voice => stage.speaking().map(|known| (known.lane, known.id)).collect(),
             CutCause::Words => words.iter().map(|words| (words.lane, words.utterance)).collect(),
             // The turn that comes in the same tick says who.
-            CutCause::Text | CutCause::Overtaken => Vec::new(),
+            CutCause::Text | CutCause::Overtaken | CutCause::Closed => Vec::new(),
         };
         let mut who: Vec<String> = by.iter().map(|(lane, _)| stage.name(*lane)).collect();
         who.dedup();
@@ -277,6 +277,7 @@ impl Cut {
             (_, CutCause::Words) => "by words",
             (_, CutCause::Text) => "by typed text",
             (_, CutCause::Overtaken) => "overtaken",
+            (_, CutCause::Closed) => "by the end of the call",
         }
     }
 
@@ -350,6 +351,7 @@ impl Cut {
             CutCause::Overtaken => prose
                 .name(&whose)
                 .text(" had said more before it was heard, so it was out of date;"),
+            CutCause::Closed => prose.text("The call was ended from outside;"),
         }
     }
 
@@ -378,6 +380,7 @@ impl Cut {
                     CutCause::Overtaken => {
                         prose.text(" ").quote(text).text(" was answered instead")
                     }
+                    CutCause::Closed => prose,
                 };
                 match intent {
                     Some(intent) => prose.text(", as the intent ").code(intent).text("."),

@@ -126,6 +126,7 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::SynthesiserFailed { .. }
         | Inbound::JournalLost { .. }
         | Inbound::HangUp { .. }
+        | Inbound::Close { .. }
         | Inbound::Track { .. }
         | Inbound::Speaking { .. }
         | Inbound::Attributes { .. }
@@ -165,6 +166,7 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::UserText { .. }
                 | Inbound::JournalLost { .. }
                 | Inbound::HangUp { .. }
+                | Inbound::Close { .. }
                 | Inbound::Track { .. }
                 | Inbound::Speaking { .. }
                 | Inbound::Attributes { .. }

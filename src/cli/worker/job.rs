@@ -1,0 +1,66 @@
+//! A job on its way: offered, assigned, in its room, over.
+
+use std::sync::Arc;
+
+use super::Made;
+use super::service::{Conversation, Service};
+use crate::host::pace::Moment;
+use crate::host::sessions::Handle;
+use crate::livekit::room::Exit;
+use crate::livekit::worker::{self, JobState};
+use crate::session::plan::Plan;
+
+/// How long a job that was taken is waited for, in nanoseconds: the server itself waits for ten seconds.
+pub(super) const ASSIGNED_NS: u64 = 12_000_000_000;
+
+/// A job.
+pub(super) struct Job {
+    pub(super) offer: worker::Job,
+    /// By which registration it came.
+    pub(super) desk: usize,
+    pub(super) service: Arc<Service>,
+    pub(super) conversation: Conversation,
+    pub(super) plan: Arc<Plan>,
+    pub(super) offered: Moment,
+    pub(super) stage: Stage,
+    /// The way out of the room.
+    pub(super) exit: Option<Exit>,
+    /// The session, before it begins.
+    pub(super) made: Option<Box<Made>>,
+    /// Somebody hears the agent: the session may begin.
+    pub(super) heard: bool,
+    /// The session, once it has begun.
+    pub(super) session: Option<Handle>,
+    /// Since when the session is in no directory any more.
+    pub(super) gone: Option<Moment>,
+    /// Why it is not as it should be, for the server.
+    pub(super) trouble: Option<String>,
+}
+
+/// How far a job has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It was taken, and is not this worker's yet.
+    Offered,
+    /// The agent is on its way into the room, or waits there for somebody.
+    Entering,
+    /// The session runs.
+    Talking,
+    /// It is over, and the server knows; the room is being left.
+    Leaving,
+}
+
+impl Job {
+    /// Whether the server may still give it to another.
+    pub(super) fn is_forgotten(&self, now: Moment) -> bool {
+        self.stage == Stage::Offered && now.since_ns(self.offered) >= ASSIGNED_NS
+    }
+
+    /// How it is, at its end.
+    pub(super) fn state(&self) -> JobState {
+        match &self.trouble {
+            None => JobState::Done,
+            Some(why) => JobState::Failed(why.clone()),
+        }
+    }
+}

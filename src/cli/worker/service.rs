@@ -1,0 +1,143 @@
+//! A configuration that is served: everything that its sessions share.
+//!
+//! **Invariant:** what a service was made of is whole; one that cannot be made takes nobody's place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::cli::engines::{Engines, LiveEngines, Sizes};
+use crate::cli::failure::Failure;
+use crate::cli::load;
+use crate::cli::outside::{self, Following};
+use crate::config::{Config, JobKind};
+use crate::host::tools::{WORKERS, Workers};
+use crate::session::plan::Plan;
+use crate::tool::Registry;
+
+/// Which of a configuration's conversations; none where it is not asked for.
+pub(super) type Conversation = Option<String>;
+
+/// A configuration, with its engines and tools.
+pub(super) struct Service {
+    pub(super) path: PathBuf,
+    pub(super) agent_name: String,
+    pub(super) kind: JobKind,
+    pub(super) engines: LiveEngines,
+    pub(super) workers: Workers,
+    served: Mutex<Served>,
+    _following: Option<Following>,
+}
+
+/// What changes when a server of its tools has others.
+struct Served {
+    config: Config,
+    plans: BTreeMap<Conversation, Arc<Plan>>,
+}
+
+impl Service {
+    /// Reads a configuration, and makes everything that its sessions need. `changed` is told of the configuration when
+    /// its tools are others, of which whoever carries them out tells.
+    pub(super) fn load(
+        path: &Path,
+        tools: &Registry,
+        agent_name: Option<&str>,
+        sizes: Sizes,
+        changed: impl Fn(Config) + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let mut warn = |text: String| eprintln!("{}: {text}", path.display());
+        let about = |failure: Failure| failure.about(path);
+        let config = load::config(path)?;
+        let reached = outside::reach(config, tools.clone(), &mut warn);
+        let (config, tools, outside) = reached.map_err(about)?;
+        let (plans, all) = plans(&config, &tools).map_err(about)?;
+        let plan = &plans[&None];
+        let engines = Engines::new(plan, &mut warn).map_err(about)?;
+        let engines = engines.live(sizes).map_err(about)?;
+        let workers = Workers::start(all, WORKERS);
+        let following = match outside {
+            Some(outside) => Some(outside.follow(workers.clone(), changed).map_err(|error| {
+                Failure::broken(format!("no thread for changes of tools: {error}"))
+            })?),
+            None => None,
+        };
+        let agent_name = agent_name.unwrap_or(&config.livekit.agent_name).to_owned();
+        Ok(Self {
+            path: path.to_owned(),
+            agent_name,
+            kind: config.livekit.job,
+            engines,
+            workers,
+            served: Mutex::new(Served { config, plans }),
+            _following: following,
+        })
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> String {
+        self.served().config.name.clone()
+    }
+
+    /// Whether it is for a room of this name in particular.
+    pub(super) fn is_for(&self, room: &str) -> bool {
+        self.served().config.livekit.is_for(room)
+    }
+
+    /// Whether it is for certain rooms only.
+    pub(super) fn is_particular(&self) -> bool {
+        !self.served().config.livekit.rooms.is_empty()
+    }
+
+    /// The conversation of a room, and its plan.
+    pub(super) fn plan(
+        &self,
+        room: &str,
+        metadata: &str,
+    ) -> Result<(Conversation, Arc<Plan>), String> {
+        let served = self.served();
+        let conversation =
+            served.config.conversation_of(room, metadata).map_err(|wrong| wrong.to_string())?;
+        let plan = served.plans.get(&conversation).cloned();
+        Ok((conversation, plan.ok_or("its plan is not there")?))
+    }
+
+    /// The plans of new sessions, by conversation.
+    pub(super) fn plans(&self) -> BTreeMap<Conversation, Arc<Plan>> {
+        self.served().plans.clone()
+    }
+
+    /// Goes on with a configuration that differs in its tools; what is wrong with it, if it cannot be used.
+    pub(super) fn renew(&self, config: Config) -> Result<(), String> {
+        let mut plans = self.plans();
+        for (conversation, plan) in &mut plans {
+            let config = config.clone();
+            let config = match conversation {
+                Some(name) => config.of_conversation(name).map_err(|wrong| wrong.to_string())?,
+                None => config,
+            };
+            let renewed = Plan::new(config).map_err(|wrong| wrong.to_string())?;
+            *plan = Arc::new(renewed.with_tools_of(plan));
+        }
+        *self.served() = Served { config, plans };
+        Ok(())
+    }
+
+    fn served(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The plan of each conversation, and of none; and all tools.
+fn plans(
+    config: &Config,
+    tools: &Registry,
+) -> Result<(BTreeMap<Conversation, Arc<Plan>>, Registry), Failure> {
+    let (plan, all) = load::plan(config.clone(), tools.clone())?;
+    let mut plans = BTreeMap::from([(None, plan)]);
+    for name in config.conversations.keys() {
+        let of_one = config.clone().of_conversation(name);
+        let of_one = of_one.map_err(|wrong| Failure::input(wrong.to_string()))?;
+        plans.insert(Some(name.clone()), load::plan(of_one, tools.clone())?.0);
+    }
+    Ok((plans, all))
+}
