@@ -55,6 +55,8 @@ pub(super) enum Command {
     Connect(super::connect::ConnectArgs),
     #[cfg(feature = "livekit")]
     Start(super::worker::StartArgs),
+    #[cfg(feature = "livekit")]
+    Dev(super::worker::DevArgs),
     Replay(ReplayArgs),
     Fork(ForkArgs),
     Diff(DiffArgs),

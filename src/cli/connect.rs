@@ -163,7 +163,8 @@ impl ConnectArgs {
         }
         let pages = page::pages(page::Options {
             server: options.address.clone(),
-            room: self.room.clone().unwrap_or_default(),
+            room: self.room.clone(),
+            dispatch: None,
             agent: shown_name(plan).to_owned(),
             key,
         });

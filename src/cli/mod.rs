@@ -27,6 +27,8 @@ mod junit;
 #[cfg(feature = "livekit")]
 mod livekit;
 mod load;
+#[cfg(feature = "livekit")]
+mod local_server;
 mod metrics;
 mod minds;
 mod moment;
@@ -126,6 +128,8 @@ impl App {
             Command::Connect(args) => connect::connect(&args, self.tools),
             #[cfg(feature = "livekit")]
             Command::Start(args) => worker::start(&args, self.tools),
+            #[cfg(feature = "livekit")]
+            Command::Dev(args) => worker::dev(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),

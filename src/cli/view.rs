@@ -25,6 +25,10 @@ pub(super) struct View {
     written: bool,
     json: bool,
     bar: Option<ProgressBar>,
+    /// Which call it is, where several are shown.
+    label: Option<String>,
+    /// The job that the call is, where it is one.
+    job: Option<String>,
     names: BTreeMap<LaneId, String>,
     /// Who says what, of the items that are announced.
     items: BTreeMap<ItemId, (String, String)>,
@@ -49,21 +53,43 @@ impl View {
             written,
             json,
             bar,
+            label: None,
+            job: None,
             names: BTreeMap::new(),
             items: BTreeMap::new(),
             agent,
         }
     }
 
+    /// A view of one call among several: lines alone.
+    #[cfg(feature = "livekit")]
+    pub(super) fn labelled(plan: &Plan, json: bool, job: &str) -> Self {
+        let mut view = Self { bar: None, job: Some(job.to_owned()), ..Self::new(plan, true) };
+        view.json = json;
+        view
+    }
+
+    /// Says from now on which call it is, or no longer.
+    #[cfg(feature = "livekit")]
+    pub(super) fn label(&mut self, label: Option<&str>) {
+        self.label = label.map(plain);
+    }
+
     /// Shows an event.
     pub(super) fn event(&mut self, event: &Event) {
         if self.json {
-            line(event.to_json(self.len));
+            let mut object = event.to_json(self.len);
+            if let Some(job) = &self.job {
+                object["job"] = job.as_str().into();
+            }
+            line(object);
             return;
         }
         if let Some(text) = self.line(&event.kind) {
             let seconds = self.len.start_ms(event.tick) as f64 / 1_000.0;
-            self.say(&format!("{} {text}", dim(&format!("{seconds:7.2}s"))));
+            let label =
+                self.label.as_ref().map_or_else(String::new, |label| format!("{} ", dim(label)));
+            self.say(&format!("{label}{} {text}", dim(&format!("{seconds:7.2}s"))));
         }
     }
 

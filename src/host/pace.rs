@@ -82,6 +82,12 @@ pub fn thread_cpu_ns() -> u64 {
     os::thread_cpu_ns()
 }
 
+/// So many milliseconds, for who waits for something with a limit.
+#[must_use]
+pub const fn pause_time(ms: u32) -> Duration {
+    Duration::from_millis(ms as u64)
+}
+
 /// Sleeps for so many milliseconds: what a tool's `pause` is in real time.
 pub fn pause(ms: u32) {
     std::thread::sleep(Duration::from_millis(u64::from(ms)));

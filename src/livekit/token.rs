@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use livekit_protocol::{RoomAgentDispatch, RoomConfiguration};
 use livekit_token::{AccessToken, Claims, SIPGrants, VideoGrants};
 
 /// How long a token of ours lets in: long enough for a slow start. Who is in the room stays, and gets
@@ -60,14 +61,21 @@ impl Key {
             agent: true,
             ..VideoGrants::default()
         };
-        self.mint(grants, identity, name, AGENT)
+        self.mint(grants, identity, name, (AGENT, None))
     }
 
-    /// A token of a person for a room: microphone, data, and to hear others. No more than that.
+    /// A token of a person for a room: microphone, data, and to hear others. No more than that. Where the room begins
+    /// with them, the agent of the name `dispatch` is asked for.
     ///
     /// # Errors
     /// The token cannot be made; in words.
-    pub fn visitor(&self, room: &str, identity: &str, name: &str) -> Result<Pass, String> {
+    pub fn visitor(
+        &self,
+        room: &str,
+        identity: &str,
+        name: &str,
+        dispatch: Option<&str>,
+    ) -> Result<Pass, String> {
         let grants = VideoGrants {
             room_join: true,
             room: room.to_owned(),
@@ -78,7 +86,11 @@ impl Key {
             can_update_own_metadata: Some(true),
             ..VideoGrants::default()
         };
-        self.mint(grants, identity, name, "standard")
+        let dispatch = dispatch.map(|agent_name| RoomAgentDispatch {
+            agent_name: agent_name.to_owned(),
+            ..RoomAgentDispatch::default()
+        });
+        self.mint(grants, identity, name, ("standard", dispatch))
     }
 
     /// A token for the server's API: telephones may be called for this room.
@@ -113,7 +125,7 @@ impl Key {
         grants: VideoGrants,
         identity: &str,
         name: &str,
-        kind: &str,
+        (kind, dispatch): (&str, Option<RoomAgentDispatch>),
     ) -> Result<Pass, String> {
         for (what, text) in [("room", grants.room.as_str()), ("identity", identity)] {
             if text.is_empty() || text.chars().count() > NAME_LEN_MAX {
@@ -126,6 +138,13 @@ impl Key {
             .with_name(name)
             .with_kind(kind)
             .with_grants(grants);
+        let token = match dispatch {
+            Some(agent) => {
+                let agents = vec![agent];
+                token.with_room_config(RoomConfiguration { agents, ..RoomConfiguration::default() })
+            }
+            None => token,
+        };
         token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
     }
 }
@@ -276,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_visitors_token_is_no_agents() {
-        let pass = key().visitor("lobby", "visitor-1", "Bob").unwrap();
+        let pass = key().visitor("lobby", "visitor-1", "Bob", None).unwrap();
         assert_eq!(pass.lacks(), [Lack::Kind]);
         let claims = pass.claims().unwrap().video;
         assert_eq!(claims.can_publish_sources, ["microphone"]);
@@ -292,7 +311,7 @@ mod tests {
             can_publish_data: Some(false),
             ..VideoGrants::default()
         };
-        let pass = key().mint(grants, "x", "", "standard").unwrap();
+        let pass = key().mint(grants, "x", "", ("standard", None)).unwrap();
         assert_eq!(pass.lacks(), [Lack::Kind, Lack::Publish, Lack::Data, Lack::Attributes]);
         assert!(Lack::Publish.is_fatal() && !Lack::Attributes.is_fatal());
     }

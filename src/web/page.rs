@@ -58,8 +58,10 @@ pub fn html() -> Option<&'static str> {
 pub struct Options {
     /// The LiveKit server, as a browser of this machine reaches it.
     pub server: Address,
-    /// The only room that visitors get into.
-    pub room: String,
+    /// The only room that visitors get into; without one, each gets one of their own.
+    pub room: Option<String>,
+    /// The name under which the agent is asked for to come to that room, where it does not come by itself.
+    pub dispatch: Option<String>,
     /// The agent's name, as it is shown.
     pub agent: String,
     /// What tokens are minted with.
@@ -96,7 +98,7 @@ fn answered(html: Option<&str>, options: &Options) -> Result<Response, Trouble> 
 fn shown(html: &str, options: &Options, nonce: &str) -> impl IntoResponse + use<> {
     let html = html
         .replacen("{{agent}}", &escaped(&options.agent), 1)
-        .replacen("{{room}}", &escaped(&options.room), 1)
+        .replacen("{{room}}", &escaped(options.room.as_deref().unwrap_or_default()), 1)
         .replace("{{nonce}}", nonce);
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
@@ -181,16 +183,20 @@ fn minted(options: &Options, body: &[u8]) -> Result<Response, Trouble> {
         write!(identity, "{byte:02x}").expect("a string takes everything");
         identity
     });
+    let room = match &options.room {
+        Some(room) => room.clone(),
+        None => identity.replacen("visitor-", "room-", 1),
+    };
     let pass = options
         .key
-        .visitor(&options.room, &identity, name)
+        .visitor(&room, &identity, name, options.dispatch.as_deref())
         .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
     let ticket = Ticket {
         server_url: options.server.to_string(),
         participant_token: pass.secret(),
         participant_identity: &identity,
         participant_name: name,
-        room_name: &options.room,
+        room_name: &room,
         agent_name: &options.agent,
     };
     let ticket = serde_json::to_vec(&ticket).expect("texts can be written");
@@ -218,7 +224,8 @@ mod tests {
     fn a_binary_without_the_page_says_how_to_get_it() {
         let options = Options {
             server: "ws://127.0.0.1:7880".parse().unwrap(),
-            room: "lobby".to_owned(),
+            room: Some("lobby".to_owned()),
+            dispatch: None,
             agent: "Ann".to_owned(),
             key: Key::new("devkey", "a secret of thirty-two characters").unwrap(),
         };

@@ -8,6 +8,7 @@
 //! `scripts/setup.sh rooms` brings both; without them a test fails and says so.
 
 pub(crate) mod agent;
+pub(crate) mod gate;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod server;

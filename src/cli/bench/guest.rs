@@ -89,7 +89,7 @@ impl House {
         let key = &self.server.key;
         let pass = match identity {
             None => key.agent(room, AGENT, AGENT),
-            Some(identity) => key.visitor(room, identity, identity),
+            Some(identity) => key.visitor(room, identity, identity, None),
         };
         let options = Options {
             address: self.server.address.clone(),

@@ -148,7 +148,7 @@ fn script(python: &Path, text: &str, words: &[&str]) -> Result<Script, Failure> 
 
 fn clicks(house: &House, python: &Path, room: &str, count: u32) -> Result<Vec<f64>, Failure> {
     use std::io::Read;
-    let pass = house.server.key.visitor(room, "clicks", "clicks").map_err(Failure::broken)?;
+    let pass = house.server.key.visitor(room, "clicks", "clicks", None).map_err(Failure::broken)?;
     let url = house.server.address.to_string();
     let mut script = script(python, CLICKS_PY, &[&url, pass.secret(), &count.to_string()])?;
     let mut text = String::new();

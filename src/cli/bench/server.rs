@@ -1,15 +1,15 @@
 //! A LiveKit server for a bench: one that is named, or one of its own on loopback.
 
 use std::fs::File;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustls::crypto::aws_lc_rs;
 
 use crate::cli::failure::Failure;
+use crate::cli::local_server::{comes_up, program};
 use crate::cli::secret::Secret;
-use crate::host::pace::pause;
 use crate::livekit::address::Address;
 use crate::livekit::token::Key;
 
@@ -38,10 +38,6 @@ pub(super) struct Server {
 /// Tries to find ports that nobody else takes in between.
 const TRIES: usize = 3;
 
-/// How often a server that is starting is asked whether it is up, and how many times.
-const ASK_MS: u64 = 50;
-const ASKS: usize = 200;
-
 impl ServerArgs {
     /// The server that is named, or one that is started.
     pub(super) fn server(&self) -> Result<Server, Failure> {
@@ -57,7 +53,12 @@ impl ServerArgs {
 }
 
 fn start() -> Result<Server, Failure> {
-    let program = program()?;
+    let program = program().ok_or_else(|| {
+        Failure::input(
+            "no livekit-server: put one on the PATH, name one in LIVEKIT_SERVER, name a server that runs with --url, \
+             or run scripts/setup.sh rooms",
+        )
+    })?;
     let mut why = String::new();
     for _ in 0..TRIES {
         match try_start(&program) {
@@ -66,22 +67,6 @@ fn start() -> Result<Server, Failure> {
         }
     }
     Err(Failure::broken(format!("{}: {why}", program.display())))
-}
-
-/// The server's program, in the order of `scripts/setup.sh`.
-fn program() -> Result<PathBuf, Failure> {
-    if let Some(named) = std::env::var_os("LIVEKIT_SERVER").filter(|named| !named.is_empty()) {
-        return Ok(named.into());
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path).map(|folder| folder.join("livekit-server"));
-    let made = PathBuf::from(".tools/bin/livekit-server");
-    installed.chain([made]).find(|path| path.is_file()).ok_or_else(|| {
-        Failure::input(
-            "no livekit-server: put one on the PATH, name one in LIVEKIT_SERVER, name a server that runs with --url, \
-             or run scripts/setup.sh rooms",
-        )
-    })
 }
 
 fn try_start(program: &Path) -> Result<Server, String> {
@@ -120,18 +105,10 @@ fn try_start(program: &Path) -> Result<Server, String> {
     let address = format!("ws://127.0.0.1:{port}").parse::<Address>()?;
     let key = Key::new("bench", &secret)?;
     let mut server = Server { address, key, own: Some((child, folder)) };
-    for _ in 0..ASKS {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(server);
-        }
-        let over =
-            server.own.as_mut().is_some_and(|(child, _)| !matches!(child.try_wait(), Ok(None)));
-        if over {
-            return Err("it ended at once".to_owned());
-        }
-        pause(ASK_MS as u32);
+    match &mut server.own {
+        Some((child, _)) => comes_up(port, child).map(|()| server),
+        None => Ok(server),
     }
-    Err("it does not come up".to_owned())
 }
 
 impl Drop for Server {

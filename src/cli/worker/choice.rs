@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::service::Service;
+use super::served::Served;
 use crate::livekit::worker::Job;
 use crate::talk::near::suggestion;
 
@@ -19,17 +19,17 @@ pub(super) trait Choosable {
     fn is_particular(&self) -> bool;
 }
 
-impl Choosable for Arc<Service> {
+impl Choosable for Arc<Served> {
     fn name(&self) -> String {
-        Service::name(self)
+        Served::name(self)
     }
 
     fn is_for(&self, room: &str) -> bool {
-        Service::is_for(self, room)
+        Served::is_for(self, room)
     }
 
     fn is_particular(&self) -> bool {
-        Service::is_particular(self)
+        Served::is_particular(self)
     }
 }
 

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::service::Service;
+use super::dev::Reloaded;
+use super::served::Served;
 use super::{Event, Made};
+use crate::cli::failure::Failure;
 use crate::cli::journalled::{self, About, Journalled};
-use crate::cli::watch::{LiveWatch, Over};
-use crate::clock::Tick;
+use crate::cli::watch::{LiveWatch, Over, Show};
 use crate::host::tools::{LiveTools, RoomCall};
 use crate::livekit::edge::RoomEdge;
 use crate::record::{Folder, FolderThread, SessionEnd};
 use crate::seed::Seed;
 use crate::session::Session;
-use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::slot::{Edge, Slot, message};
 
@@ -35,7 +35,7 @@ const OVERRUNS_WAITING: usize = 64;
 pub(super) struct Order {
     pub(super) job: String,
     pub(super) room_sid: String,
-    pub(super) service: Arc<Service>,
+    pub(super) served: Arc<Served>,
     pub(super) plan: Arc<Plan>,
     pub(super) edge: RoomEdge,
     pub(super) calls: Sender<RoomCall>,
@@ -48,6 +48,7 @@ pub(super) struct Order {
 enum Paper {
     Make(Box<Order>),
     PutAway(String, Box<Over>),
+    Load(usize, Box<dyn FnOnce() -> Reloaded + Send>),
 }
 
 /// The clerks.
@@ -71,6 +72,11 @@ impl Clerks {
         Ok(clerks)
     }
 
+    /// Has a configuration read anew.
+    pub(super) fn load(&self, at: usize, load: impl FnOnce() -> Reloaded + Send + 'static) {
+        drop(self.papers.try_send(Paper::Load(at, Box::new(load))));
+    }
+
     /// Has a session made. False if there is too much to do.
     pub(super) fn make(&self, order: Order) -> bool {
         self.papers.try_send(Paper::Make(Box::new(order))).is_ok()
@@ -92,6 +98,12 @@ impl Clerk {
                     let made = made.unwrap_or_else(|panic| Err(message(&*panic)));
                     drop(self.tell.send(Event::Made(job, made.map(Box::new))));
                 }
+                Paper::Load(at, load) => {
+                    let loaded = catch_unwind(AssertUnwindSafe(load));
+                    let loaded =
+                        loaded.unwrap_or_else(|panic| Err(Failure::broken(message(&*panic))));
+                    drop(self.tell.send(Event::Loaded(at, loaded)));
+                }
                 Paper::PutAway(job, over) => {
                     let reason = over.reason.clone();
                     let end = SessionEnd::from(&over.status);
@@ -104,13 +116,13 @@ impl Clerk {
     }
 
     fn made(&self, order: Order) -> Result<Made, String> {
-        let Order { job, room_sid, service, plan, edge, calls, out, shown } = order;
+        let Order { job, room_sid, served, plan, edge, calls, out, shown } = order;
         let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
-        edges.extend(service.engines.edges(&plan).map_err(|failure| failure.to_string())?);
+        edges.extend(served.engines.edges(&plan).map_err(|failure| failure.to_string())?);
         // The same wherever the call goes on, and another for each call: what tools are told to tell calls apart.
         let name = format!("livekit:{room_sid}:{job}");
         let (overruns, overran) = bounded(OVERRUNS_WAITING);
-        let tools = LiveTools::new(service.workers.clone(), name, overruns).with_room(calls);
+        let tools = LiveTools::new(served.workers.clone(), name, overruns).with_room(calls);
         let seed = Seed::new(plan.config.seed).branch(&job).next_u64();
         let (folder, mut journal) = files(&plan, out, seed)?;
         let session = Session::new(&plan, seed);
@@ -137,7 +149,7 @@ impl Clerk {
     }
 
     /// Shows what happens, where that is wanted: a terminal that does not keep up loses lines.
-    fn show(&self, job: &str, shown: bool) -> Box<dyn FnMut(Tick, &Output) -> bool + Send> {
+    fn show(&self, job: &str, shown: bool) -> Show {
         if !shown {
             return Box::new(|_, _| true);
         }
@@ -169,8 +181,7 @@ fn files(
     let Some(out) = &out else { return Ok((None, journalled::alone(&about))) };
     let opened = journalled::open(&about, || {
         let folder = Folder::create(out, Arc::clone(plan), false);
-        let mut folder =
-            folder.map_err(|error| crate::cli::failure::Failure::input(error.to_string()))?;
+        let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
         folder.seeded(seed);
         Ok(folder)
     });

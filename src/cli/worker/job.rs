@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Made;
-use super::service::{Conversation, Service};
+use super::served::{Conversation, Served};
 use crate::host::pace::Moment;
 use crate::host::sessions::Handle;
 use crate::livekit::room::Exit;
@@ -18,7 +18,7 @@ pub(super) struct Job {
     pub(super) offer: worker::Job,
     /// By which registration it came.
     pub(super) desk: usize,
-    pub(super) service: Arc<Service>,
+    pub(super) served: Arc<Served>,
     pub(super) conversation: Conversation,
     pub(super) plan: Arc<Plan>,
     pub(super) offered: Moment,

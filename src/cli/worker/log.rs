@@ -18,8 +18,17 @@ pub(super) struct Log {
 impl Log {
     /// Something happened, in words and in fields.
     pub(super) fn tell(self, kind: &str, text: &str, fields: &[(&str, Value)]) {
-        let stamp = rfc3339(wall_ms());
-        let stamp: String = stamp.iter().map(|&byte| char::from(byte)).collect();
+        let stamp = stamp();
+        let text = &plain(text);
+        self.write(kind, text, &stamp, fields);
+    }
+
+    /// The same for a text of several lines, of this program's own.
+    pub(super) fn lines(self, kind: &str, text: &str, fields: &[(&str, Value)]) {
+        self.write(kind, text, &stamp(), fields);
+    }
+
+    fn write(self, kind: &str, text: &str, stamp: &str, fields: &[(&str, Value)]) {
         if self.json {
             let mut object = Map::new();
             object.insert("type".to_owned(), kind.into());
@@ -29,9 +38,13 @@ impl Log {
             }
             line(Value::Object(object));
         } else if self.friendly {
-            line(plain(text));
+            line(text);
         } else {
-            line(format_args!("{stamp} {}", plain(text)));
+            line(format_args!("{stamp} {text}"));
         }
     }
+}
+
+fn stamp() -> String {
+    rfc3339(wall_ms()).iter().map(|&byte| char::from(byte)).collect()
 }

@@ -7,10 +7,11 @@
 
 mod choice;
 mod clerk;
+mod dev;
 mod job;
 mod log;
 mod office;
-mod service;
+mod served;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,8 +28,9 @@ use crate::record::SessionEnd;
 use crate::session::event::{EndReason, Event as SessionEvent};
 use crate::slot::Slot;
 use crate::tool::Registry;
+pub(super) use dev::{DevArgs, dev};
 use log::Log;
-use office::Office;
+use office::{Office, Place};
 
 /// The port of LiveKit's own workers.
 const PORT: u16 = 8081;
@@ -130,6 +132,10 @@ enum Event {
     Over { job: String, reason: Option<EndReason>, end: SessionEnd, troubles: Vec<String> },
     /// The tools of a configuration are others: its place in the list, and it itself.
     Changed(usize, Box<Config>),
+    /// The file of a configuration was saved.
+    Edited(usize),
+    /// A configuration was read anew.
+    Loaded(usize, dev::Reloaded),
 }
 
 /// A session that may begin.
@@ -141,7 +147,8 @@ struct Made {
 pub(super) fn start(args: &StartArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let log = Log { json: args.worker.json, friendly: false };
     let http = args.worker.http.unwrap_or_else(|| here(PORT));
-    Office::open(&args.worker, tools, log, http)?.run()
+    let place = Place::of(&args.worker)?;
+    Office::open(&args.worker, tools, log, http, place)?.run()
 }
 
 fn here(port: u16) -> SocketAddr {

@@ -19,23 +19,23 @@ use crate::tool::Registry;
 pub(super) type Conversation = Option<String>;
 
 /// A configuration, with its engines and tools.
-pub(super) struct Service {
+pub(super) struct Served {
     pub(super) path: PathBuf,
     pub(super) agent_name: String,
     pub(super) kind: JobKind,
     pub(super) engines: LiveEngines,
     pub(super) workers: Workers,
-    served: Mutex<Served>,
+    current: Mutex<Current>,
     _following: Option<Following>,
 }
 
 /// What changes when a server of its tools has others.
-struct Served {
+struct Current {
     config: Config,
     plans: BTreeMap<Conversation, Arc<Plan>>,
 }
 
-impl Service {
+impl Served {
     /// Reads a configuration, and makes everything that its sessions need. `changed` is told of the configuration when
     /// its tools are others, of which whoever carries them out tells.
     pub(super) fn load(
@@ -68,24 +68,24 @@ impl Service {
             kind: config.livekit.job,
             engines,
             workers,
-            served: Mutex::new(Served { config, plans }),
+            current: Mutex::new(Current { config, plans }),
             _following: following,
         })
     }
 
     /// Its name.
     pub(super) fn name(&self) -> String {
-        self.served().config.name.clone()
+        self.current().config.name.clone()
     }
 
     /// Whether it is for a room of this name in particular.
     pub(super) fn is_for(&self, room: &str) -> bool {
-        self.served().config.livekit.is_for(room)
+        self.current().config.livekit.is_for(room)
     }
 
     /// Whether it is for certain rooms only.
     pub(super) fn is_particular(&self) -> bool {
-        !self.served().config.livekit.rooms.is_empty()
+        !self.current().config.livekit.rooms.is_empty()
     }
 
     /// The conversation of a room, and its plan.
@@ -94,16 +94,16 @@ impl Service {
         room: &str,
         metadata: &str,
     ) -> Result<(Conversation, Arc<Plan>), String> {
-        let served = self.served();
+        let current = self.current();
         let conversation =
-            served.config.conversation_of(room, metadata).map_err(|wrong| wrong.to_string())?;
-        let plan = served.plans.get(&conversation).cloned();
+            current.config.conversation_of(room, metadata).map_err(|wrong| wrong.to_string())?;
+        let plan = current.plans.get(&conversation).cloned();
         Ok((conversation, plan.ok_or("its plan is not there")?))
     }
 
     /// The plans of new sessions, by conversation.
     pub(super) fn plans(&self) -> BTreeMap<Conversation, Arc<Plan>> {
-        self.served().plans.clone()
+        self.current().plans.clone()
     }
 
     /// Goes on with a configuration that differs in its tools; what is wrong with it, if it cannot be used.
@@ -118,12 +118,12 @@ impl Service {
             let renewed = Plan::new(config).map_err(|wrong| wrong.to_string())?;
             *plan = Arc::new(renewed.with_tools_of(plan));
         }
-        *self.served() = Served { config, plans };
+        *self.current() = Current { config, plans };
         Ok(())
     }
 
-    fn served(&self) -> MutexGuard<'_, Served> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,347 @@
+//! What becomes of a job: taken, assigned, in its room, over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Door, Office, Place, STOPPING, plan_name};
+use crate::cli::livekit::{Ends, ends, entry, shown_name};
+use crate::cli::worker::choice::choose;
+use crate::cli::worker::clerk::Order;
+use crate::cli::worker::job::{Job, Stage};
+use crate::cli::worker::served::{Conversation, Served};
+use crate::cli::worker::{Event, Made};
+use crate::config::JobKind;
+use crate::livekit::address::Address;
+use crate::livekit::room::{self, Room};
+use crate::livekit::stay::End;
+use crate::livekit::token::Pass;
+use crate::livekit::worker::{self, JobState, Presence};
+use crate::record::{JobEnd, SessionEnd, SessionMeter};
+use crate::session::event::EndReason;
+use crate::session::input::Inbound;
+use crate::session::plan::Plan;
+
+impl Office {
+    /// Is this job taken?
+    pub(super) fn offered(&mut self, at: usize, offer: worker::Job) {
+        let taken = self.taken(at, &offer);
+        let presence = match &taken {
+            Ok((_, _, plan)) => Some(Presence {
+                identity: format!("agent-{}", offer.id),
+                name: shown_name(plan).to_owned(),
+            }),
+            Err(why) => {
+                self.meters.job(JobEnd::Refused);
+                let text = format!("refused {} for `{}`: {why}", offer.id, offer.room);
+                let fields =
+                    [("job", json!(offer.id)), ("room", json!(offer.room)), ("reason", json!(why))];
+                self.log.tell("job.refused", &text, &fields);
+                None
+            }
+        };
+        let answer = worker::Order::Answer(offer.id.clone(), presence);
+        let answered = self.registrations.get(at).is_some_and(|it| it.desk.order(answer));
+        let (true, Ok((served, conversation, plan))) = (answered, taken) else { return };
+        let job = Job {
+            desk: at,
+            served,
+            conversation,
+            plan,
+            offered: self.clock.now(),
+            stage: Stage::Offered,
+            exit: None,
+            made: None,
+            heard: false,
+            session: None,
+            gone: None,
+            trouble: None,
+            offer,
+        };
+        self.jobs.insert(job.offer.id.clone(), job);
+        self.show();
+    }
+
+    /// What a job would run on, if it is taken.
+    pub(super) fn taken(
+        &self,
+        at: usize,
+        offer: &worker::Job,
+    ) -> Result<(Arc<Served>, Conversation, Arc<Plan>), String> {
+        if self.door != Door::Open {
+            return Err("the worker is draining".to_owned());
+        }
+        if self.load() >= 1.0 {
+            return Err("the worker is full".to_owned());
+        }
+        if self.jobs.contains_key(&offer.id) {
+            return Err("it was taken already".to_owned());
+        }
+        let registration = self.registrations.get(at).ok_or("it is nobody's")?;
+        let registered: Vec<&Arc<Served>> = self
+            .served
+            .iter()
+            .filter(|it| it.agent_name == registration.agent_name && it.kind == registration.kind)
+            .collect();
+        let served = choose(&registered, offer)?;
+        let (conversation, plan) = served.plan(&offer.room, &offer.metadata)?;
+        Ok((Arc::clone(served), conversation, plan))
+    }
+
+    /// It is this worker's: the agent enters the room, and a clerk makes its session meanwhile.
+    pub(super) fn assigned(
+        &mut self,
+        at: usize,
+        offer: &worker::Job,
+        pass: Pass,
+        address: Option<Address>,
+    ) {
+        let Some(job) = self.jobs.get_mut(&offer.id).filter(|job| job.stage == Stage::Offered)
+        else {
+            let why = JobState::Failed("it came too late".to_owned());
+            if let Some(registration) = self.registrations.get(at) {
+                registration.desk.order(worker::Order::Update(offer.id.clone(), why));
+            }
+            return;
+        };
+        job.stage = Stage::Entering;
+        let id = offer.id.clone();
+        let Place { address: own, key, tls, allowed } = &self.place;
+        let Ends { edge, calls, line, cord } = match ends(&job.plan, &self.network) {
+            Ok(ends) => ends,
+            Err(error) => {
+                job.trouble = Some(error.to_string());
+                self.over(&id);
+                return;
+            }
+        };
+        let address = address.unwrap_or_else(|| own.clone());
+        let mut options =
+            entry(&job.plan, (address, pass, Some(key.clone())), tls.clone(), *allowed);
+        if offer.kind != JobKind::Room {
+            options.listen_to.clone_from(&offer.participant);
+        }
+        let (tell, of) = (self.tell.clone(), id.clone());
+        let tell: room::Teller =
+            Arc::new(move |news| drop(tell.try_send(Event::Room(of.clone(), news))));
+        job.exit = Some(Room::enter(&self.network, options, line, cord, tell));
+        let order = Order {
+            job: id.clone(),
+            room_sid: job.offer.room_sid.clone(),
+            served: Arc::clone(&job.served),
+            plan: Arc::clone(&job.plan),
+            edge,
+            calls,
+            out: self.out.as_ref().map(|out| out.join(&id)),
+            shown: self.log.friendly,
+        };
+        if !self.clerks.make(order) {
+            job.trouble = Some("too many calls begin at once".to_owned());
+            self.over(&id);
+        }
+    }
+
+    pub(super) fn in_room(&mut self, id: &str, news: room::News) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let room = job.offer.room.clone();
+        match news {
+            room::News::Joined { identity, lacks, .. } => {
+                let update = worker::Order::Update(id.to_owned(), JobState::Running);
+                self.registrations[job.desk].desk.order(update);
+                let text = format!("{id}: in the room `{room}` as `{identity}`");
+                let fields = [
+                    ("job", json!(id)),
+                    ("room", json!(room)),
+                    ("room_sid", json!(job.offer.room_sid)),
+                    ("identity", json!(identity)),
+                    ("config", json!(job.served.name())),
+                    ("conversation", json!(job.conversation)),
+                ];
+                let fatal = lacks.iter().find(|lack| lack.is_fatal()).map(ToString::to_string);
+                job.trouble = job.trouble.take().or(fatal);
+                let is_over = job.trouble.is_some();
+                self.log.tell("job.joined", &text, &fields);
+                if is_over {
+                    self.over(id);
+                }
+            }
+            room::News::Heard => {
+                job.heard = true;
+                self.begin(id);
+            }
+            room::News::Path(_) => {}
+            room::News::Warning(warning) => {
+                let text = format!("{id}: {warning}");
+                let fields = [("job", json!(id)), ("warning", json!(warning))];
+                self.log.tell("job.warning", &text, &fields);
+            }
+            room::News::Refused(error) => {
+                job.exit = None;
+                job.trouble.get_or_insert_with(|| error.to_string());
+                self.over(id);
+            }
+            room::News::Ended(end, tally) => {
+                job.exit = None;
+                if !end.is_orderly() {
+                    job.trouble.get_or_insert_with(|| end.to_string());
+                }
+                let counts: BTreeMap<_, _> = tally.named().into_iter().collect();
+                let text = format!("{id}: {end}");
+                let fields = [
+                    ("job", json!(id)),
+                    ("room", json!(room)),
+                    ("reason", json!(end.to_string())),
+                    ("counts", json!(counts)),
+                ];
+                match job.stage {
+                    Stage::Leaving => self.forget(id),
+                    // The session is told by the room itself, and its end follows.
+                    Stage::Talking => {}
+                    Stage::Offered | Stage::Entering => {
+                        // Nobody has come, or nobody is there any more: nothing went wrong.
+                        if end == End::RoomClosed {
+                            job.trouble = None;
+                        }
+                        self.over(id);
+                    }
+                }
+                self.log.tell("job.left", &text, &fields);
+            }
+        }
+    }
+
+    /// Lets the session begin, if it is made and somebody hears it.
+    pub(super) fn begin(&mut self, id: &str) {
+        let now = self.clock.now();
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        if job.stage != Stage::Entering || !job.heard {
+            return;
+        }
+        let Some(made) = job.made.take() else { return };
+        let Made { slot, mut watch } = *made;
+        watch.meter = Some(SessionMeter::begin(&self.meters));
+        self.meters.job_began(now.since_ns(job.offered));
+        let plan = plan_name(&job.served, &job.conversation);
+        let created = self.sessions.create(id, &plan, |_| Ok((slot, Box::new(watch))));
+        match created {
+            Ok(created) => {
+                job.stage = Stage::Talking;
+                job.session = Some(created.session);
+                let text = format!("{id}: the call begins, in `{}`", job.offer.room);
+                let fields = [
+                    ("job", json!(id)),
+                    ("room", json!(job.offer.room)),
+                    ("after_ms", json!(now.since_ns(job.offered) / 1_000_000)),
+                ];
+                self.log.tell("job.began", &text, &fields);
+                if self.door != Door::Open && !matches!(self.door, Door::Draining(_)) {
+                    self.close_job(id);
+                }
+            }
+            Err(error) => {
+                job.trouble.get_or_insert_with(|| error.to_string());
+                self.over(id);
+            }
+        }
+    }
+
+    /// A session is over, and its files are closed.
+    pub(super) fn ended(
+        &mut self,
+        id: &str,
+        reason: Option<&EndReason>,
+        end: SessionEnd,
+        troubles: &[String],
+    ) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let why = match (end, reason) {
+            (SessionEnd::Panicked, _) => {
+                "the session panicked, which is a fault of the program".to_owned()
+            }
+            (_, Some(reason)) => reason.to_string(),
+            (_, None) => "it was ended by force".to_owned(),
+        };
+        if end != SessionEnd::Ended {
+            job.trouble.get_or_insert_with(|| why.clone());
+        }
+        let text = format!("{id}: the call is over: {why}");
+        let fields = [
+            ("job", json!(id)),
+            ("room", json!(job.offer.room)),
+            ("end", json!(end.name())),
+            ("reason", json!(why)),
+            ("troubles", json!(troubles)),
+        ];
+        self.log.tell("job.over", &text, &fields);
+        for trouble in troubles {
+            eprintln!("{id}: {trouble}");
+        }
+        self.over(id);
+    }
+
+    /// A job is over: the server is told, and the room is left.
+    pub(super) fn over(&mut self, id: &str) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        if job.stage == Stage::Leaving {
+            return;
+        }
+        job.stage = Stage::Leaving;
+        self.views.forget(id);
+        job.session = None;
+        job.made = None;
+        let state = job.state();
+        if let JobState::Failed(why) = &state {
+            let text = format!("{id}: failed: {why}");
+            let fields =
+                [("job", json!(id)), ("room", json!(job.offer.room)), ("reason", json!(why))];
+            self.log.tell("job.failed", &text, &fields);
+        }
+        let end = if state == JobState::Done { JobEnd::Done } else { JobEnd::Failed };
+        self.meters.job(end);
+        // Before the room is left: a server takes an agent that leaves a job under way for a failure.
+        let update = worker::Order::Update(id.to_owned(), state);
+        self.registrations[job.desk].desk.order(update);
+        match &job.exit {
+            Some(exit) => exit.leave(),
+            None => self.forget(id),
+        }
+    }
+
+    /// Nothing is left of a job.
+    fn forget(&mut self, id: &str) {
+        drop(self.jobs.remove(id));
+        self.show();
+    }
+
+    /// Ends a job with a goodbye.
+    pub(super) fn close_job(&mut self, id: &str) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        if let Some(session) = &job.session {
+            let reason = STOPPING.to_owned();
+            if !session.tell(Inbound::Close { reason }) {
+                session.end(STOPPING);
+            }
+            return;
+        }
+        self.end_job(id, STOPPING);
+    }
+
+    /// Ends a job at once.
+    pub(super) fn end_job(&mut self, id: &str, why: &str) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        match job.stage {
+            Stage::Offered => drop(self.jobs.remove(id)),
+            Stage::Entering => {
+                job.trouble.get_or_insert_with(|| why.to_owned());
+                self.over(id);
+            }
+            Stage::Talking => {
+                if let Some(session) = &job.session {
+                    session.end(why);
+                }
+            }
+            Stage::Leaving => {}
+        }
+    }
+}
