@@ -45,9 +45,20 @@ impl Worker {
     /// The same, without waiting.
     #[track_caller]
     pub(crate) fn begin(server: &Server, configs: &[&str], arguments: &[&str]) -> Self {
+        Self::command("start", configs, arguments, |command| Program::start(command, server))
+    }
+
+    /// Starts a command that is a worker. Configurations of the test's own are `agent-0.yaml` … in its folder.
+    #[track_caller]
+    pub(crate) fn command(
+        name: &str,
+        configs: &[&str],
+        arguments: &[&str],
+        start: impl FnOnce(&mut Command) -> Program,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
-        command.arg("start").args(["--json", "--http", "0"]);
+        command.arg(name).args(["--json", "--http", "0"]);
         for (number, config) in configs.iter().enumerate() {
             // A configuration of the project's, or a text.
             if config.contains('\n') {
@@ -59,7 +70,7 @@ impl Worker {
             }
         }
         command.args(arguments).current_dir(folder.path());
-        Self { program: Program::start(&mut command, server), folder }
+        Self { program: start(&mut command), folder }
     }
 
     /// Its working directory.
