@@ -245,3 +245,30 @@ fn a_worker_that_cannot_begin_says_all_that_is_wrong() {
     assert!(complaints.contains("does not accept the token"), "{complaints}");
     assert!(!complaints.contains("this-is-another-secret"), "{complaints}");
 }
+
+#[test]
+fn a_server_that_restarts_gets_its_agent_back_and_no_second_one() {
+    let mut server = Server::start(&Options::default());
+    // Long enough for people to come back.
+    let patient = desk("steady", "").replace("alone_ms: 300", "alone_ms: 10000");
+    let worker = Worker::start(&server, &[&patient], &[]);
+    let room = room("restart");
+    let mut ann = Peer::join(&server, &room, "ann");
+    let agent = agent_in(&worker, &room);
+    ann.reads(&agent, "Hello from the steady desk.");
+    server.dies();
+    worker.of_room("job.away", &room);
+    drop(ann);
+    server.starts_again();
+    worker.event_after("worker.registered", 1);
+    worker.of_room("job.back", &room);
+    let mut ann = Peer::join(&server, &room, "ann");
+    ann.event("participant_joined", |event| event["identity"] == agent.as_str());
+    ann.ask(json!({ "do": "chat", "text": "goodbye" }));
+    ann.reads(&agent, "Goodbye.");
+    assert_eq!(worker.of_room("job.over", &room)["end"], "ended");
+    let joined = worker.events("job.joined");
+    assert_eq!(joined.len(), 1, "the call goes on as it was: {joined:?}");
+    // The server has asked for an agent for what is a new room to it, and heard that it has one.
+    assert_eq!(worker.events("job.known").len(), 1);
+}

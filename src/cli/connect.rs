@@ -328,6 +328,8 @@ fn join(
                 return Ok(Some(Joined { edge, calls, session, room, page, network }));
             }
             Ok(News::Warning(warning)) => view.warn(&warning),
+            Ok(News::Away) => view.warn("the connection to the server is lost, and tried again"),
+            Ok(News::Back { .. }) => {}
             Ok(News::Refused(error)) => {
                 return Err(Failure::input(format!("{server}: {error}")));
             }
@@ -373,7 +375,12 @@ impl Joined {
                         drop(tell.try_send((end, tally)));
                         return;
                     }
-                    News::Joined { .. } | News::Heard | News::Refused(_) => {}
+                    // The session tells of connections that come and go.
+                    News::Joined { .. }
+                    | News::Heard
+                    | News::Refused(_)
+                    | News::Away
+                    | News::Back { .. } => {}
                 }
             }
         };

@@ -73,6 +73,15 @@ impl Herald {
         }
     }
 
+    /// The agent's track is another one, in another connection: streams under way have ended for who read them, and what
+    /// is left of their texts goes on in new ones.
+    pub fn moved(&mut self, track: &str) {
+        track.clone_into(&mut self.track);
+        for text in self.texts.values_mut() {
+            text.open = None;
+        }
+    }
+
     /// A version of a participant's words.
     pub fn heard(
         &mut self,

@@ -10,7 +10,7 @@
 //! **Invariant:** a lane belongs to one identity for the whole session; who comes back has the lane they
 //! had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use livekit_protocol::{
     ParticipantInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info,
@@ -205,6 +205,13 @@ impl Roster {
                 changes.push(Change::Value(Inbound::Speaking { lane: known.lane, speaking }));
             }
         }
+    }
+
+    /// The sids and identities of those with a lane who are not among these.
+    #[must_use]
+    pub fn missing(&self, here: &BTreeSet<String>) -> Vec<(String, String)> {
+        let missing = self.present.iter().filter(|known| !here.contains(&known.identity));
+        missing.map(|known| (known.sid.clone(), known.identity.clone())).collect()
     }
 
     /// The participant of a sid.

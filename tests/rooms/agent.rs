@@ -71,6 +71,19 @@ impl Agent {
         Self { program: Program::start(&mut command, server), out }
     }
 
+    /// Starts one with a token of the test's own, which has no key.
+    #[track_caller]
+    pub(crate) fn with_token(server: &Server, config: &str, url: &str, token: &str) -> Self {
+        let out = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        command
+            .arg("connect")
+            .arg(root().join(config))
+            .args(["--url", url, "--token", token, "--json", "--out"])
+            .arg(out.path().join("call"));
+        Self { program: Program::start(&mut command, server), out }
+    }
+
     /// The folder of the call.
     pub(crate) fn folder(&self) -> &Path {
         self.out.path()

@@ -13,6 +13,7 @@ pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod told;
+pub(crate) mod way;
 pub(crate) mod worker;
 
 use std::path::PathBuf;

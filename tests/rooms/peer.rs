@@ -99,6 +99,14 @@ impl Peer {
         peer
     }
 
+    /// Sends its process a signal, by the name that `kill` has for it.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name} does not work");
+    }
+
     /// Joins as a user, with further options of `join`.
     #[track_caller]
     pub(crate) fn enter(&mut self, server: &Server, room: &str, options: Value) {
@@ -225,7 +233,10 @@ impl Peer {
     /// How much of somebody's track is recorded, in milliseconds; of the latest, if there were several.
     pub(crate) fn recorded_ms(&self, identity: &str) -> u64 {
         self.told.look(|events| {
-            let of = |event: &&Value| event["event"] == "level" && event["identity"] == identity;
+            // A recording that has just begun has no level yet.
+            let kinds = ["level", "recording"].map(Value::from);
+            let of =
+                |event: &&Value| kinds.contains(&event["event"]) && event["identity"] == identity;
             let last = events.iter().rev().find(of);
             last.and_then(|event| event["until_ms"].as_u64()).unwrap_or_default()
         })

@@ -65,6 +65,15 @@ impl Program {
         self.complained.look(|lines| lines.join("\n"))
     }
 
+    /// Waits until it complains of something.
+    #[track_caller]
+    pub(crate) fn complains(&self, part: &str) {
+        let found = |_, line: &String| line.contains(part).then_some(());
+        if self.complained.wait(0, PATIENCE, found).is_err() {
+            self.fail(&format!("it does not complain of \"{part}\""));
+        }
+    }
+
     /// Everything that it printed so far, in lines.
     pub(crate) fn printed(&self) -> String {
         let told = self.told.look(|events| events.iter().map(Value::to_string).collect::<Vec<_>>());

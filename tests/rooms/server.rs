@@ -69,11 +69,13 @@ pub(crate) enum Turn {
 pub(crate) struct Server {
     keeper: Child,
     log: Arc<Told<String>>,
+    program: PathBuf,
     port: u16,
+    udp: u16,
     turn_tls: u16,
     key: String,
     secret: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -140,32 +142,47 @@ impl Server {
         // JSON is YAML.
         let file = folder.path().join("livekit.yaml");
         fs::write(&file, config.to_string()).map_err(|error| error.to_string())?;
-        let (log, writer) = io::pipe().map_err(|error| error.to_string())?;
-        let keeper = Command::new("sh")
-            .args(["-c", KEEPER, "sh"])
-            .arg(program)
-            .arg("--config")
-            .arg(&file)
-            .stdin(Stdio::piped())
-            .stdout(writer.try_clone().map_err(|error| error.to_string())?)
-            .stderr(writer)
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let log = Told::by(log, |mut line| {
-            line.truncate(line.floor_char_boundary(LINE_MAX));
-            Some(line)
-        });
-        let server = Self { keeper, log, port, turn_tls, key, secret, _folder: folder };
+        let (keeper, log) = run(program, &file)?;
+        let program = program.to_owned();
+        let server = Self { keeper, log, program, port, udp, turn_tls, key, secret, folder };
+        server.is_up().map(|()| server)
+    }
+
+    /// Waits until it answers.
+    fn is_up(&self) -> Result<(), String> {
+        let server = self;
         let up = server.log.wait(0, PATIENCE, |_, line| line.contains(IS_UP).then_some(()));
         let why = match up {
             Ok(()) => match server.try_ask("RoomService/ListRooms", "", &json!({})) {
-                Ok(_) => return Ok(server),
+                Ok(_) => return Ok(()),
                 Err(answer) => format!("it does not answer: {answer}"),
             },
             Err(Missing::Over) => "it ended".into(),
             Err(Missing::Late) => format!("it does not say \"{IS_UP}\""),
         };
         Err(format!("{why}\n{}\n", server.log.look(<[String]>::to_vec).join("\n")))
+    }
+
+    /// Ends it at once, as a machine does that loses its power.
+    pub(crate) fn dies(&mut self) {
+        drop(self.keeper.stdin.take());
+        drop(self.keeper.wait());
+    }
+
+    /// Starts it again, where it was; it knows nothing of before.
+    #[track_caller]
+    pub(crate) fn starts_again(&mut self) {
+        let file = self.folder.path().join("livekit.yaml");
+        let started = run(&self.program, &file);
+        let (keeper, log) =
+            started.unwrap_or_else(|why| panic!("the server does not start again: {why}"));
+        (self.keeper, self.log) = (keeper, log);
+        self.is_up().unwrap_or_else(|why| panic!("the server does not come up again: {why}"));
+    }
+
+    /// Its port for audio over UDP, on 127.0.0.1.
+    pub(crate) fn udp_port(&self) -> u16 {
+        self.udp
     }
 
     /// Where clients connect to.
@@ -262,6 +279,26 @@ impl Drop for Server {
         drop(self.keeper.stdin.take());
         drop(self.keeper.wait());
     }
+}
+
+/// Runs a server with a configuration, for as long as what is given back is held.
+fn run(program: &Path, config: &Path) -> Result<(Child, Arc<Told<String>>), String> {
+    let (log, writer) = io::pipe().map_err(|error| error.to_string())?;
+    let keeper = Command::new("sh")
+        .args(["-c", KEEPER, "sh"])
+        .arg(program)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::piped())
+        .stdout(writer.try_clone().map_err(|error| error.to_string())?)
+        .stderr(writer)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let log = Told::by(log, |mut line| {
+        line.truncate(line.floor_char_boundary(LINE_MAX));
+        Some(line)
+    });
+    Ok((keeper, log))
 }
 
 /// Where the server is: the order is that of `scripts/setup.sh`.

@@ -13,6 +13,10 @@ use crate::session::plan::Plan;
 /// How long a job that was taken is waited for, in nanoseconds: the server itself waits for ten seconds.
 pub(super) const ASSIGNED_NS: u64 = 12_000_000_000;
 
+/// How long after a room was joined anew an offer for it is taken for the same job, in nanoseconds: others come back to
+/// it in that time, and the server asks for agents when the first of them does.
+const AGAIN_NS: u64 = 30_000_000_000;
+
 /// A job.
 pub(super) struct Job {
     pub(super) offer: worker::Job,
@@ -31,6 +35,12 @@ pub(super) struct Job {
     pub(super) heard: bool,
     /// The session, once it has begun.
     pub(super) session: Option<Handle>,
+    /// The sid of the room that the agent is in now: another than was offered once a server has forgotten that one.
+    pub(super) room_sid: String,
+    /// The connection to the room is lost, and tried again.
+    pub(super) away: bool,
+    /// When it came back last.
+    pub(super) back: Option<Moment>,
     /// Since when the session is in no directory any more.
     pub(super) gone: Option<Moment>,
     /// Why it is not as it should be, for the server.
@@ -54,6 +64,18 @@ impl Job {
     /// Whether the server may still give it to another.
     pub(super) fn is_forgotten(&self, now: Moment) -> bool {
         self.stage == Stage::Offered && now.since_ns(self.offered) >= ASSIGNED_NS
+    }
+
+    /// Whether another offer is this job once more: a server that was started anew asks for an agent for the room in
+    /// which this one still is, or will be.
+    pub(super) fn is_again(&self, desk: usize, offer: &worker::Job, now: Moment) -> bool {
+        let (own, new) = (&self.offer, offer);
+        let same = self.desk == desk
+            && (&own.room, own.kind, &own.participant) == (&new.room, new.kind, &new.participant);
+        let is_there = matches!(self.stage, Stage::Entering | Stage::Talking);
+        let just_back = self.back.is_some_and(|back| now.since_ns(back) < AGAIN_NS);
+        let forgotten = self.room_sid == new.room_sid && own.room_sid != new.room_sid;
+        same && is_there && (self.away || (forgotten && just_back))
     }
 
     /// How it is, at its end.

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** one task owns all of a stay; what it does between two waits is bounded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ use prost::Message as _;
 use tokio::time::Instant as Timer;
 
 use super::backlog::Backlog;
-use super::link::{Heard, Link, sync_state};
+use super::entry::{Entered, MEDIA_TIME, enter};
+use super::link::{Heard, How, Link, TROUBLE_TIME, sync_state};
 use super::transfers::Transfers;
 use super::{Line, News, Options, Stamp, Tally, Teller, request, ways};
 use crate::host::codec::OpusInlet;
@@ -27,10 +28,10 @@ use crate::livekit::media::{Action, Media, PATH_LOST, Sending};
 use crate::livekit::names;
 use crate::livekit::paths::Paths;
 use crate::livekit::roster::Change;
-use crate::livekit::signal::{CONNECT_TIME, Signal, SignalError};
+use crate::livekit::signal::SignalError;
 use crate::livekit::splice::Splice;
 use crate::livekit::stay::{Agent, End, ForMedia, Stay};
-use crate::livekit::token::{Lack, Pass};
+use crate::livekit::token::Pass;
 use crate::session::input::{Inbound, LineState};
 
 /// How long somebody may be there without hearing the agent before the session begins all the same.
@@ -41,9 +42,6 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// How long the server's word is waited for once it has ended the media connection: it sends both at once.
 const LAST_WORD: Duration = Duration::from_secs(1);
-
-/// How long the media connection may take to come about, and to come back.
-const MEDIA_TIME: Duration = Duration::from_secs(15);
 
 pub(super) struct Carrier {
     options: Options,
@@ -63,6 +61,12 @@ pub(super) struct Carrier {
     began: bool,
     was_connected: bool,
     transfers: Transfers,
+    /// The media connection has failed for good: nothing is asked of it any more, and the room is joined anew.
+    dead: bool,
+    /// The server's version.
+    server: String,
+    /// Since when something is lost that audio or words need.
+    trouble: Option<Instant>,
 }
 
 /// When something is due.
@@ -86,6 +90,22 @@ fn now() -> Instant {
     Timer::now().into_std()
 }
 
+impl Timers {
+    /// Those of a connection that has just come about.
+    fn new(at: Instant) -> Self {
+        Self {
+            media: at,
+            ping: at + Duration::from_secs(5),
+            ping_every: Duration::from_secs(5),
+            heard: at,
+            ping_patience: Duration::from_secs(15),
+            path: Some(at + MEDIA_TIME),
+            restart: None,
+            company: None,
+        }
+    }
+}
+
 impl Carrier {
     pub(super) async fn join(
         options: Options,
@@ -95,42 +115,18 @@ impl Carrier {
         tell: Teller,
     ) -> Result<Self, SignalError> {
         let clock = Clock::default();
-        let servers = ways::lookup(&options.address).await?;
-        let paths = Paths::open(&servers, options.allowed, options.tls.clone())
-            .await
-            .map_err(|error| SignalError::Unreachable(error.to_string()))?;
         let track = format!("audio-{:x}", wall_ms());
-        let (media, offer) = Media::new(now(), &paths.candidates(), &track, options.red);
         let agent = Agent {
             name: options.name.clone(),
             track: track.clone(),
             listen_to: options.listen_to.clone(),
         };
         let stay = Stay::new(clock.now(), agent);
-        // Who asks for attributes without the permission is not let in.
-        let may = !options.pass.lacks().contains(&Lack::Attributes);
-        let attributes = if may { stay.first_attributes() } else { HashMap::new() };
-        let request = JoinRequest {
-            add_track_requests: vec![options.track(track)],
-            publisher_offer: Some(offer),
-            participant_attributes: attributes,
-            ..request()
-        };
-        let link = Signal::connect(&options.address, &options.pass, &options.tls, &request).await?;
-        let at = now();
-        let timers = Timers {
-            media: at,
-            ping: at + Duration::from_secs(5),
-            ping_every: Duration::from_secs(5),
-            heard: at,
-            ping_patience: Duration::from_secs(15),
-            path: Some(at + MEDIA_TIME),
-            restart: None,
-            company: None,
-        };
+        let entered = enter(options.clone(), track, stay.first_attributes()).await?;
+        let Entered { signal, media, paths, join } = entered;
         let mut carrier = Self {
             options,
-            link: Link::Up(Box::new(link)),
+            link: Link::Up(Box::new(signal)),
             media,
             paths,
             stay,
@@ -142,33 +138,22 @@ impl Carrier {
             backlog: Backlog::default(),
             splices: BTreeMap::new(),
             unsent: 0,
-            timers,
+            timers: Timers::new(now()),
             began: false,
             was_connected: false,
             transfers: Transfers::default(),
+            dead: false,
+            server: String::new(),
+            trouble: None,
         };
-        carrier.first().await?;
+        carrier.entered(&join);
+        carrier.stay.joined(carrier.clock.now(), join);
+        carrier.tell_joined();
         Ok(carrier)
     }
 
-    /// The server's first word.
-    async fn first(&mut self) -> Result<(), SignalError> {
-        let Link::Up(signal) = &mut self.link else { return Err(SignalError::Closed) };
-        let first = tokio::time::timeout(CONNECT_TIME, signal.next()).await;
-        match first.unwrap_or(Err(SignalError::TooSlow))? {
-            signal_response::Message::Join(join) => {
-                self.joined(join);
-                Ok(())
-            }
-            signal_response::Message::Leave(leave) => {
-                let reason = leave.reason().as_str_name().to_lowercase();
-                Err(SignalError::Refused(403, reason))
-            }
-            _ => Err(SignalError::Protocol("it did not begin with a join".to_owned())),
-        }
-    }
-
-    fn joined(&mut self, join: JoinResponse) {
+    /// The server has said how it wants to be talked to, and which ways there are.
+    fn entered(&mut self, join: &JoinResponse) {
         if join.ping_interval > 0 {
             self.timers.ping_every = Duration::from_secs(join.ping_interval.unsigned_abs().into());
             self.timers.ping = now() + self.timers.ping_every;
@@ -178,19 +163,25 @@ impl Carrier {
                 join.ping_timeout.max(join.ping_interval.saturating_mul(2)).unsigned_abs();
             self.timers.ping_patience = Duration::from_secs(patience.into());
         }
-        let server = join.server_info.as_ref().map(|info| info.version.clone()).unwrap_or_default();
+        self.server = join.server_info.as_ref().map(|it| it.version.clone()).unwrap_or_default();
         self.paths.begin(&join.ice_servers);
-        self.stay.joined(self.clock.now(), join);
+    }
+
+    fn tell_joined(&self) {
         let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
         let identity = self.stay.me().identity.clone();
-        let lacks = self.stay.lacks();
+        let (server, lacks) = (self.server.clone(), self.stay.lacks());
         (self.tell)(News::Joined { room, identity, server, lacks });
     }
 
     pub(super) async fn run(mut self) {
         let end = loop {
             if let Err(why) = self.turn().await {
-                break self.reason().await.unwrap_or(End::Lost(why));
+                match self.reason().await {
+                    Some(end) => break end,
+                    None if self.was_connected => self.give_up_media(),
+                    None => break End::Lost(why),
+                }
             }
             if let Some(end) = self.stay.out().end.take() {
                 break end;
@@ -207,7 +198,10 @@ impl Carrier {
             match tokio::time::timeout_at(until, self.link.next(now)).await {
                 Ok(Heard::Message(message)) => self.stay.signal(self.clock.now(), *message),
                 Ok(Heard::Malformed) => self.stay.malformed(),
-                Ok(Heard::Lost | Heard::Again | Heard::Over(_)) | Err(_) => break,
+                Ok(
+                    Heard::Lost | Heard::Again | Heard::Anew(_) | Heard::Failed | Heard::Over(_),
+                )
+                | Err(_) => break,
             }
         }
         self.stay.out().end.take()
@@ -226,7 +220,7 @@ impl Carrier {
             () = self.ear.heard() => self.called(),
             () = tokio::time::sleep_until(Timer::from_std(due)) => {
                 let at = now();
-                if self.timers.media <= at {
+                if self.timers.media <= at && !self.dead {
                     self.media.wake(at)?;
                 }
             }
@@ -264,8 +258,10 @@ impl Carrier {
                 }
             }
             Heard::Malformed => self.stay.malformed(),
-            Heard::Lost => self.link_lost(),
+            Heard::Lost => self.link_lost(false),
+            Heard::Failed => {}
             Heard::Over(why) => self.stay.end(End::Lost(why)),
+            Heard::Anew(entered) => self.enter_anew(*entered),
             Heard::Again => {
                 self.timers.heard = now();
                 let state = sync_state(&mut self.media, &self.stay);
@@ -274,14 +270,48 @@ impl Carrier {
                     self.send(signal_request::Message::Offer(offer)).await;
                 }
                 self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
+                let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
+                (self.tell)(News::Back { room });
             }
         }
     }
 
-    fn link_lost(&mut self) {
-        self.link.lose(now());
-        let state = LineState::Lost("the connection to the server was lost".to_owned());
-        self.backlog.add(Change::Value(Inbound::Line { state }));
+    /// The connection to the server is lost; whether the room has to be joined anew.
+    fn link_lost(&mut self, anew: bool) {
+        if self.link.is_up() {
+            let state = LineState::Lost("the connection to the server was lost".to_owned());
+            self.backlog.add(Change::Value(Inbound::Line { state }));
+            (self.tell)(News::Away);
+        }
+        let at = now();
+        self.link.lose(at, anew);
+        self.trouble.get_or_insert(at);
+    }
+
+    /// The media connection is of no use any more, and the server does not say why.
+    fn give_up_media(&mut self) {
+        self.dead = true;
+        self.timers.media = now() + TROUBLE_TIME;
+        self.timers.path = None;
+        self.timers.restart = None;
+        self.link_lost(true);
+    }
+
+    /// The room was joined anew: everything is another connection's, and the session goes on.
+    fn enter_anew(&mut self, entered: Entered) {
+        let Entered { signal, media, paths, join } = entered;
+        self.unsent += self.paths.dropped();
+        self.paths.close();
+        (self.media, self.paths) = (media, paths);
+        self.dead = false;
+        self.was_connected = false;
+        self.timers = Timers { company: self.timers.company, ..Timers::new(now()) };
+        self.link.up(signal);
+        self.entered(&join);
+        self.stay.joined_anew(self.clock.now(), join);
+        self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
+        let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
+        (self.tell)(News::Back { room });
     }
 
     fn received(&mut self) -> Result<(), String> {
@@ -289,6 +319,9 @@ impl Carrier {
         for _ in 0..64 {
             let read = self.clock.now();
             let Some(datagram) = self.paths.receive() else { break };
+            if self.dead {
+                continue;
+            }
             let ends = (datagram.source, datagram.destination);
             self.media.receive(now(), datagram.proto, ends, datagram.bytes)?;
             // What it leads to comes before the next one.
@@ -324,10 +357,27 @@ impl Carrier {
             self.ping(at).await;
         }
         if self.timers.path.is_some_and(|until| until <= at) {
-            self.stay.end(End::NoPath(self.paths.tried()));
+            if self.trouble.is_none() {
+                self.stay.end(End::NoPath(self.paths.tried()));
+                return Ok(());
+            }
+            self.give_up_media();
+        }
+        if self.link.is_up() && self.was_connected && self.timers.path.is_none() {
+            self.trouble = None;
+        }
+        if self.trouble.is_some_and(|since| since + TROUBLE_TIME <= at) {
+            let lost = || "it did not come back within a minute".to_owned();
+            self.stay.end(if self.link.is_up() {
+                End::NoPath(self.paths.tried())
+            } else {
+                End::Lost(lost())
+            });
             return Ok(());
         }
-        while let Some(trickle) = ways::look(&mut self.paths, &mut self.media, at) {
+        while !self.dead
+            && let Some(trickle) = ways::look(&mut self.paths, &mut self.media, at)
+        {
             self.send(signal_request::Message::Trickle(trickle)).await;
         }
         if self.was_connected
@@ -343,13 +393,17 @@ impl Carrier {
             }
         }
         if self.link.due().is_some_and(|due| due <= at) {
-            let request = JoinRequest {
-                reconnect: true,
-                reconnect_reason: ReconnectReason::RrSignalDisconnected as i32,
-                participant_sid: self.stay.me().sid.clone(),
-                ..request()
+            let how = if self.link.is_anew() {
+                How::Anew(self.stay.agent_track().to_owned(), self.stay.first_attributes())
+            } else {
+                How::Resume(Box::new(JoinRequest {
+                    reconnect: true,
+                    reconnect_reason: ReconnectReason::RrSignalDisconnected as i32,
+                    participant_sid: self.stay.me().sid.clone(),
+                    ..request()
+                }))
             };
-            self.link.wake(at, &self.options, request);
+            self.link.wake(at, &self.options, how);
         }
         self.begin(at);
         Ok(())
@@ -359,7 +413,7 @@ impl Carrier {
         self.timers.ping = at + self.timers.ping_every;
         if self.link.is_up() {
             if self.timers.heard + self.timers.ping_patience <= at {
-                self.link_lost();
+                self.link_lost(false);
                 return;
             }
             let ping = Ping { timestamp: wall_ms() as i64, rtt: 0 };
@@ -388,7 +442,10 @@ impl Carrier {
     async fn drain(&mut self) -> Result<(), String> {
         let at = now();
         while let Some(packet) = self.line.trunk.receive() {
-            if self.was_connected && !self.media.send(at, &packet) {
+            if self.dead || !self.was_connected {
+                continue;
+            }
+            if !self.media.send(at, &packet) {
                 self.unsent += 1;
             }
             self.carry_all()?;
@@ -413,7 +470,9 @@ impl Carrier {
         {
             self.send(signal).await;
         }
-        while let Some((reliable, packet)) = self.stay.out().packets.pop_front() {
+        while !self.dead
+            && let Some((reliable, packet)) = self.stay.out().packets.pop_front()
+        {
             match self.media.send_data(reliable, &packet.encode_to_vec()) {
                 Sending::Sent => self.carry_all()?,
                 Sending::Later if reliable => {
@@ -430,8 +489,11 @@ impl Carrier {
             self.options.pass = pass;
         }
         if std::mem::take(&mut self.stay.out().resume) && self.link.is_up() {
-            self.link_lost();
+            self.link_lost(false);
             self.timers.restart.get_or_insert(now());
+        }
+        if std::mem::take(&mut self.stay.out().anew) {
+            self.link_lost(true);
         }
         while let Some(warning) = self.stay.out().warnings.pop_front() {
             (self.tell)(News::Warning(warning));
@@ -447,6 +509,9 @@ impl Carrier {
         &mut self,
         what: ForMedia,
     ) -> Result<Option<livekit_protocol::SessionDescription>, String> {
+        if self.dead {
+            return Ok(None);
+        }
         match what {
             ForMedia::Answer(answer) => self.media.answer(answer),
             ForMedia::Sections(more) => Ok(self.media.require(more)),
@@ -466,6 +531,9 @@ impl Carrier {
 
     /// The same, at a moment that is known already.
     fn carry_at(&mut self, now: Moment) -> Result<(), String> {
+        if self.dead {
+            return Ok(());
+        }
         Self::carry(
             &mut self.media,
             &mut self.paths,
@@ -477,6 +545,7 @@ impl Carrier {
                 running: self.backlog.has_begun(),
                 splices: &mut self.splices,
                 was_connected: &mut self.was_connected,
+                trouble: &mut self.trouble,
             },
         )
     }
@@ -511,7 +580,7 @@ impl Carrier {
                     paths.settled();
                     to.timers.path = None;
                     to.timers.restart = None;
-                    if !std::mem::replace(to.was_connected, true) {
+                    if !std::mem::replace(to.was_connected, true) && !to.running {
                         to.stay.show(names::IDLE);
                     }
                 }
@@ -519,6 +588,7 @@ impl Carrier {
                 Action::Disconnected => {
                     let at = now();
                     paths.lost();
+                    to.trouble.get_or_insert(at);
                     to.timers.path.get_or_insert(at + MEDIA_TIME);
                     to.timers.restart.get_or_insert(at);
                 }
@@ -528,7 +598,7 @@ impl Carrier {
 
     async fn send(&mut self, message: signal_request::Message) {
         if !self.link.send(message).await {
-            self.link_lost();
+            self.link_lost(false);
         }
     }
 
@@ -590,4 +660,5 @@ struct Carried<'a> {
     running: bool,
     splices: &'a mut BTreeMap<LaneId, Splice>,
     was_connected: &'a mut bool,
+    trouble: &'a mut Option<Instant>,
 }

@@ -1,7 +1,9 @@
-//! The signalling connection of a stay, and the tries to have it again once it is lost.
+//! The signalling connection of a stay, and the tries to have it again once it is lost: taken up where it was, or else
+//! begun anew.
 //!
-//! **Invariant:** while the server is tried again, nothing else waits for it: audio goes on.
+//! **Invariant:** while the server is tried again, nothing else waits for it: audio goes on where it has a way.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -12,16 +14,16 @@ use livekit_protocol::{
 };
 
 use super::Options;
+use super::entry::{Entered, enter, fresh};
 use crate::livekit::media::Media;
 use crate::livekit::signal::{Signal, SignalError};
 use crate::livekit::stay::Stay;
 
-/// How long a lost signalling connection is tried again before the call is lost: the server forgets a
-/// participant after 30 s or less.
-const RESUME_TIME: Duration = Duration::from_secs(25);
+/// How long a connection that was lost is tried to be had again before the call is lost: a server restarts in less.
+pub(super) const TROUBLE_TIME: Duration = Duration::from_secs(60);
 
 /// The pause between two tries.
-const RESUME_PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is heard of the server.
 pub(super) enum Heard {
@@ -31,33 +33,62 @@ pub(super) enum Heard {
     Malformed,
     /// The connection is lost.
     Lost,
-    /// There is a connection again.
+    /// It was taken up again.
     Again,
+    /// The room was joined anew.
+    Anew(Box<Entered>),
+    /// A try has failed, and another follows.
+    Failed,
     /// There is none, and there will not be one; the reason.
     Over(String),
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Signal, SignalError>>>>;
+/// A connection that is there again.
+pub(super) enum Tried {
+    /// The one that was lost, taken up.
+    Resumed(Box<Signal>),
+    /// Another one.
+    Entered(Box<Entered>),
+}
+
+/// How it is tried.
+pub(super) enum How {
+    /// Taken up, with this request.
+    Resume(Box<JoinRequest>),
+    /// Anew, with a track of this id and these attributes.
+    Anew(String, HashMap<String, String>),
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Tried, SignalError>>>>;
 
 /// The connection.
 pub(super) enum Link {
     /// It is there.
     Up(Box<Signal>),
-    /// It was lost, and is tried again at some time.
-    Down { since: Instant, next: Instant },
+    /// It was lost, and is tried again at some time; whether it can be taken up.
+    Down { since: Instant, next: Instant, anew: bool },
     /// It is being tried.
-    Trying { since: Instant, again: Connecting },
+    Trying { since: Instant, anew: bool, trying: Connecting },
 }
 
 impl Link {
-    /// The connection is lost.
-    pub(super) fn lose(&mut self, now: Instant) {
-        *self = Self::Down { since: now, next: now };
+    /// The connection is lost; whether there is nothing to be taken up.
+    pub(super) fn lose(&mut self, now: Instant, anew: bool) {
+        let since = match self {
+            Self::Up(_) => now,
+            Self::Down { since, .. } | Self::Trying { since, .. } => *since,
+        };
+        *self = Self::Down { since, next: now, anew };
     }
 
     /// Whether it is there.
     pub(super) const fn is_up(&self) -> bool {
         matches!(self, Self::Up(_))
+    }
+
+    /// Whether the room has to be joined anew.
+    pub(super) const fn is_anew(&self) -> bool {
+        matches!(self, Self::Down { anew: true, .. } | Self::Trying { anew: true, .. })
     }
 
     /// When it is tried again.
@@ -68,19 +99,31 @@ impl Link {
         }
     }
 
-    /// Tries again, if it is time; the request says who wants to go on.
-    pub(super) fn wake(&mut self, now: Instant, options: &Options, request: JoinRequest) {
-        let Self::Down { since, next } = *self else { return };
-        if next <= now {
-            let Options { address, pass, tls, .. } = options.clone();
-            let again = async move { Signal::connect(&address, &pass, &tls, &request).await };
-            *self = Self::Trying { since, again: Box::pin(again) };
+    /// Tries again, if it is time.
+    pub(super) fn wake(&mut self, now: Instant, options: &Options, how: How) {
+        let Self::Down { since, next, anew } = *self else { return };
+        if next > now {
+            return;
         }
+        let mut options = options.clone();
+        let trying: Connecting = match how {
+            How::Resume(request) => Box::pin(async move {
+                let Options { address, pass, tls, .. } = options;
+                let signal = Signal::connect(&address, &pass, &tls, &request).await?;
+                Ok(Tried::Resumed(Box::new(signal)))
+            }),
+            How::Anew(track, attributes) => Box::pin(async move {
+                options.pass = fresh(&options);
+                let entered = enter(options, track, attributes).await?;
+                Ok(Tried::Entered(Box::new(entered)))
+            }),
+        };
+        *self = Self::Trying { since, anew, trying };
     }
 
     /// What is heard next. May be dropped while it waits.
     pub(super) async fn next(&mut self, now: impl Fn() -> Instant) -> Heard {
-        let (since, tried) = match self {
+        let (since, anew, tried) = match self {
             Self::Up(signal) => {
                 return match signal.next().await {
                     Ok(message) => Heard::Message(Box::new(message)),
@@ -89,29 +132,33 @@ impl Link {
                 };
             }
             Self::Down { .. } => std::future::pending().await,
-            Self::Trying { since, again } => (*since, again.as_mut().await),
+            Self::Trying { since, anew, trying } => (*since, *anew, trying.as_mut().await),
         };
-        match tried {
-            Ok(signal) => {
-                *self = Self::Up(Box::new(signal));
-                Heard::Again
+        let error = match tried {
+            Ok(Tried::Resumed(signal)) => {
+                *self = Self::Up(signal);
+                return Heard::Again;
             }
-            // What a server or a proxy says of itself, 5xx, or of too many who ask, passes.
-            Err(SignalError::Refused(status @ 400..=499, reason))
-                if ![408, 429].contains(&status) =>
-            {
-                *self = Self::Down { since, next: now() + RESUME_TIME };
-                Heard::Over(format!("the server does not resume it: {reason}"))
+            // The connection in it is the link's from now on: see `up`.
+            Ok(Tried::Entered(entered)) => {
+                *self = Self::Down { since, next: now() + TROUBLE_TIME, anew };
+                return Heard::Anew(entered);
             }
-            Err(error) if since + RESUME_TIME <= now() => {
-                *self = Self::Down { since, next: now() + RESUME_TIME };
-                Heard::Over(error.to_string())
-            }
-            Err(_) => {
-                *self = Self::Down { since, next: now() + RESUME_PAUSE };
-                std::future::pending().await
-            }
-        }
+            Err(error) => error,
+        };
+        let at = now();
+        // What a server or a proxy says of itself, 5xx, or of too many who ask, passes; a no to who wants to take up
+        // what was is none to who comes anew.
+        let is_final = matches!(error, SignalError::Refused(status @ 400..=499, _) if ![408, 429].contains(&status));
+        let over = since + TROUBLE_TIME <= at || (is_final && anew);
+        let next = if over { at + TROUBLE_TIME } else { at + PAUSE };
+        *self = Self::Down { since, next, anew: anew || is_final };
+        if over { Heard::Over(error.to_string()) } else { Heard::Failed }
+    }
+
+    /// It is this one from now on.
+    pub(super) fn up(&mut self, signal: Signal) {
+        *self = Self::Up(Box::new(signal));
     }
 
     /// Sends a message, if there is a connection. False if it is lost.

@@ -13,6 +13,7 @@
 
 mod backlog;
 mod carrier;
+mod entry;
 mod link;
 mod transfers;
 mod ways;
@@ -98,6 +99,13 @@ pub enum News {
     Path(Way),
     /// Somebody hears the agent: the session may begin.
     Heard,
+    /// The connection to the server is lost, and is tried again.
+    Away,
+    /// It is there again.
+    Back {
+        /// The room's sid, which is another one if the server knew nothing of the room any more.
+        room: String,
+    },
     /// Something to know.
     Warning(String),
     /// The stay is over.

@@ -56,8 +56,6 @@ pub enum End {
     Removed,
     /// Somebody with the same identity joined.
     DuplicateIdentity,
-    /// The server is shutting down.
-    ServerShutdown,
     /// The agent was moved to another room.
     Moved,
     /// The server ended it for a reason that has no name here; what it said.
@@ -86,7 +84,6 @@ impl std::fmt::Display for End {
             Self::DuplicateIdentity => {
                 f.write_str("another participant joined with the agent's identity")
             }
-            Self::ServerShutdown => f.write_str("the LiveKit server is shutting down"),
             Self::Moved => f.write_str("the agent was moved to another room"),
             Self::Other(reason) => write!(f, "the LiveKit server ended the call: {reason}"),
             Self::NoPath(tried) => write!(f, "no way for audio to the server; tried {tried}"),
@@ -127,6 +124,8 @@ pub struct Out {
     pub refreshed: Option<String>,
     /// The server has lost the audio, and wants the connection to be taken up anew.
     pub resume: bool,
+    /// The server knows nothing of this stay any more, or not for long: the room is to be joined anew.
+    pub anew: bool,
 }
 
 /// What was of no use, as counts since the start.
@@ -312,6 +311,49 @@ impl Stay {
         }
     }
 
+    /// The server has let the agent in anew: the session goes on with whoever is there now.
+    pub fn joined_anew(&mut self, now: Moment, join: JoinResponse) {
+        self.me = join.participant.unwrap_or_default();
+        self.track = None;
+        // Of the former connection: what was asked of the server, and texts that will not be finished.
+        self.out.signals.clear();
+        self.out.media.clear();
+        self.streams = Streams::default();
+        let former = self.room.take();
+        self.room = join.room;
+        if let Some(room) = &self.room
+            && former.is_none_or(|former| former.metadata != room.metadata)
+        {
+            let text = room.metadata.clone();
+            self.value(Inbound::Metadata { lane: None, text });
+        }
+        let here: BTreeSet<String> =
+            join.other_participants.iter().map(|info| info.identity.clone()).collect();
+        for sid in self.roster.missing(&here) {
+            let state = participant_info::State::Disconnected as i32;
+            let (sid, identity) = sid;
+            self.participant(
+                now,
+                ParticipantInfo { sid, identity, state, ..ParticipantInfo::default() },
+            );
+        }
+        self.others = self.others.intersection(&here).cloned().collect();
+        for info in join.other_participants {
+            let heard_before =
+                self.roster.by_identity(&info.identity).and_then(|known| known.track.clone());
+            let participant = info.sid.clone();
+            self.participant(now, info);
+            // Nothing of it has changed, but this connection has not asked for it yet.
+            if let Some(track) = heard_before.filter(|track| {
+                self.roster
+                    .by_sid(&participant)
+                    .is_some_and(|known| known.track.as_ref() == Some(track))
+            }) {
+                self.subscribe(track, participant, true);
+            }
+        }
+    }
+
     /// A message of the server's.
     pub fn signal(&mut self, now: Moment, message: signal_response::Message) {
         use signal_response::Message;
@@ -333,8 +375,13 @@ impl Stay {
                 if published.cid == self.agent.track
                     && let Some(track) = published.track
                 {
-                    let (sid, me) = (&self.me.sid, &self.me.identity);
-                    self.herald = Some(Herald::new(sid, me, &track.sid));
+                    match &mut self.herald {
+                        Some(herald) => herald.moved(&track.sid),
+                        None => {
+                            let (sid, me) = (&self.me.sid, &self.me.identity);
+                            self.herald = Some(Herald::new(sid, me, &track.sid));
+                        }
+                    }
                     self.track = Some(track.sid);
                 }
             }
@@ -495,11 +542,21 @@ impl Stay {
             DisconnectReason::RoomClosed => End::RoomClosed,
             DisconnectReason::ParticipantRemoved => End::Removed,
             DisconnectReason::DuplicateIdentity => End::DuplicateIdentity,
-            DisconnectReason::ServerShutdown => End::ServerShutdown,
-            other if leave.action() == Action::Disconnect => {
-                End::Other(other.as_str_name().to_lowercase())
+            // Nobody means the call to end: the server restarts, or has lost its own state of it.
+            DisconnectReason::ServerShutdown
+            | DisconnectReason::Migration
+            | DisconnectReason::ConnectionTimeout
+            | DisconnectReason::StateMismatch
+            | DisconnectReason::SignalClose
+            | DisconnectReason::MediaFailure => {
+                self.out.anew = true;
+                return;
             }
-            other => End::Lost(other.as_str_name().to_lowercase()),
+            _ if leave.action() == Action::Reconnect => {
+                self.out.anew = true;
+                return;
+            }
+            other => End::Other(other.as_str_name().to_lowercase()),
         };
         self.end(end);
     }

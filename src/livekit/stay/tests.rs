@@ -259,8 +259,8 @@ fn every_way_out_has_a_name() {
         (DisconnectReason::RoomDeleted, End::RoomDeleted),
         (DisconnectReason::ParticipantRemoved, End::Removed),
         (DisconnectReason::DuplicateIdentity, End::DuplicateIdentity),
-        (DisconnectReason::ServerShutdown, End::ServerShutdown),
-        (DisconnectReason::StateMismatch, End::Other("state_mismatch".into())),
+        (DisconnectReason::RoomClosed, End::RoomClosed),
+        (DisconnectReason::UserRejected, End::Other("user_rejected".into())),
     ] {
         let (mut stay, now) = stay();
         let leave = LeaveRequest { reason: reason as i32, ..LeaveRequest::default() };
@@ -280,6 +280,83 @@ fn a_server_that_has_lost_the_audio_wants_it_taken_up_anew() {
     };
     stay.signal(now, Message::Leave(leave));
     assert_eq!((stay.out.resume, stay.out.end.clone()), (true, None));
+}
+
+#[test]
+fn a_server_that_does_not_mean_the_call_to_end_is_joined_anew() {
+    for reason in [
+        DisconnectReason::ServerShutdown,
+        DisconnectReason::StateMismatch,
+        DisconnectReason::ConnectionTimeout,
+    ] {
+        for action in [Action::Disconnect, Action::Reconnect] {
+            let (mut stay, now) = stay();
+            let (reason, action) = (reason as i32, action as i32);
+            let leave = LeaveRequest { reason, action, ..LeaveRequest::default() };
+            stay.signal(now, Message::Leave(leave));
+            assert_eq!((stay.out.anew, stay.out.end.clone()), (true, None), "{reason} {action}");
+        }
+    }
+}
+
+#[test]
+fn who_is_joined_anew_finds_the_same_people_on_the_same_lanes() {
+    let (mut stay, now) = stay();
+    let track = |sid: &str| TrackInfo {
+        sid: sid.into(),
+        r#type: TrackType::Audio as i32,
+        ..TrackInfo::default()
+    };
+    let with =
+        |identity: &str, sid: &str, tracks| ParticipantInfo { tracks, ..person(identity, sid) };
+    let ann = with("ann", "PA_ann", vec![track("TR_ann")]);
+    let bob = with("bob", "PA_bob", vec![track("TR_bob")]);
+    let people = vec![ann.clone(), bob, person("cleo", "PA_cleo")];
+    stay.signal(now, Message::Update(ParticipantUpdate { participants: people }));
+    let lanes = |stay: &Stay| -> Vec<(String, u16)> {
+        let present = stay.roster().present().iter();
+        present.map(|known| (known.identity.clone(), known.lane.0)).collect()
+    };
+    let before = lanes(&stay);
+    stay.out = Out::default();
+
+    // Ann is as she was, Bob has come anew as well, Cleo is gone, and Dan has come.
+    let bob = with("bob", "PA_bob_2", vec![track("TR_bob_2")]);
+    let join = JoinResponse {
+        participant: Some(person("agent", "PA_me_2")),
+        room: Some(Room { sid: "RM_2".into(), ..Room::default() }),
+        other_participants: vec![ann, bob, person("dan", "PA_dan")],
+        ..JoinResponse::default()
+    };
+    stay.joined_anew(now, join);
+    assert_eq!(stay.me().sid, "PA_me_2");
+    let asked: Vec<String> = stay
+        .out
+        .signals
+        .iter()
+        .filter_map(|signal| match signal {
+            signal_request::Message::Subscription(update) => Some(update.track_sids[0].clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, ["TR_ann", "TR_bob_2"], "each track is asked for on this connection");
+    let mut told = Vec::new();
+    for change in &stay.out.changes {
+        match change {
+            Change::Joined { lane, .. } => told.push(("joined", lane.0)),
+            Change::Left { lane, .. } => told.push(("left", lane.0)),
+            _ => {}
+        }
+    }
+    let lane =
+        |who: &str| before.iter().find(|(identity, _)| identity == who).map(|(_, lane)| *lane);
+    let (Some(of_bob), Some(of_cleo)) = (lane("bob"), lane("cleo")) else { panic!("{before:?}") };
+    let dan = lanes(&stay).iter().find(|(identity, _)| identity == "dan").map(|(_, lane)| *lane);
+    assert_eq!(
+        told,
+        [("left", of_cleo), ("left", of_bob), ("joined", of_bob), ("joined", dan.unwrap_or(0))],
+        "of Ann there is nothing to tell"
+    );
 }
 
 #[test]

@@ -127,11 +127,22 @@ pub struct Standing {
     pub draining: bool,
 }
 
+/// Whether a job is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It is; the agent comes as this one.
+    Taken(Presence),
+    /// It is not: another worker may be asked.
+    Refused,
+    /// There is nothing to be done, for anybody: the agent is there already.
+    Done,
+}
+
 /// What a server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
-    /// Whether a job is taken, and as whom.
-    Answer(String, Option<Presence>),
+    /// Whether a job is taken.
+    Answer(String, Answer),
     /// How a job is.
     Update(String, JobState),
     /// How the worker is.

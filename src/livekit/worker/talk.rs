@@ -9,7 +9,7 @@ use livekit_protocol::{
 };
 use prost::Message as _;
 
-use super::{Job, JobState, Options, Order, Presence, Standing, on_the_wire};
+use super::{Answer, Job, JobState, Options, Order, Presence, Standing, on_the_wire};
 use crate::config::JobKind;
 use crate::livekit::token::{NAME_LEN_MAX, Pass};
 
@@ -113,17 +113,18 @@ pub(super) fn ping(now_ms: u64) -> Vec<u8> {
 
 pub(super) fn order(order: Order) -> Vec<u8> {
     write(match order {
-        Order::Answer(job_id, presence) => {
-            let available = presence.is_some();
-            let Presence { identity, name } =
-                presence.unwrap_or(Presence { identity: String::new(), name: String::new() });
-            worker_message::Message::Availability(AvailabilityResponse {
-                job_id,
-                available,
-                participant_identity: identity,
-                participant_name: name,
-                ..AvailabilityResponse::default()
-            })
+        Order::Answer(job_id, answer) => {
+            let mut response = AvailabilityResponse { job_id, ..AvailabilityResponse::default() };
+            match answer {
+                Answer::Taken(Presence { identity, name }) => {
+                    response.available = true;
+                    response.participant_identity = identity;
+                    response.participant_name = name;
+                }
+                Answer::Refused => {}
+                Answer::Done => response.terminate = true,
+            }
+            worker_message::Message::Availability(response)
         }
         Order::Update(job_id, state) => {
             let (status, error) = match state {

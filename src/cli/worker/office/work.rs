@@ -17,7 +17,7 @@ use crate::livekit::address::Address;
 use crate::livekit::room::{self, Room};
 use crate::livekit::stay::End;
 use crate::livekit::token::Pass;
-use crate::livekit::worker::{self, JobState, Presence};
+use crate::livekit::worker::{self, Answer, JobState, Presence};
 use crate::record::{JobEnd, SessionEnd, SessionMeter};
 use crate::session::event::EndReason;
 use crate::session::input::Inbound;
@@ -26,9 +26,25 @@ use crate::session::plan::Plan;
 impl Office {
     /// Is this job taken?
     pub(super) fn offered(&mut self, at: usize, offer: worker::Job) {
+        let now = self.clock.now();
+        if let Some(job) = self.jobs.values().find(|job| job.is_again(at, &offer, now)) {
+            let text = format!(
+                "{} is {} once more, of which the server has forgotten",
+                offer.id, job.offer.id
+            );
+            let fields = [
+                ("job", json!(offer.id)),
+                ("room", json!(offer.room)),
+                ("is", json!(job.offer.id)),
+            ];
+            self.log.tell("job.known", &text, &fields);
+            let answer = worker::Order::Answer(offer.id, Answer::Done);
+            self.registrations[at].desk.order(answer);
+            return;
+        }
         let taken = self.taken(at, &offer);
-        let presence = match &taken {
-            Ok((_, _, plan)) => Some(Presence {
+        let answer = match &taken {
+            Ok((_, _, plan)) => Answer::Taken(Presence {
                 identity: format!("agent-{}", offer.id),
                 name: shown_name(plan).to_owned(),
             }),
@@ -38,10 +54,10 @@ impl Office {
                 let fields =
                     [("job", json!(offer.id)), ("room", json!(offer.room)), ("reason", json!(why))];
                 self.log.tell("job.refused", &text, &fields);
-                None
+                Answer::Refused
             }
         };
-        let answer = worker::Order::Answer(offer.id.clone(), presence);
+        let answer = worker::Order::Answer(offer.id.clone(), answer);
         let answered = self.registrations.get(at).is_some_and(|it| it.desk.order(answer));
         let (true, Ok((served, conversation, plan))) = (answered, taken) else { return };
         let job = Job {
@@ -49,12 +65,15 @@ impl Office {
             served,
             conversation,
             plan,
-            offered: self.clock.now(),
+            offered: now,
             stage: Stage::Offered,
             exit: None,
             made: None,
             heard: false,
             session: None,
+            room_sid: offer.room_sid.clone(),
+            away: false,
+            back: None,
             gone: None,
             trouble: None,
             offer,
@@ -171,6 +190,18 @@ impl Office {
                 self.begin(id);
             }
             room::News::Path(_) => {}
+            room::News::Away => {
+                job.away = true;
+                let text = format!("{id}: the connection to the room is lost, and tried again");
+                self.log.tell("job.away", &text, &[("job", json!(id)), ("room", json!(room))]);
+            }
+            room::News::Back { room: sid } => {
+                job.away = false;
+                job.back = Some(self.clock.now());
+                let fields = [("job", json!(id)), ("room", json!(room)), ("room_sid", json!(sid))];
+                job.room_sid = sid;
+                self.log.tell("job.back", &format!("{id}: in the room again"), &fields);
+            }
             room::News::Warning(warning) => {
                 let text = format!("{id}: {warning}");
                 let fields = [("job", json!(id)), ("warning", json!(warning))];
