@@ -263,7 +263,7 @@ fn a_server_that_restarts_gets_its_agent_back_and_no_second_one() {
     worker.event_after("worker.registered", 1);
     worker.of_room("job.back", &room);
     let mut ann = Peer::join(&server, &room, "ann");
-    ann.event("participant_joined", |event| event["identity"] == agent.as_str());
+    ann.event("recording", |event| event["identity"] == agent.as_str());
     ann.ask(json!({ "do": "chat", "text": "goodbye" }));
     ann.reads(&agent, "Goodbye.");
     assert_eq!(worker.of_room("job.over", &room)["end"], "ended");

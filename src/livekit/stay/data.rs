@@ -29,6 +29,18 @@ impl Stay {
             self.malformed();
             return;
         };
+        let from = &packet.participant_identity;
+        let is_known = *from == self.me.identity || self.others.contains(from);
+        // Without an identity it is the server's own, of its API.
+        if is_known || from.is_empty() || !needs_lane(&packet) {
+            self.used(now, reliable, packet);
+        } else {
+            self.counts.unused += u64::from(!self.early.keep(now, reliable, bytes.len(), packet));
+        }
+    }
+
+    /// A packet comes of somebody who is known.
+    pub(super) fn used(&mut self, now: Moment, reliable: bool, packet: DataPacket) {
         let DataPacket { participant_identity: from, value: Some(value), .. } = packet else {
             self.counts.unused += 1;
             return;
@@ -192,6 +204,21 @@ impl Stay {
 }
 
 /// The key that was pressed: by its name, or by its code (RFC 4733).
+/// Whether a packet is of use only if it is known whose lane it belongs to: what is typed or pressed.
+fn needs_lane(packet: &DataPacket) -> bool {
+    match &packet.value {
+        Some(Value::User(user)) => user.topic.as_deref() == Some(names::OLD_CHAT),
+        Some(
+            Value::StreamHeader(_)
+            | Value::StreamChunk(_)
+            | Value::StreamTrailer(_)
+            | Value::ChatMessage(_)
+            | Value::SipDtmf(_),
+        ) => true,
+        _ => false,
+    }
+}
+
 fn digit(dtmf: &SipDtmf) -> Option<char> {
     const KEYS: &str = "0123456789*#ABCD";
     let mut named = dtmf.digit.chars();

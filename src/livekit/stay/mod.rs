@@ -7,6 +7,7 @@
 //! ends the stay unless it is the server's word.
 
 mod data;
+mod early;
 mod notices;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use livekit_protocol::{
     participant_info, request_response, signal_request, signal_response,
 };
 
+use self::early::Early;
 use super::herald::Herald;
 use super::names;
 use super::roster::{Change, Roster};
@@ -182,6 +184,8 @@ pub struct Stay {
     begun: bool,
     /// Everybody in the room but the agent, with a lane or without.
     others: BTreeSet<String>,
+    /// What came of those of whom nothing is known yet.
+    early: Early,
     second: Moment,
     values: BTreeMap<String, u32>,
     next_call: u64,
@@ -210,6 +214,7 @@ impl Stay {
             heard: false,
             begun: false,
             others: BTreeSet::new(),
+            early: Early::default(),
             second: now,
             values: BTreeMap::new(),
             next_call: 0,
@@ -455,6 +460,11 @@ impl Stay {
                     self.out.changes.push_back(change);
                 }
                 Change::Joined { .. } | Change::Value(_) => self.out.changes.push_back(change),
+            }
+        }
+        if self.others.contains(&identity) {
+            for (reliable, packet) in self.early.of(&identity) {
+                self.used(now, reliable, packet);
             }
         }
     }

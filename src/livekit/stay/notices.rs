@@ -129,6 +129,9 @@ impl Stay {
 
     /// Calls whose time is over fail.
     pub fn expire(&mut self, now: Moment) {
+        while let Some((reliable, packet)) = self.early.expired(now) {
+            self.used(now, reliable, packet);
+        }
         for (call, error) in self.calls.expire(now) {
             call.finish(Err(error));
         }

@@ -283,6 +283,35 @@ fn a_server_that_has_lost_the_audio_wants_it_taken_up_anew() {
 }
 
 #[test]
+fn who_types_before_the_server_tells_of_them_is_heard() {
+    let (mut stay, now) = stay();
+    let chat = |from: &str, text: &str| DataPacket {
+        participant_identity: from.into(),
+        value: Some(Value::ChatMessage(livekit_protocol::ChatMessage {
+            message: text.into(),
+            ..livekit_protocol::ChatMessage::default()
+        })),
+        ..DataPacket::default()
+    };
+    for text in ["hello", "is anybody there"] {
+        stay.data(now, true, &chat("bob", text).encode_to_vec());
+    }
+    // A flood of somebody else's finds no room, and takes none of his.
+    for _ in 0..1_000 {
+        stay.data(now, true, &chat("nobody", "x").encode_to_vec());
+    }
+    assert_eq!(values(&mut stay), []);
+    let participants = vec![person("bob", "PA_bob")];
+    stay.signal(now, Message::Update(ParticipantUpdate { participants }));
+    let typed = |text: &str| Inbound::UserText { lane: LaneId(1), text: text.into() };
+    assert_eq!(values(&mut stay), [typed("hello"), typed("is anybody there")]);
+    let unused = stay.counts().unused;
+    stay.expire(now.after_ns(6_000_000_000));
+    assert_eq!(values(&mut stay), []);
+    assert!(stay.counts().unused > unused, "of the one who never came");
+}
+
+#[test]
 fn a_server_that_does_not_mean_the_call_to_end_is_joined_anew() {
     for reason in [
         DisconnectReason::ServerShutdown,
