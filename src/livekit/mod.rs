@@ -25,6 +25,7 @@
 //! session but its own; nothing here makes a session's tick wait.
 
 pub mod address;
+pub mod api;
 pub mod bell;
 pub mod edge;
 pub mod herald;

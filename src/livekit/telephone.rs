@@ -8,30 +8,24 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use axum::http::{HeaderValue, Method, Request, StatusCode};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use livekit_protocol::{
     CreateSipParticipantRequest, SipOutboundConfig, SipParticipantInfo,
     TransferSipParticipantRequest,
 };
 use prost::Message;
-use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
-use super::stream::{Stream, StreamError};
+use super::api::ask;
 use super::token::Key;
 use crate::session::output::RpcError;
 
 /// Transfers under way at most in a room: a call is passed on once, or a few are tried.
 pub const TRANSFERS_MAX: usize = 4;
 
-/// The longest answer, in bytes: it describes one participant.
-const ANSWER_MAX: usize = 64 << 10;
+/// The server's service for telephones.
+const SIP: &str = "SIP";
 
 /// What is kept for the server's word after a telephone has rung for as long as it may.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -137,14 +131,17 @@ impl Telephones {
             let token = key.telephony(&transfer.room).map_err(failed)?;
             if transfer.warm {
                 let request = self.brought_in(&transfer, ringing)?;
-                let asked = ask(address, tls, "CreateSIPParticipant", token.secret(), &request);
-                let answer = asked.await?;
+                let asked =
+                    ask(address, tls, SIP, "CreateSIPParticipant", (token.secret(), &request));
+                let answer = asked.await.map_err(failed)?;
                 let info = SipParticipantInfo::decode(&*answer)
                     .map_err(|_| failed("the server's answer is no participant"))?;
                 Ok(serde_json::json!({ "participant": info.participant_identity }).to_string())
             } else {
                 let request = sent_there(transfer, ringing)?;
-                ask(address, tls, "TransferSIPParticipant", token.secret(), &request).await?;
+                let asked =
+                    ask(address, tls, SIP, "TransferSIPParticipant", (token.secret(), &request));
+                asked.await.map_err(failed)?;
                 Ok("null".to_owned())
             }
         };
@@ -211,70 +208,6 @@ fn seconds(time: Duration) -> i64 {
 
 fn failed(why: impl Into<String>) -> RpcError {
     RpcError::new(RpcError::APPLICATION, why)
-}
-
-/// What the server says of a call that failed.
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    msg: String,
-}
-
-/// One request of Twirp's: a message there, and one back.
-async fn ask(
-    address: &Address,
-    tls: &TlsConnector,
-    method: &str,
-    token: &str,
-    message: &impl Message,
-) -> Result<Vec<u8>, RpcError> {
-    let host = address.host.as_str();
-    let stream = Stream::connect((host, address.port), address.tls.then_some((tls, host)));
-    let stream = stream.await.map_err(|error| match error {
-        StreamError::Unreachable(why) | StreamError::Tls(why) => {
-            failed(format!("the server cannot be reached: {why}"))
-        }
-    })?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| failed("the token is none"))?;
-    bearer.set_sensitive(true);
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("{}/twirp/livekit.SIP/{method}", address.prefix))
-        .header(HOST, address.authority())
-        .header(AUTHORIZATION, bearer)
-        .header(CONTENT_TYPE, "application/protobuf")
-        .body(Body::from(message.encode_to_vec()))
-        .map_err(|error| failed(format!("a request of ours: {error}")))?;
-    let answering = async {
-        let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
-        let status = response.status();
-        let body = axum::body::to_bytes(Body::new(response.into_body()), ANSWER_MAX).await;
-        Ok((status, body.map_err(|_| failed("the server's answer is cut off or too long"))?))
-    };
-    tokio::pin!(answering);
-    let (status, body) = tokio::select! {
-        answer = &mut answering => answer?,
-        // The connection ends when the answer is there, which may be before it is looked at.
-        _ = connection => answering.await?,
-    };
-    if status == StatusCode::OK {
-        return Ok(body.to_vec());
-    }
-    let refusal: Option<Refusal> = serde_json::from_slice(&body).ok();
-    let said = refusal.map(|Refusal { code, msg }| if msg.is_empty() { code } else { msg });
-    let said = said.unwrap_or_else(|| "no reason given".to_owned());
-    // The text is the server's, or of somebody between: nothing that moves a cursor.
-    let said: String = said.chars().filter(|c| !c.is_control()).collect();
-    Err(failed(format!("the server refuses ({}): {said}", status.as_u16())))
-}
-
-fn lost(error: &hyper::Error) -> RpcError {
-    failed(format!("the connection to the server was lost: {error}"))
 }
 
 #[cfg(test)]

@@ -46,6 +46,12 @@ impl Key {
         Ok(Self { key, secret })
     }
 
+    /// The key and its secret, for the environment of a program of this one's own.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str) {
+        (&self.key, &self.secret)
+    }
+
     /// A token of an agent for a room, with all that an agent does there.
     ///
     /// # Errors
@@ -105,6 +111,19 @@ impl Key {
             .with_ttl(TOKEN_TTL)
             .with_grants(grants)
             .with_sip_grants(sip);
+        token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
+    }
+
+    /// A token for the server's API: a room, and who is dispatched to it.
+    ///
+    /// # Errors
+    /// The token cannot be made; in words.
+    pub fn admin(&self, room: &str) -> Result<Pass, String> {
+        let grants =
+            VideoGrants { room_admin: true, room: room.to_owned(), ..VideoGrants::default() };
+        let token = AccessToken::with_api_key(&self.key, &self.secret)
+            .with_ttl(TOKEN_TTL)
+            .with_grants(grants);
         token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
     }
 

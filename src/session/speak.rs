@@ -241,7 +241,8 @@ impl Session {
         self.playout.saying().is_some_and(|(of, _)| of == item) || self.playout.is_kept(item)
     }
 
-    /// Cuts everything the agent is saying or about to say.
+    /// Cuts everything the agent is saying or about to say, but for the goodbye of a call that is ended from outside:
+    /// there will be no answer to whoever interrupts it.
     pub(super) fn cut(
         &mut self,
         plan: &Plan,
@@ -250,6 +251,9 @@ impl Session {
         (since, voiced_ms): (Tick, u64),
         out: &mut Output,
     ) {
+        if matches!(self.life, Life::Closing(EndReason::Closed(_))) {
+            return;
+        }
         self.forget_cut(plan, now, out);
         let mut heard = Vec::new();
         self.playout.cut(plan.fade, &mut heard);

@@ -256,6 +256,16 @@ impl Server {
         serde_json::from_str(body).map_err(|error| format!("{error}: {body}"))
     }
 
+    /// Waits until it logs something.
+    #[track_caller]
+    pub(crate) fn logs(&self, part: &str) {
+        let found = |_, line: &String| line.contains(part).then_some(());
+        if self.log.wait(0, PATIENCE, found).is_err() {
+            self.print_log(0);
+            panic!("the server does not log \"{part}\"");
+        }
+    }
+
     /// How many lines it has logged.
     pub(crate) fn logged(&self) -> usize {
         self.log.count()

@@ -41,10 +41,10 @@ const AGENT: &str = "agent";
 /// Everything that rooms share in a process.
 pub(super) struct House {
     pub(super) server: Server,
-    network: Network,
+    pub(super) network: Network,
     shard: Shard,
     workers: Workers,
-    tls: TlsConnector,
+    pub(super) tls: TlsConnector,
     clock: Clock,
 }
 

@@ -244,6 +244,7 @@ fn to_rust(
             times.push(now.since_ns(since) as f64 / 1e6);
             said = None;
         }
+        true
     });
     caller.leave()?;
     agent.leave()?;
@@ -254,13 +255,15 @@ fn to_rust(
     Ok(times)
 }
 
-/// Calls a frame at a time, when it is due.
-fn pace(frames: u64, mut step: impl FnMut(u64, Moment)) {
+/// Calls a frame at a time, when it is due, for as long as it answers so.
+pub(super) fn pace(frames: u64, mut step: impl FnMut(u64, Moment) -> bool) {
     let clock = Clock::default();
     let begun = clock.now();
     for frame in 0..frames {
         clock.sleep_until(begun.after_ns(frame * FRAME_NS));
-        step(frame, clock.now());
+        if !step(frame, clock.now()) {
+            return;
+        }
     }
 }
 
@@ -289,6 +292,7 @@ fn joins(house: &House, plan: &Arc<Plan>, name: &str, count: usize) -> Result<Ve
                 }
             }
         }
+        true
     });
     callers.into_iter().try_for_each(Caller::leave)?;
     agents.into_iter().try_for_each(Agent::leave)?;
@@ -303,7 +307,7 @@ fn joins(house: &House, plan: &Arc<Plan>, name: &str, count: usize) -> Result<Ve
 }
 
 /// The value below which a share of the times lies.
-fn percentile(times: &[f64], share: f64) -> f64 {
+pub(super) fn percentile(times: &[f64], share: f64) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = (share * (sorted.len().saturating_sub(1)) as f64).round() as usize;

@@ -3,6 +3,8 @@
 //! **Invariant:** what is measured is what calls run on, not an imitation of it.
 
 mod contender;
+#[cfg(feature = "livekit")]
+mod dispatch;
 mod figures;
 #[cfg(feature = "livekit")]
 mod guest;
@@ -36,7 +38,8 @@ Examples:
   antiphon bench pacing
   antiphon bench pacing --busy 2 --class fifo --plot pacing.svg
   antiphon bench latency
-  antiphon bench rooms")]
+  antiphon bench rooms
+  antiphon bench dispatch")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     bench: Bench,
@@ -50,6 +53,8 @@ enum Bench {
     Latency(latency::LatencyArgs),
     #[cfg(feature = "livekit")]
     Rooms(rooms::RoomsArgs),
+    #[cfg(feature = "livekit")]
+    Dispatch(dispatch::DispatchArgs),
 }
 
 pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
@@ -59,5 +64,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Bench::Latency(args) => latency::latency(args),
         #[cfg(feature = "livekit")]
         Bench::Rooms(args) => rooms::rooms(args),
+        #[cfg(feature = "livekit")]
+        Bench::Dispatch(args) => dispatch::dispatch(args),
     }
 }

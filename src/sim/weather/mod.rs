@@ -275,6 +275,11 @@ impl Fate {
             let reason = "somebody hung up".to_owned();
             happens.push((Tick(seed.below(ticks)), Inbound::HangUp { reason }));
         }
+        if seed.below(8) == 0 {
+            tally.add(Fault::Closed);
+            let reason = "the program is being stopped".to_owned();
+            happens.push((Tick(seed.below(ticks)), Inbound::Close { reason }));
+        }
         // A quiet room, or one in which a lot happens.
         let most = if seed.below(4) == 0 { 200 } else { 12 };
         for number in 0..seed.below(most) as u32 {

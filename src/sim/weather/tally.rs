@@ -30,13 +30,15 @@ pub enum Fault {
     LineDropped,
     /// Somebody hung up in the middle.
     HungUp,
+    /// The program was being stopped in the middle.
+    Closed,
     /// Something came that nobody had asked for.
     Nonsense,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::FrameLost,
         Self::FrameDoubled,
         Self::FrameDelayed,
@@ -49,6 +51,7 @@ impl Fault {
         Self::TicksSkipped,
         Self::LineDropped,
         Self::HungUp,
+        Self::Closed,
         Self::Nonsense,
     ];
 
@@ -68,6 +71,7 @@ impl Fault {
             Self::TicksSkipped => "ticks skipped",
             Self::LineDropped => "line dropped",
             Self::HungUp => "hung up",
+            Self::Closed => "closed",
             Self::Nonsense => "nonsense",
         }
     }

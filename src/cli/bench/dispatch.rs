@@ -1,0 +1,250 @@
+//! `antiphon bench dispatch`: from asking for an agent to its first audio, at a worker of its own process.
+//!
+//! A caller is in a room, and asks the server for an agent by its name; the worker is `antiphon start` as it runs in
+//! production. The time is taken until the first packet of the agent's voice is read at the caller.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+use livekit_protocol::CreateAgentDispatchRequest;
+use serde_json::{Value, json};
+
+use super::guest::{Caller, House, plan, until};
+use super::latency::{pace, percentile};
+use super::server::ServerArgs;
+use crate::cli::failure::Failure;
+use crate::cli::view::line;
+use crate::host::pace::{Clock, Moment};
+use crate::livekit::api::ask;
+use crate::livekit::room::{News, Stamp};
+use crate::session::plan::Plan;
+
+/// The name that the agent is asked for by.
+const NAME: &str = "bench";
+
+/// What callers are, as sessions: they hear the agent, and are stepped by the bench.
+const CALLER: &str = "name: caller\nagents: { echo: { kind: echo } }\n";
+
+/// What the worker serves: an agent with a text, which says hello at once with the built-in voice.
+const AGENT: &str = "name: bench\nspeech: { synthesiser: { engine: tone } }\n\
+                     call: { alone_ms: 200 }\nturn: { away_ms: 0 }\n\
+                     agents: { desk: { greeting: Hello. } }\n";
+
+/// Frames that an agent's first audio is waited for at most: 5 s.
+const FRAMES_MAX: u64 = 250;
+
+/// Measures the time from dispatching an agent to its first audio.
+///
+/// A worker of its own process serves a text agent that says hello at once. A caller who is in a room asks for it, and
+/// the time is taken until the first packet of the agent's voice has come. That is done with no other calls, and with
+/// so many calls under way in the same worker, in which callers take turns in talking. The server is one of its own
+/// unless one is named.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  antiphon bench dispatch
+  antiphon bench dispatch --jobs 20 --samples 10 --json
+
+Exit codes: 0 measured, 1 something failed on the way, 2 it cannot be measured.")]
+pub(super) struct DispatchArgs {
+    /// Calls under way
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    jobs: u32,
+    /// Times that an agent is asked for, without other calls and with them
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    samples: u32,
+    /// How many of the calls under way are talked in at a time, as a share
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    talk: f64,
+    /// An object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
+    let house = House::new(args.server.server()?)?;
+    let plan = plan(CALLER)?;
+    let _worker = Worker::start(&house)?;
+    let mut bench = Bench { house, plan, talk: args.talk, callers: Vec::new(), rooms: 0 };
+    let alone = bench.samples(args.samples)?;
+    for _ in 0..args.jobs {
+        let (caller, _) = bench.arrives()?;
+        bench.callers.push(caller);
+    }
+    let among = bench.samples(args.samples)?;
+    bench.callers.into_iter().try_for_each(Caller::leave)?;
+    let figures = json!({
+        "jobs": args.jobs,
+        "talk": args.talk,
+        "dispatch_to_audio_ms": { "alone": spread(&alone), "among": spread(&among) },
+    });
+    if args.json {
+        line(figures);
+    } else {
+        line("from dispatching an agent to its first audio at the caller, in ms");
+        let among_name = format!("with {} calls under way", args.jobs);
+        for (name, key) in [("no other call", "alone"), (among_name.as_str(), "among")] {
+            let at =
+                |what: &str| figures["dispatch_to_audio_ms"][key][what].as_f64().unwrap_or(0.0);
+            line(format_args!(
+                "  {name:<28} p50 {:7.1}   p95 {:7.1}   max {:7.1}",
+                at("p50"),
+                at("p95"),
+                at("max")
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn spread(times: &[f64]) -> Value {
+    let at = |share| percentile(times, share);
+    json!({ "p50": at(0.5), "p95": at(0.95), "max": at(1.0), "samples": times.len() })
+}
+
+struct Bench {
+    house: House,
+    plan: Arc<Plan>,
+    talk: f64,
+    /// Those in calls that are under way.
+    callers: Vec<Caller>,
+    rooms: u32,
+}
+
+impl Bench {
+    fn samples(&mut self, count: u32) -> Result<Vec<f64>, Failure> {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            let (caller, ms) = self.arrives()?;
+            caller.leave()?;
+            times.push(ms);
+        }
+        Ok(times)
+    }
+
+    /// Somebody joins a room of their own and asks for an agent; the caller, and how long that took, in milliseconds.
+    fn arrives(&mut self) -> Result<(Caller, f64), Failure> {
+        self.rooms += 1;
+        let room = format!("dispatch-{}", self.rooms);
+        let mut caller = self.house.caller(&self.plan, &room, "caller")?;
+        until(&caller.room, |news| matches!(news, News::Path(_)))?;
+        let clock = Clock::default();
+        let (tell, told) = bounded(1);
+        let asked = clock.now();
+        self.ask(&room, tell)?;
+        let mut heard = None;
+        let (talk, callers) = (self.talk, &mut self.callers);
+        pace(FRAMES_MAX, |frame, _| {
+            step(&mut caller, false);
+            for stamp in caller.stamps.try_iter() {
+                if let Stamp::Came { read, .. } = stamp {
+                    heard.get_or_insert(read);
+                }
+            }
+            let talking = ((callers.len() as f64 * talk).ceil() as usize).max(1);
+            // A second each.
+            let first = (frame / 50) as usize * talking;
+            let count = callers.len().max(1);
+            for (at, other) in callers.iter_mut().enumerate() {
+                step(other, (at + count - first % count) % count < talking);
+                other.stamps.try_iter().for_each(drop);
+            }
+            heard.is_none()
+        });
+        if let Ok(Err(why)) = told.try_recv() {
+            return Err(Failure::broken(format!("the server dispatches nobody: {why}")));
+        }
+        let heard: Moment = heard.ok_or_else(|| Failure::broken("no agent was heard in 5 s"))?;
+        Ok((caller, heard.since_ns(asked) as f64 / 1e6))
+    }
+
+    /// Asks the server for an agent, on the network's thread.
+    fn ask(
+        &self,
+        room: &str,
+        tell: crossbeam_channel::Sender<Result<(), String>>,
+    ) -> Result<(), Failure> {
+        let request = CreateAgentDispatchRequest {
+            agent_name: NAME.to_owned(),
+            room: room.to_owned(),
+            ..CreateAgentDispatchRequest::default()
+        };
+        let (address, tls) = (self.house.server.address.clone(), self.house.tls.clone());
+        let token = self.house.server.key.admin(room).map_err(Failure::broken)?;
+        let spawned = self.house.network.spawn(move |_| async move {
+            let with = (token.secret(), &request);
+            let asked = ask(&address, &tls, "AgentDispatchService", "CreateDispatch", with).await;
+            tell.try_send(asked.map(drop)).ok();
+        });
+        if spawned {
+            Ok(())
+        } else {
+            Err(Failure::broken("the network's thread has too much to do"))
+        }
+    }
+}
+
+/// A frame of somebody who talks, or is silent.
+fn step(caller: &mut Caller, talks: bool) {
+    caller.step(|pcm| {
+        if talks {
+            for (at, sample) in pcm.iter_mut().enumerate() {
+                *sample = if at / 60 % 2 == 0 { 6_000 } else { -6_000 };
+            }
+        }
+    });
+}
+
+/// `antiphon start` as a process of its own, ended with its value.
+struct Worker {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Worker {
+    fn start(house: &House) -> Result<Self, Failure> {
+        let broken = |why: std::io::Error| Failure::broken(format!("the bench's worker: {why}"));
+        let folder = std::env::temp_dir().join(format!("antiphon-dispatch-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(broken)?;
+        let config = folder.join("bench.yaml");
+        std::fs::write(&config, AGENT).map_err(broken)?;
+        let (key, secret) = house.server.key.parts();
+        let process = Command::new(std::env::current_exe().map_err(broken)?)
+            .args(["start", "--json", "--http", "0", "--agent-name", NAME])
+            .arg(&config)
+            .env("LIVEKIT_URL", house.server.address.to_string())
+            .env("LIVEKIT_API_KEY", key)
+            .env("LIVEKIT_API_SECRET", secret)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(broken)?;
+        let mut worker = Self { process, folder };
+        let out = worker.process.stdout.take().ok_or_else(|| Failure::broken("no output"))?;
+        let mut lines = BufReader::new(out).lines();
+        let registered = |line: &String| line.contains("\"worker.registered\"");
+        if !lines.by_ref().map_while(Result::ok).any(|line| registered(&line)) {
+            return Err(Failure::broken("the bench's worker does not register"));
+        }
+        // What it says must be read, or it would wait.
+        std::thread::Builder::new()
+            .name("worker output".to_owned())
+            .spawn(move || lines.for_each(drop))
+            .map_err(broken)?;
+        Ok(worker)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
