@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn options(url: &str) -> Options {
     Options {
         server: url.parse::<Address>().expect("an address"),
-        room: "the lobby".to_owned(),
+        room: Some("the lobby".to_owned()),
+        dispatch: None,
         agent: "Corner <shop> & {{room}}".to_owned(),
         key: Key::new("devkey", SECRET).expect("a key"),
     }

@@ -121,6 +121,7 @@ pub(super) fn entry(
         allowed,
         name: shown_name(plan).to_owned(),
         listen_to: listen_to.clone(),
+        agents: false,
         red: publish.red,
         dtx: publish.dtx,
         rate: plan.rate,

@@ -91,6 +91,8 @@ pub struct Participant {
 #[derive(Debug, Default)]
 pub struct Roster {
     listen_to: Option<String>,
+    /// Agents are heard as people are.
+    agents: bool,
     present: Vec<Participant>,
     /// Every identity that has ever had a lane, in the order of the lanes, and the track heard last.
     lanes: Vec<(String, String)>,
@@ -102,6 +104,12 @@ impl Roster {
     #[must_use]
     pub fn new(listen_to: Option<String>) -> Self {
         Self { listen_to, ..Self::default() }
+    }
+
+    /// The same, and agents are heard as people are: for who calls one, and does not know its identity.
+    #[must_use]
+    pub fn with_agents(self, agents: bool) -> Self {
+        Self { agents, ..self }
     }
 
     /// A description of a participant comes.
@@ -145,7 +153,8 @@ impl Roster {
         match &self.listen_to {
             Some(identity) => *identity == info.identity,
             None => match info.kind() {
-                participant_info::Kind::Agent | participant_info::Kind::Egress => false,
+                participant_info::Kind::Agent => self.agents,
+                participant_info::Kind::Egress => false,
                 participant_info::Kind::Standard
                 | participant_info::Kind::Ingress
                 | participant_info::Kind::Sip

@@ -96,7 +96,8 @@ impl House {
             pass: pass.map_err(Failure::broken)?,
             name: AGENT.to_owned(),
             // A caller hears the agent; an agent hears everybody but agents.
-            listen_to: identity.map(|_| AGENT.to_owned()),
+            listen_to: None,
+            agents: identity.is_some(),
             red: plan.config.livekit.publish.red,
             dtx: true,
             tls: self.tls.clone(),

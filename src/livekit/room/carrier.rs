@@ -120,6 +120,7 @@ impl Carrier {
             name: options.name.clone(),
             track: track.clone(),
             listen_to: options.listen_to.clone(),
+            agents: options.agents,
         };
         let stay = Stay::new(clock.now(), agent);
         let entered = enter(options.clone(), track, stay.first_attributes()).await?;

@@ -65,6 +65,8 @@ pub struct Options {
     pub name: String,
     /// Whom to listen to, if not everybody.
     pub listen_to: Option<String>,
+    /// Whether other agents are listened to: no agent does, or two would talk for ever.
+    pub agents: bool,
     /// Redundant audio, where the server takes it.
     pub red: bool,
     /// The agent's audio pauses in silence.

@@ -160,6 +160,8 @@ pub struct Agent {
     pub track: String,
     /// Whom to listen to, if not everybody.
     pub listen_to: Option<String>,
+    /// Whether other agents are listened to.
+    pub agents: bool,
 }
 
 /// The stay.
@@ -197,7 +199,7 @@ impl Stay {
     /// A stay that begins.
     #[must_use]
     pub fn new(now: Moment, agent: Agent) -> Self {
-        let roster = Roster::new(agent.listen_to.clone());
+        let roster = Roster::new(agent.listen_to.clone()).with_agents(agent.agents);
         Self {
             agent,
             room: None,
