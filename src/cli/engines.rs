@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::load;
 use super::minds::Minds;
 use crate::config::{Agent, Provider, RecogniserEngine, Slot, SynthesiserEngine};
+use crate::host::tools::WORKERS;
 use crate::model::clips::Clips;
 use crate::model::lexicon::{Lexicon, SlotWords};
 use crate::model::live::{EarPool, LiveEar, LiveMouth, MouthPool};
@@ -33,11 +34,21 @@ pub(super) struct Sizes {
     /// The same where models hear and speak: each waits for the network, and takes no processor's time.
     pub(super) model_ears: usize,
     pub(super) model_mouths: usize,
+    /// Texts that wait for a synthesiser.
+    pub(super) texts: usize,
+    /// Threads for tools.
+    pub(super) workers: usize,
 }
 
 /// Those of one call.
-pub(super) const OF_ONE: Sizes =
-    Sizes { ears: EARS, mouths: MOUTHS, model_ears: 4, model_mouths: 4 };
+pub(super) const OF_ONE: Sizes = Sizes {
+    ears: EARS,
+    mouths: MOUTHS,
+    model_ears: 4,
+    model_mouths: 4,
+    texts: 64,
+    workers: WORKERS,
+};
 
 /// What the engines need of a configuration, checked by making one of each.
 pub(super) struct Engines {
@@ -158,8 +169,12 @@ impl Engines {
         let kind = self.synthesiser;
         let mouths = match (kind, self.minds.voice()?) {
             (SynthesiserEngine::None, _) => None,
-            (_, Some(new)) => Some(MouthPool::start(sizes.model_mouths, move || Ok(new()))),
-            (_, None) => Some(MouthPool::start(sizes.mouths, move || new_synthesiser(kind))),
+            (_, Some(new)) => {
+                Some(MouthPool::with_queue(sizes.model_mouths, sizes.texts, move || Ok(new())))
+            }
+            (_, None) => Some(MouthPool::with_queue(sizes.mouths, sizes.texts, move || {
+                new_synthesiser(kind)
+            })),
         };
         Ok(LiveEngines { ears, mouths: mouths.transpose().map_err(broken)?, engines: self })
     }

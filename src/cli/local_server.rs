@@ -14,6 +14,19 @@ const PORT: u16 = 7880;
 const KEY: &str = "devkey";
 const SECRET: &str = "secret";
 
+/// Runs a program until it ends or the standard input of this does, which is a pipe of this process: however that ends,
+/// its server does not outlive it.
+const KEEPER: &str = r#"
+exec 3<&0
+"$@" 3<&- </dev/null &
+server=$!
+( cat <&3; kill -9 $server ) >/dev/null 2>&1 &
+watch=$!
+exec 3<&-
+wait $server
+kill $watch
+"#;
+
 /// How often a server that is starting is asked whether it is up, and how many times.
 const ASK_MS: u64 = 50;
 const ASKS: usize = 200;
@@ -64,9 +77,11 @@ impl DevServer {
             )));
         }
         let broken = |why: String| Failure::broken(format!("{}: {why}", program.display()));
-        let mut process = Command::new(&program)
+        let mut process = Command::new("sh")
+            .args(["-c", KEEPER, "sh"])
+            .arg(&program)
             .args(["--dev", "--bind", "127.0.0.1", "--node-ip", "127.0.0.1"])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -82,7 +97,8 @@ impl DevServer {
 
 impl Drop for DevServer {
     fn drop(&mut self) {
-        self.process.kill().ok();
+        // The end of its input is the end of the server.
+        drop(self.process.stdin.take());
         self.process.wait().ok();
     }
 }

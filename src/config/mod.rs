@@ -249,8 +249,8 @@ pub struct Call {
     #[schemars(range(min = 0, max = 100))]
     pub max_idle_prompts: u32,
     /// What the agent says when the call has to end for a reason that is not the conversation's: the program is being
-    /// stopped. Empty: nothing. Default "I have to end this call now. Goodbye."
-    #[schemars(length(max = 500))]
+    /// stopped. At most 200 characters, and nobody interrupts it. Empty: nothing. Default "I have to end this call now. Goodbye."
+    #[schemars(length(max = 200))]
     pub goodbye: String,
 }
 

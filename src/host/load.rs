@@ -15,6 +15,9 @@ pub const SHARE_MAX: f64 = 0.7;
 /// through Opus, on a machine of today.
 const SHARE_OF_ONE: f64 = 0.01;
 
+/// The same of the network's thread.
+const NETWORK_OF_ONE: f64 = 0.003;
+
 /// How fast the shares follow, in nanoseconds: a moment's load is not the load.
 const SETTLING_NS: f64 = 2e9;
 
@@ -55,40 +58,48 @@ impl Load {
 #[derive(Debug, Default)]
 pub struct Gauge {
     looked: Option<Moment>,
-    /// Of each thread: how long it had worked then, and its share.
-    threads: Vec<(u64, f64)>,
-    /// Sessions whose work is in the shares.
-    felt: usize,
+    /// Of each thread of ticks: how long it had worked then, and its share.
+    shards: Vec<(u64, f64)>,
+    /// The same of the network's thread.
+    network: (u64, f64),
+    /// Sessions whose work is in the shares: who has come since is felt little by little.
+    felt: f64,
 }
 
 impl Gauge {
     /// Looks at how long each thread has worked. The first look tells nothing yet.
-    pub fn look(&mut self, now: Moment, busy_ns: &[u64], sessions: usize) {
+    pub fn look(&mut self, now: Moment, shards_ns: &[u64], network_ns: u64, sessions: usize) {
         let span = self.looked.map_or(0, |looked| now.since_ns(looked));
         self.looked = Some(now);
-        if self.threads.len() != busy_ns.len() || span == 0 {
-            self.threads = busy_ns.iter().map(|&busy| (busy, 0.0)).collect();
+        if self.shards.len() != shards_ns.len() || span == 0 {
+            self.shards = shards_ns.iter().map(|&busy| (busy, 0.0)).collect();
+            self.network = (network_ns, 0.0);
             return;
         }
         let weight = 1.0 - (-(span as f64) / SETTLING_NS).exp();
-        for ((before, share), &busy) in self.threads.iter_mut().zip(busy_ns) {
+        let follow = |(before, share): &mut (u64, f64), busy: u64| {
             let worked = busy.saturating_sub(std::mem::replace(before, busy));
             *share += weight * (worked as f64 / span as f64 - *share);
-        }
-        // Who has come since is felt little by little, and counts in full until then.
-        let felt = self.felt as f64;
-        self.felt = (felt + weight * (sessions as f64 - felt)).round() as usize;
+        };
+        self.shards.iter_mut().zip(shards_ns).for_each(|(shard, &busy)| follow(shard, busy));
+        follow(&mut self.network, network_ns);
+        self.felt += weight * (sessions as f64 - self.felt);
     }
 
     /// The share of the busiest thread, with what so many sessions will take in the end.
     #[must_use]
     pub fn share(&self, sessions: usize) -> f64 {
-        let busiest = self.threads.iter().map(|(_, share)| *share).fold(0.0, f64::max);
-        let of_one = if self.felt > 0 { busiest / self.felt as f64 } else { SHARE_OF_ONE };
-        let unfelt = sessions.saturating_sub(self.felt);
-        // Those to come are spread over the threads that step them; one of them is the network's.
-        let spread = self.threads.len().saturating_sub(1).max(1);
-        busiest + unfelt as f64 * of_one.max(SHARE_OF_ONE / 4.0) / spread as f64
+        let unfelt = (sessions as f64 - self.felt).max(0.0);
+        // Of less than a session nothing can be said.
+        let of_one = |share: f64, least: f64| {
+            if self.felt >= 1.0 { (share / self.felt).max(least / 4.0) } else { least }
+        };
+        let all: f64 = self.shards.iter().map(|(_, share)| share).sum();
+        let busiest = self.shards.iter().map(|(_, share)| *share).fold(0.0, f64::max);
+        let shards = self.shards.len().max(1) as f64;
+        let ticks = busiest + unfelt * of_one(all, SHARE_OF_ONE) / shards;
+        let network = self.network.1 + unfelt * of_one(self.network.1, NETWORK_OF_ONE);
+        ticks.max(network)
     }
 }
 
@@ -166,15 +177,27 @@ mod tests {
         let mut gauge = Gauge::default();
         let mut worked = 0;
         for half_second in 0..40_u64 {
-            gauge.look(begun.after_ns(half_second * 500_000_000), &[worked, 0], 20);
+            gauge.look(begun.after_ns(half_second * 500_000_000), &[worked, worked], 0, 40);
             // A fifth of each half second.
             worked += 100_000_000;
         }
-        let steady = gauge.share(20);
+        let steady = gauge.share(40);
         assert!((steady - 0.2).abs() < 0.01, "{steady}");
-        let doubled = gauge.share(40);
+        let doubled = gauge.share(80);
+        assert!((doubled - 0.4).abs() < 0.02, "each of two shards gets half of them: {doubled}");
+        // The network's thread has them all.
+        for half_second in 40..80_u64 {
+            let ns = half_second * 100_000_000;
+            gauge.look(begun.after_ns(half_second * 500_000_000), &[worked, worked], ns, 40);
+        }
+        let doubled = gauge.share(80);
         assert!((doubled - 0.4).abs() < 0.02, "{doubled}");
         assert!(Gauge::default().share(60) >= 0.6 - 1e-9, "nothing is known yet");
+        // Nothing is left of those who have gone.
+        for half_second in 80..160_u64 {
+            gauge.look(begun.after_ns(half_second * 500_000_000), &[worked, worked], worked, 0);
+        }
+        assert!(gauge.share(50) >= 0.2, "{}", gauge.share(50));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub const CATCH_UP_TICKS: u64 = 3;
 /// Sessions on their way to a shard at most.
 const ADMISSIONS_WAITING: usize = 64;
 
+/// How long a shard may take to take up a session.
+pub const ADMISSION_TIME: Duration = Duration::from_secs(1);
+
 /// How long the sessions of a shard that stops have to end, in nanoseconds. A session ends in the tick
 /// that it is told so; one that takes longer has an edge that is in nobody's hands.
 const STOPPING_NS: u64 = 5_000_000_000;
@@ -173,9 +176,11 @@ impl Shard {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// Gives a session to the shard; its first tick is due at once. False if the shard is gone.
+    /// Gives a session to the shard; its first tick is due at once. False if the shard is gone, or takes nothing for
+    /// longer than [`ADMISSION_TIME`]: a tick does not come back.
     pub fn admit(&self, slot: Slot, watch: Box<dyn Watch>) -> bool {
-        self.orders.send(Order::Admit(Box::new(Member { slot, watch }))).is_ok()
+        let order = Order::Admit(Box::new(Member { slot, watch }));
+        self.orders.send_timeout(order, ADMISSION_TIME).is_ok()
     }
 
     /// Ends all sessions and the thread. Each session is told to end, [`STOPPED`], and goes on to its end.

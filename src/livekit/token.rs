@@ -229,6 +229,12 @@ impl Pass {
         self.claims().map(|claims| claims.metadata).unwrap_or_default()
     }
 
+    /// Whether it lets nobody in any more, so many seconds after 1970.
+    #[must_use]
+    pub fn has_run_out(&self, unix_s: u64) -> bool {
+        self.claims().is_some_and(|claims| (claims.exp as u64) < unix_s)
+    }
+
     /// The identity that it gives.
     #[must_use]
     pub fn identity(&self) -> String {

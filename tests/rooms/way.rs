@@ -4,6 +4,7 @@
 //! has to come through here too. TCP is left as it is, unless there is to be none.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -51,7 +52,7 @@ impl Way {
     pub(crate) fn to(server: &Server, tcp: bool) -> Self {
         let (words, open) = watch::channel(true);
         let audio = Arc::new(AtomicBool::new(true));
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         let tokens = Arc::new(Mutex::new(Vec::new()));
         let shown = Arc::clone(&tokens);
         let (ports, flows) = ((server.port(), server.udp_port()), Arc::clone(&audio));
@@ -109,24 +110,40 @@ async fn carry_audio(proxy: UdpSocket, server: u16, open: Arc<AtomicBool>) {
     let mut buffer = [0; DATAGRAM_MAX];
     loop {
         let Ok((len, client)) = proxy.recv_from(&mut buffer).await else { continue };
-        if !clients.contains_key(&client) {
-            let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
-            socket.connect(("127.0.0.1", server)).await.expect("loopback is there");
-            let socket = Arc::new(socket);
-            clients.insert(client, Arc::clone(&socket));
-            let (proxy, open) = (Arc::clone(&proxy), Arc::clone(&open));
-            spawn_local(async move {
-                let mut buffer = [0; DATAGRAM_MAX];
-                loop {
-                    let Ok(len) = socket.recv(&mut buffer).await else { continue };
-                    if open.load(Ordering::Relaxed) {
-                        drop(proxy.send_to(&buffer[..len], client).await);
-                    }
-                }
-            });
-        }
+        let socket = match clients.entry(client) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(place) => {
+                let socket =
+                    UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
+                socket.connect(("127.0.0.1", server)).await.expect("loopback is there");
+                let socket = Arc::clone(place.insert(Arc::new(socket)));
+                spawn_local(carry_back(
+                    Arc::clone(&socket),
+                    Arc::clone(&proxy),
+                    client,
+                    Arc::clone(&open),
+                ));
+                socket
+            }
+        };
         if open.load(Ordering::Relaxed) {
-            drop(clients[&client].send(&buffer[..len]).await);
+            drop(socket.send(&buffer[..len]).await);
+        }
+    }
+}
+
+/// Carries what the server sends back to a client.
+async fn carry_back(
+    socket: Arc<UdpSocket>,
+    proxy: Arc<UdpSocket>,
+    client: SocketAddr,
+    open: Arc<AtomicBool>,
+) {
+    let mut buffer = [0; DATAGRAM_MAX];
+    loop {
+        let Ok(len) = socket.recv(&mut buffer).await else { continue };
+        if open.load(Ordering::Relaxed) {
+            drop(proxy.send_to(&buffer[..len], client).await);
         }
     }
 }
@@ -139,6 +156,7 @@ async fn carry_words(
     tokens: Arc<Mutex<Vec<String>>>,
 ) -> Option<()> {
     let mut asked: Option<Request<()>> = None;
+    #[expect(clippy::result_large_err, reason = "the library's own type of an answer")]
     let note = |request: &Request<()>, response| {
         asked = Some(request.clone());
         Ok(response)

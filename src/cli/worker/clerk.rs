@@ -22,7 +22,7 @@ use crate::session::Session;
 use crate::session::plan::Plan;
 use crate::slot::{Edge, Slot, message};
 
-/// Clerks: one that waits for a disk does not keep a call from beginning.
+/// Clerks of each kind: one that waits for a disk does not keep a call from beginning.
 const CLERKS: usize = 2;
 
 /// Papers that wait at most: a beginning and an end of each of hundreds of jobs.
@@ -61,10 +61,12 @@ impl Clerks {
     /// Starts them.
     pub(super) fn start(tell: &Sender<Event>) -> std::io::Result<Self> {
         let (papers, given) = bounded(PAPERS_WAITING);
+        // Who puts files away makes no call wait that begins.
+        let (kept, to_keep) = bounded(PAPERS_WAITING);
         let clerks = Self { papers };
-        for _ in 0..CLERKS {
+        for given in [given, to_keep].iter().flat_map(|given| [given; CLERKS]) {
             let (given, tell) = (given.clone(), tell.clone());
-            let clerk = Clerk { tell, papers: clerks.papers.clone() };
+            let clerk = Clerk { tell, kept: kept.clone() };
             std::thread::Builder::new()
                 .name("clerk".to_owned())
                 .spawn(move || clerk.work(&given))?;
@@ -85,7 +87,7 @@ impl Clerks {
 
 struct Clerk {
     tell: Sender<Event>,
-    papers: Sender<Paper>,
+    kept: Sender<Paper>,
 }
 
 impl Clerk {
@@ -105,11 +107,9 @@ impl Clerk {
                     drop(self.tell.send(Event::Loaded(at, loaded)));
                 }
                 Paper::PutAway(job, over) => {
-                    let reason = over.reason.clone();
-                    let end = SessionEnd::from(&over.status);
                     let put = catch_unwind(AssertUnwindSafe(|| put_away(*over)));
                     let troubles = put.unwrap_or_else(|panic| vec![message(&*panic)]);
-                    drop(self.tell.send(Event::Over { job, reason, end, troubles }));
+                    drop(self.tell.send(Event::Kept { job, troubles }));
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Clerk {
             journal.announce(&mut slot);
         }
         let show = self.show(&job, shown);
-        let papers = self.papers.clone();
+        let (papers, tell) = (self.kept.clone(), self.tell.clone());
         let watch = LiveWatch {
             folder: folder.map(FolderThread::spawn),
             journal,
@@ -141,6 +141,9 @@ impl Clerk {
             show,
             // Not on the thread of ticks; there is room for one end of each job.
             done: Some(Box::new(move |over| {
+                // The server is told before the room is left: files may take longer.
+                let (reason, end) = (over.reason.clone(), SessionEnd::from(&over.status));
+                drop(tell.try_send(Event::Ended { job: job.clone(), reason, end }));
                 drop(papers.try_send(Paper::PutAway(job, Box::new(over))));
             })),
             reason: None,

@@ -27,7 +27,7 @@ use crate::web::server::Server;
 /// How often files are looked at, in milliseconds.
 const LOOK_MS: u32 = 250;
 
-/// Serves rooms while you write: follows changes, shows what is said, and has a page to talk from.
+/// Serves rooms while you write, with a page to talk from.
 ///
 /// It is `start` for development. Calls are shown as they are held; a configuration that is saved is for calls that begin
 /// from then on, and one that is wrong is told and changes nothing; the page at the printed address opens a room of its

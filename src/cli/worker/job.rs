@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Made;
 use super::served::{Conversation, Served};
+use crate::config::JobKind;
 use crate::host::pace::Moment;
 use crate::host::sessions::Handle;
 use crate::livekit::room::Exit;
@@ -37,6 +38,12 @@ pub(super) struct Job {
     pub(super) session: Option<Handle>,
     /// The sid of the room that the agent is in now: another than was offered once a server has forgotten that one.
     pub(super) room_sid: String,
+    /// The agent was in the room.
+    pub(super) is_in: bool,
+    /// A session has begun, and its files are not closed yet.
+    pub(super) has_files: bool,
+    /// Since when the room is being left.
+    pub(super) leaving: Option<Moment>,
     /// The connection to the room is lost, and tried again.
     pub(super) away: bool,
     /// When it came back last.
@@ -71,11 +78,15 @@ impl Job {
     pub(super) fn is_again(&self, desk: usize, offer: &worker::Job, now: Moment) -> bool {
         let (own, new) = (&self.offer, offer);
         let same = self.desk == desk
-            && (&own.room, own.kind, &own.participant) == (&new.room, new.kind, &new.participant);
+            && (&own.room, own.kind, &own.participant) == (&new.room, new.kind, &new.participant)
+            && own.metadata == new.metadata;
         let is_there = matches!(self.stage, Stage::Entering | Stage::Talking);
         let just_back = self.back.is_some_and(|back| now.since_ns(back) < AGAIN_NS);
         let forgotten = self.room_sid == new.room_sid && own.room_sid != new.room_sid;
-        same && is_there && (self.away || (forgotten && just_back))
+        // Somebody for whom there is an agent has come again: the server asks for one each time.
+        let for_one =
+            own.kind != JobKind::Room && !own.dispatch.is_empty() && own.dispatch == new.dispatch;
+        same && is_there && (for_one || self.away || (forgotten && just_back))
     }
 
     /// How it is, at its end.

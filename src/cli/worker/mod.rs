@@ -35,7 +35,7 @@ use office::{Office, Place};
 /// The port of LiveKit's own workers.
 const PORT: u16 = 8081;
 
-/// Serves rooms: agents for whichever jobs a LiveKit server dispatches.
+/// Serves rooms as a worker of a LiveKit server.
 ///
 /// The worker registers with the server and is asked whether it takes a job: an agent for a room that begins, or for
 /// somebody who comes. It says yes while the load is below its limits, and holds all calls in this one process. The
@@ -128,10 +128,12 @@ enum Event {
     Made(String, Result<Box<Made>, String>),
     /// Something that happened in a session, to be shown.
     Happened(String, Box<SessionEvent>),
-    /// A session is over, and its files are closed.
-    Over { job: String, reason: Option<EndReason>, end: SessionEnd, troubles: Vec<String> },
-    /// The tools of a configuration are others: its place in the list, and it itself.
-    Changed(usize, Box<Config>),
+    /// A session is over.
+    Ended { job: String, reason: Option<EndReason>, end: SessionEnd },
+    /// Its files are closed; what went wrong with them.
+    Kept { job: String, troubles: Vec<String> },
+    /// The tools of a configuration are others: its place in the list, which reading of it, and it itself.
+    Changed(usize, u64, Box<Config>),
     /// The file of a configuration was saved.
     Edited(usize),
     /// A configuration was read anew.
@@ -156,4 +158,4 @@ fn here(port: u16) -> SocketAddr {
 }
 
 /// How long a session that says goodbye may take, before it is ended without.
-const GOODBYE_TIME: Duration = Duration::from_secs(10);
+const GOODBYE_TIME: Duration = Duration::from_secs(15);

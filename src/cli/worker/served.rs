@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cli::engines::{Engines, LiveEngines, Sizes};
@@ -11,16 +12,21 @@ use crate::cli::failure::Failure;
 use crate::cli::load;
 use crate::cli::outside::{self, Following};
 use crate::config::{Config, JobKind};
-use crate::host::tools::{WORKERS, Workers};
+use crate::host::tools::Workers;
 use crate::session::plan::Plan;
 use crate::tool::Registry;
 
 /// Which of a configuration's conversations; none where it is not asked for.
 pub(super) type Conversation = Option<String>;
 
+/// How many times a configuration was read.
+static READINGS: AtomicU64 = AtomicU64::new(0);
+
 /// A configuration, with its engines and tools.
 pub(super) struct Served {
     pub(super) path: PathBuf,
+    /// Which reading of the file it is.
+    pub(super) reading: u64,
     pub(super) agent_name: String,
     pub(super) kind: JobKind,
     pub(super) engines: LiveEngines,
@@ -43,7 +49,7 @@ impl Served {
         tools: &Registry,
         agent_name: Option<&str>,
         sizes: Sizes,
-        changed: impl Fn(Config) + Send + 'static,
+        changed: impl Fn(u64, Config) + Send + 'static,
     ) -> Result<Self, Failure> {
         let mut warn = |text: String| eprintln!("{}: {text}", path.display());
         let about = |failure: Failure| failure.about(path);
@@ -54,7 +60,9 @@ impl Served {
         let plan = &plans[&None];
         let engines = Engines::new(plan, &mut warn).map_err(about)?;
         let engines = engines.live(sizes).map_err(about)?;
-        let workers = Workers::start(all, WORKERS);
+        let workers = Workers::start(all, sizes.workers);
+        let reading = READINGS.fetch_add(1, Ordering::Relaxed);
+        let changed = move |config| changed(reading, config);
         let following = match outside {
             Some(outside) => Some(outside.follow(workers.clone(), changed).map_err(|error| {
                 Failure::broken(format!("no thread for changes of tools: {error}"))
@@ -64,6 +72,7 @@ impl Served {
         let agent_name = agent_name.unwrap_or(&config.livekit.agent_name).to_owned();
         Ok(Self {
             path: path.to_owned(),
+            reading,
             agent_name,
             kind: config.livekit.job,
             engines,

@@ -91,7 +91,9 @@ impl std::fmt::Display for NotCreated {
             }
             Self::ShutDown => f.write_str("all sessions are being ended, and none begins"),
             Self::Unmade(why) => write!(f, "the session cannot be made: {why}"),
-            Self::NoShard => f.write_str("the thread that would step the session is gone"),
+            Self::NoShard => {
+                f.write_str("the thread that would step the session is gone, or does not come back")
+            }
         }
     }
 }
@@ -320,6 +322,12 @@ impl Sessions {
     pub fn list(&self) -> Vec<Entry> {
         let seats: Vec<Arc<Seat>> = self.directory.current().by_id.values().cloned().collect();
         seats.iter().map(|seat| seat.entry()).collect()
+    }
+
+    /// The ids of the sessions that are there, in order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.directory.current().by_id.keys().cloned().collect()
     }
 
     /// How many sessions are there.

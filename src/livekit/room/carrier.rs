@@ -40,6 +40,9 @@ const UNHEARD: Duration = Duration::from_secs(2);
 /// How long the far ends get for what was said last before the agent leaves: their buffers hold less.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
+/// How long a connection to the server has to last until the trouble before it is over.
+const STEADY: Duration = Duration::from_secs(3);
+
 /// How long the server's word is waited for once it has ended the media connection: it sends both at once.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -83,6 +86,10 @@ struct Timers {
     restart: Option<Instant>,
     /// Since when somebody is there.
     company: Option<Instant>,
+    /// Since when there is a connection to the server.
+    up: Instant,
+    /// When the room was joined anew last.
+    anew: Option<Instant>,
 }
 
 /// The time, as the media connection and the timers want it.
@@ -102,6 +109,8 @@ impl Timers {
             path: Some(at + MEDIA_TIME),
             restart: None,
             company: None,
+            up: at,
+            anew: None,
         }
     }
 }
@@ -180,7 +189,7 @@ impl Carrier {
             if let Err(why) = self.turn().await {
                 match self.reason().await {
                     Some(end) => break end,
-                    None if self.was_connected => self.give_up_media(),
+                    None if self.was_connected || self.trouble.is_some() => self.give_up_media(),
                     None => break End::Lost(why),
                 }
             }
@@ -234,7 +243,9 @@ impl Carrier {
         let timers = &self.timers;
         let mut due = timers.media.min(timers.ping);
         let company = timers.company.filter(|_| !self.began).map(|since| since + UNHEARD);
-        let others = [timers.path, timers.restart, company, self.link.due(), self.paths.due()];
+        let company = company.filter(|_| self.was_connected);
+        let paths = self.paths.due().filter(|_| !self.dead);
+        let others = [timers.path, timers.restart, company, self.link.due(), paths];
         for at in others.into_iter().flatten() {
             due = due.min(at);
         }
@@ -265,6 +276,7 @@ impl Carrier {
             Heard::Anew(entered) => self.enter_anew(*entered),
             Heard::Again => {
                 self.timers.heard = now();
+                self.timers.up = now();
                 let state = sync_state(&mut self.media, &self.stay);
                 self.send(signal_request::Message::SyncState(state)).await;
                 if let Some(offer) = self.media.unanswered() {
@@ -285,7 +297,10 @@ impl Carrier {
             (self.tell)(News::Away);
         }
         let at = now();
-        self.link.lose(at, anew);
+        // One that is closed as soon as it is there would be tried without a pause.
+        let is_steady = self.timers.up + STEADY <= at;
+        let may = anew && self.timers.anew.is_none_or(|joined| joined + STEADY <= at);
+        self.link.lose(at, anew, is_steady || may);
         self.trouble.get_or_insert(at);
     }
 
@@ -306,7 +321,9 @@ impl Carrier {
         (self.media, self.paths) = (media, paths);
         self.dead = false;
         self.was_connected = false;
-        self.timers = Timers { company: self.timers.company, ..Timers::new(now()) };
+        let at = now();
+        let company = self.timers.company;
+        self.timers = Timers { company, anew: Some(at), ..Timers::new(at) };
         self.link.up(signal);
         self.entered(&join);
         self.stay.joined_anew(self.clock.now(), join);
@@ -364,7 +381,8 @@ impl Carrier {
             }
             self.give_up_media();
         }
-        if self.link.is_up() && self.was_connected && self.timers.path.is_none() {
+        let is_well = self.link.is_up() && self.was_connected && self.timers.path.is_none();
+        if is_well && self.timers.up + STEADY <= at {
             self.trouble = None;
         }
         if self.trouble.is_some_and(|since| since + TROUBLE_TIME <= at) {

@@ -13,17 +13,24 @@ use livekit_protocol::{
     signal_response,
 };
 
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
 use super::Options;
 use super::entry::{Entered, enter, fresh};
+use crate::host::pace::wall_ms;
+use crate::livekit::address::Address;
 use crate::livekit::media::Media;
 use crate::livekit::signal::{Signal, SignalError};
 use crate::livekit::stay::Stay;
+use crate::seed::Seed;
 
 /// How long a connection that was lost is tried to be had again before the call is lost: a server restarts in less.
 pub(super) const TROUBLE_TIME: Duration = Duration::from_secs(60);
 
-/// The pause between two tries.
+/// The pause between two tries, at first and at most.
 const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// What is heard of the server.
 pub(super) enum Heard {
@@ -66,19 +73,20 @@ pub(super) enum Link {
     /// It is there.
     Up(Box<Signal>),
     /// It was lost, and is tried again at some time; whether it can be taken up.
-    Down { since: Instant, next: Instant, anew: bool },
+    Down { since: Instant, next: Instant, anew: bool, tries: u32 },
     /// It is being tried.
-    Trying { since: Instant, anew: bool, trying: Connecting },
+    Trying { since: Instant, anew: bool, tries: u32, trying: Connecting },
 }
 
 impl Link {
-    /// The connection is lost; whether there is nothing to be taken up.
-    pub(super) fn lose(&mut self, now: Instant, anew: bool) {
+    /// The connection is lost; whether there is nothing to be taken up, and whether it is tried at once.
+    pub(super) fn lose(&mut self, now: Instant, anew: bool, at_once: bool) {
         let since = match self {
             Self::Up(_) => now,
             Self::Down { since, .. } | Self::Trying { since, .. } => *since,
         };
-        *self = Self::Down { since, next: now, anew };
+        let next = if at_once { now } else { now + PAUSE };
+        *self = Self::Down { since, next, anew, tries: 0 };
     }
 
     /// Whether it is there.
@@ -101,29 +109,39 @@ impl Link {
 
     /// Tries again, if it is time.
     pub(super) fn wake(&mut self, now: Instant, options: &Options, how: How) {
-        let Self::Down { since, next, anew } = *self else { return };
+        let Self::Down { since, next, anew, tries } = *self else { return };
         if next > now {
             return;
         }
         let mut options = options.clone();
+        // Others have lost the same server.
+        let pause = pause(tries);
+        let wait = pause.mul_f64(share_of(&options.pass.identity()) / 2.0);
+        let wait = if tries == 0 { Duration::ZERO } else { wait };
         let trying: Connecting = match how {
             How::Resume(request) => Box::pin(async move {
+                sleep(wait).await;
                 let Options { address, pass, tls, .. } = options;
                 let signal = Signal::connect(&address, &pass, &tls, &request).await?;
                 Ok(Tried::Resumed(Box::new(signal)))
             }),
             How::Anew(track, attributes) => Box::pin(async move {
+                sleep(wait).await;
+                // Not much is made for a server that is not there.
+                let Address { host, port, .. } = &options.address;
+                let there = TcpStream::connect((host.as_str(), *port)).await;
+                drop(there.map_err(|error| SignalError::Unreachable(error.to_string()))?);
                 options.pass = fresh(&options);
                 let entered = enter(options, track, attributes).await?;
                 Ok(Tried::Entered(Box::new(entered)))
             }),
         };
-        *self = Self::Trying { since, anew, trying };
+        *self = Self::Trying { since, anew, tries: tries + 1, trying };
     }
 
     /// What is heard next. May be dropped while it waits.
     pub(super) async fn next(&mut self, now: impl Fn() -> Instant) -> Heard {
-        let (since, anew, tried) = match self {
+        let (since, anew, tries, tried) = match self {
             Self::Up(signal) => {
                 return match signal.next().await {
                     Ok(message) => Heard::Message(Box::new(message)),
@@ -132,7 +150,9 @@ impl Link {
                 };
             }
             Self::Down { .. } => std::future::pending().await,
-            Self::Trying { since, anew, trying } => (*since, *anew, trying.as_mut().await),
+            Self::Trying { since, anew, tries, trying } => {
+                (*since, *anew, *tries, trying.as_mut().await)
+            }
         };
         let error = match tried {
             Ok(Tried::Resumed(signal)) => {
@@ -141,7 +161,7 @@ impl Link {
             }
             // The connection in it is the link's from now on: see `up`.
             Ok(Tried::Entered(entered)) => {
-                *self = Self::Down { since, next: now() + TROUBLE_TIME, anew };
+                *self = Self::Down { since, next: now() + TROUBLE_TIME, anew, tries };
                 return Heard::Anew(entered);
             }
             Err(error) => error,
@@ -151,8 +171,8 @@ impl Link {
         // what was is none to who comes anew.
         let is_final = matches!(error, SignalError::Refused(status @ 400..=499, _) if ![408, 429].contains(&status));
         let over = since + TROUBLE_TIME <= at || (is_final && anew);
-        let next = if over { at + TROUBLE_TIME } else { at + PAUSE };
-        *self = Self::Down { since, next, anew: anew || is_final };
+        let next = if over { at + TROUBLE_TIME } else { at + pause(tries) };
+        *self = Self::Down { since, next, anew: anew || is_final, tries };
         if over { Heard::Over(error.to_string()) } else { Heard::Failed }
     }
 
@@ -175,6 +195,16 @@ impl Link {
             signal.close().await;
         }
     }
+}
+
+/// The pause after so many tries.
+fn pause(tries: u32) -> Duration {
+    PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(8)).min(PAUSE_MAX)
+}
+
+/// A share below 1 that is another for each identity, and each time.
+fn share_of(identity: &str) -> f64 {
+    Seed::new(wall_ms()).branch(identity).below(1_000) as f64 / 1_000.0
 }
 
 /// What the server is told when the connection is there again: how things stand for this side.

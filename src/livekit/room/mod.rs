@@ -265,9 +265,26 @@ async fn run(
     tell: Teller,
 ) {
     let ear = belfry.listen_for(&cord);
+    let mut last = LastWord { tell: Arc::clone(&tell), told: false };
     match Carrier::join(options, line, ear, left, Arc::clone(&tell)).await {
         Ok(carrier) => carrier.run().await,
         Err(error) => tell(News::Refused(error)),
+    }
+    last.told = true;
+}
+
+/// Tells the owner that a room is over whose task was ended by a fault of the program.
+struct LastWord {
+    tell: Teller,
+    told: bool,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if !self.told {
+            let why = "the room's own task is gone, which is a fault of the program".to_owned();
+            (self.tell)(News::Ended(End::Lost(why), Tally::default()));
+        }
     }
 }
 

@@ -325,6 +325,9 @@ impl Stay {
         // Of the former connection: what was asked of the server, and texts that will not be finished.
         self.out.signals.clear();
         self.out.media.clear();
+        // The state may have changed since the request was made that this answers.
+        let state = std::mem::take(&mut self.state);
+        self.show(state);
         self.streams = Streams::default();
         let former = self.room.take();
         self.room = join.room;

@@ -166,6 +166,7 @@ impl Line<'_> {
                 News::Assigned { job, pass, address }
             }
             Said::Terminated(job) => News::Terminated(job),
+            Said::Unusable(job) => News::Unusable(job),
             Said::GoAway => return,
         });
     }

@@ -172,6 +172,8 @@ pub enum News {
     },
     /// The agent is to leave.
     Terminated(String),
+    /// A job of this id was offered that cannot be one.
+    Unusable(String),
     /// The connection is lost, or there is none yet: why, and in how many milliseconds it is tried again. What
     /// was offered and not assigned is of no consequence any more.
     Lost(SignalError, u64),

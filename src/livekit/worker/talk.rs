@@ -33,6 +33,8 @@ pub(super) enum Said {
         url: Option<String>,
     },
     Terminated(String),
+    /// A job was offered that cannot be one.
+    Unusable(String),
     /// The connection is about to be closed by the server: register again.
     GoAway,
 }
@@ -49,7 +51,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Said>, String> {
             let server = it.server_info.map(|info| info.version).unwrap_or_default();
             Some(Said::Registered { worker: it.worker_id, server })
         }
-        Some(Message::Availability(it)) => it.job.and_then(job).map(Said::Offered),
+        Some(Message::Availability(it)) => it.job.map(|offer| {
+            let id: String = offer.id.chars().take(NAME_LEN_MAX).collect();
+            job(offer).map_or(Said::Unusable(id), Said::Offered)
+        }),
         Some(Message::Assignment(it)) => {
             let job = it.job.and_then(job);
             let pass = Pass::given(&it.token).ok();

@@ -58,9 +58,21 @@ impl MouthPool {
         count: usize,
         new: impl Fn() -> Result<Box<dyn Synthesiser>, SpeechError> + Send + Sync + 'static,
     ) -> Result<Self, SpeechError> {
+        Self::with_queue(count, TEXTS_WAITING, new)
+    }
+
+    /// The same for many sessions, of which so many texts may wait.
+    ///
+    /// # Errors
+    /// The first that could not be made.
+    pub fn with_queue(
+        count: usize,
+        waiting: usize,
+        new: impl Fn() -> Result<Box<dyn Synthesiser>, SpeechError> + Send + Sync + 'static,
+    ) -> Result<Self, SpeechError> {
         let shared = Arc::new(Shared {
             new: Box::new(new),
-            texts: bounded(TEXTS_WAITING),
+            texts: bounded(waiting.max(1)),
             left_behind: LeftBehind::default(),
         });
         let pool = Self { shared };

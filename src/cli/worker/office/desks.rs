@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CHANGE, Door, GONE_NS, LOOK_NS, Office, Place, Registration, TELL_NS};
+use super::{CHANGE, Door, GONE_NS, LEAVING_NS, LOOK_NS, Office, Place, Registration, TELL_NS};
 use crate::cli::failure::Failure;
 use crate::cli::metrics::token;
 use crate::cli::worker::job::Stage;
@@ -15,8 +15,10 @@ use crate::cli::worker::{Event, WorkerArgs};
 use crate::config::JobKind;
 use crate::host::load::{self, Load};
 use crate::host::pace::Moment;
-use crate::livekit::worker::{self, Desk, Options, Standing, TARGET_LOAD, TlsTrust, on_the_wire};
-use crate::record::{Meters, WorkerFigures};
+use crate::livekit::worker::{
+    self, Answer, Desk, Options, Standing, TARGET_LOAD, TlsTrust, on_the_wire,
+};
+use crate::record::{JobEnd, Meters, WorkerFigures};
 use crate::web::access::guarded;
 use crate::web::health::{self, Board, Health};
 use crate::web::scrape;
@@ -71,7 +73,19 @@ impl Office {
             }
             worker::News::Offered(offer) => self.offered(at, offer),
             worker::News::Assigned { job, pass, address } => self.assigned(at, &job, pass, address),
-            worker::News::Terminated(id) => self.end_job(&id, "the server ended the job"),
+            // Whoever is in the room is told by the room itself: a server takes an agent that joins anew for one that
+            // has left, and a job whose dispatch is taken back for one whose agent is removed.
+            worker::News::Terminated(id) => {
+                if self.jobs.get(&id).is_some_and(|job| !job.is_in) {
+                    self.end_job(&id, "the server ended the job");
+                }
+            }
+            worker::News::Unusable(id) => {
+                self.meters.job(JobEnd::Refused);
+                let text = format!("refused {id}: it names no room, or has too much metadata");
+                self.log.tell("job.refused", &text, &[("job", json!(id))]);
+                registration.desk.order(worker::Order::Answer(id, Answer::Refused));
+            }
             worker::News::Lost(why, again_ms) => {
                 registration.worker = None;
                 registration.trouble = Some(format!("no connection to LiveKit: {why}"));
@@ -96,9 +110,8 @@ impl Office {
             return;
         }
         self.looked = now;
-        let mut busy = self.sessions.busy_ns();
-        busy.push(self.network.busy_ns());
-        self.gauge.look(now, &busy, self.jobs.len());
+        let (shards, network) = (self.sessions.busy_ns(), self.network.busy_ns());
+        self.gauge.look(now, &shards, network, self.jobs.len());
         self.jobs.retain(|_, job| !job.is_forgotten(now));
         self.bury(now);
         self.show();
@@ -114,20 +127,28 @@ impl Office {
         }
     }
 
-    /// Gives up jobs whose session was removed by force, and of which nobody tells that they are over.
+    /// Gives up jobs whose session was removed by force, and of which nobody tells that they are over; and those whose
+    /// room does not say that it was left.
     pub(super) fn bury(&mut self, now: Moment) {
-        let mut gone = Vec::new();
+        let there: BTreeSet<String> = self.sessions.ids().into_iter().collect();
+        let (mut gone, mut left) = (Vec::new(), Vec::new());
         for (id, job) in &mut self.jobs {
-            let is_gone = job.stage == Stage::Talking && self.sessions.get(id).is_none();
-            let since = job.gone.get_or_insert(now);
+            let is_gone = job.stage == Stage::Talking && !there.contains(id);
+            let since = *job.gone.get_or_insert(now);
             if !is_gone {
                 job.gone = None;
-            } else if now.since_ns(*since) >= GONE_NS {
+            } else if now.since_ns(since) >= GONE_NS {
                 job.trouble.get_or_insert_with(|| "its session does not come back".to_owned());
+                job.has_files = false;
                 gone.push(id.clone());
+            }
+            if job.leaving.is_some_and(|since| now.since_ns(since) >= LEAVING_NS) {
+                (job.exit, job.has_files) = (None, false);
+                left.push(id.clone());
             }
         }
         gone.iter().for_each(|id| self.over(id));
+        left.iter().for_each(|id| self.forget(id));
     }
 
     pub(super) fn load(&self) -> f64 {

@@ -26,6 +26,7 @@ use crate::config::{Config, JobKind};
 use crate::host::load::{self, Gauge, Limits};
 use crate::host::pace::{Class, Clock, Moment};
 use crate::host::sessions::Sessions;
+use crate::host::tools::WORKERS;
 use crate::livekit::address::Address;
 use crate::livekit::network::Network;
 use crate::livekit::paths::Allowed;
@@ -54,6 +55,12 @@ const CHANGE: f32 = 0.05;
 
 /// How long the end of a session that is gone is waited for, in nanoseconds: its files are being closed.
 const GONE_NS: u64 = 10_000_000_000;
+
+/// Threads for tools of a configuration at most.
+const WORKERS_MAX: usize = 64;
+
+/// How long a room may take to be left, in nanoseconds, before nobody waits for it any more.
+const LEAVING_NS: u64 = 60_000_000_000;
 
 /// Why calls end whose worker is stopped.
 const STOPPING: &str = "the worker is being stopped";
@@ -161,7 +168,16 @@ impl Office {
         let mut wrong = Vec::new();
         let (tell, events) = bounded(EVENTS_WAITING);
         let engines = args.engines.map_or_else(|| 2 * cores(), usize::from);
-        let sizes = Sizes { ears: engines, mouths: engines, model_ears: 256, model_mouths: 256 };
+        let calls = args.max_jobs as usize;
+        let sizes = Sizes {
+            ears: engines,
+            mouths: engines,
+            model_ears: 256,
+            model_mouths: 256,
+            // A greeting or a goodbye of each call at once, and something else.
+            texts: 2 * calls,
+            workers: (calls / 8).clamp(WORKERS, WORKERS_MAX),
+        };
         let mut all_served = Vec::new();
         for (at, path) in args.config.iter().enumerate() {
             let changed = changes(at, &tell);
@@ -265,7 +281,11 @@ impl Office {
         let now = self.clock.now();
         let asked = ASKED.load(Ordering::Relaxed);
         let next = match self.door {
-            Door::Open if asked >= 1 && self.log.friendly => Door::Closing(goodbyes(now)),
+            Door::Open if asked >= 1 && self.log.friendly => {
+                // Who develops is used to that: a second one is enough.
+                ASKED.fetch_max(2, Ordering::Relaxed);
+                Door::Closing(goodbyes(now))
+            }
             Door::Open if asked >= 1 => Door::Draining(now.after_ns(self.drain_ns)),
             Door::Draining(until) if asked >= 2 || now >= until => Door::Closing(goodbyes(now)),
             Door::Closing(until) if now >= until => Door::Closed,
@@ -309,10 +329,9 @@ impl Office {
                 }
             }
             Event::Happened(id, event) => self.shown(&id, &event),
-            Event::Over { job, reason, end, troubles } => {
-                self.ended(&job, reason.as_ref(), end, &troubles);
-            }
-            Event::Changed(at, config) => self.changed(at, *config),
+            Event::Ended { job, reason, end } => self.ended(&job, reason.as_ref(), end),
+            Event::Kept { job, troubles } => self.kept(&job, &troubles),
+            Event::Changed(at, reading, config) => self.changed(at, reading, *config),
             Event::Edited(at) => self.edited(at),
             Event::Loaded(at, loaded) => self.loaded(at, loaded),
         }
@@ -320,8 +339,11 @@ impl Office {
     }
 
     /// The tools of a configuration are others.
-    fn changed(&mut self, at: usize, config: Config) {
-        let Some(served) = self.served.get(at).cloned() else { return };
+    fn changed(&mut self, at: usize, reading: u64, config: Config) {
+        // A former reading of it is followed while calls are held with it.
+        let Some(served) = self.served.get(at).filter(|it| it.reading == reading).cloned() else {
+            return;
+        };
         if let Err(why) = served.renew(config) {
             eprintln!("{}: {why}", served.path.display());
             return;
@@ -388,9 +410,9 @@ impl Office {
 }
 
 /// What is told of a configuration whose tools are others.
-fn changes(at: usize, tell: &Sender<Event>) -> impl Fn(Config) + Send + 'static {
+fn changes(at: usize, tell: &Sender<Event>) -> impl Fn(u64, Config) + Send + 'static {
     let tell = tell.clone();
-    move |config| drop(tell.try_send(Event::Changed(at, Box::new(config))))
+    move |reading, config| drop(tell.try_send(Event::Changed(at, reading, Box::new(config))))
 }
 
 /// The name of a plan among those of all sessions.

@@ -74,6 +74,9 @@ impl Office {
             room_sid: offer.room_sid.clone(),
             away: false,
             back: None,
+            is_in: false,
+            has_files: false,
+            leaving: None,
             gone: None,
             trouble: None,
             offer,
@@ -116,8 +119,12 @@ impl Office {
         pass: Pass,
         address: Option<Address>,
     ) {
+        let known = self.jobs.contains_key(&offer.id);
         let Some(job) = self.jobs.get_mut(&offer.id).filter(|job| job.stage == Stage::Offered)
         else {
+            if known {
+                return;
+            }
             let why = JobState::Failed("it came too late".to_owned());
             if let Some(registration) = self.registrations.get(at) {
                 registration.desk.order(worker::Order::Update(offer.id.clone(), why));
@@ -165,7 +172,9 @@ impl Office {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let room = job.offer.room.clone();
         match news {
+            room::News::Joined { .. } if job.stage == Stage::Leaving => {}
             room::News::Joined { identity, lacks, .. } => {
+                job.is_in = true;
                 let update = worker::Order::Update(id.to_owned(), JobState::Running);
                 self.registrations[job.desk].desk.order(update);
                 let text = format!("{id}: in the room `{room}` as `{identity}`");
@@ -211,6 +220,7 @@ impl Office {
                 job.exit = None;
                 job.trouble.get_or_insert_with(|| error.to_string());
                 self.over(id);
+                self.forget(id);
             }
             room::News::Ended(end, tally) => {
                 job.exit = None;
@@ -227,8 +237,12 @@ impl Office {
                 ];
                 match job.stage {
                     Stage::Leaving => self.forget(id),
-                    // The session is told by the room itself, and its end follows.
-                    Stage::Talking => {}
+                    // It is told by the room itself; one that does not come back is ended by force.
+                    Stage::Talking => {
+                        if let Some(session) = &job.session {
+                            session.end(&end.to_string());
+                        }
+                    }
                     Stage::Offered | Stage::Entering => {
                         // Nobody has come, or nobody is there any more: nothing went wrong.
                         if end == End::RoomClosed {
@@ -258,6 +272,7 @@ impl Office {
         match created {
             Ok(created) => {
                 job.stage = Stage::Talking;
+                job.has_files = true;
                 job.session = Some(created.session);
                 let text = format!("{id}: the call begins, in `{}`", job.offer.room);
                 let fields = [
@@ -277,14 +292,21 @@ impl Office {
         }
     }
 
-    /// A session is over, and its files are closed.
-    pub(super) fn ended(
-        &mut self,
-        id: &str,
-        reason: Option<&EndReason>,
-        end: SessionEnd,
-        troubles: &[String],
-    ) {
+    /// The files of a session that is over are closed.
+    pub(super) fn kept(&mut self, id: &str, troubles: &[String]) {
+        for trouble in troubles {
+            eprintln!("{id}: {trouble}");
+        }
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let fields =
+            [("job", json!(id)), ("room", json!(job.offer.room)), ("troubles", json!(troubles))];
+        job.has_files = false;
+        self.log.tell("job.kept", &format!("{id}: its files are closed"), &fields);
+        self.forget(id);
+    }
+
+    /// A session is over.
+    pub(super) fn ended(&mut self, id: &str, reason: Option<&EndReason>, end: SessionEnd) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let why = match (end, reason) {
             (SessionEnd::Panicked, _) => {
@@ -302,22 +324,20 @@ impl Office {
             ("room", json!(job.offer.room)),
             ("end", json!(end.name())),
             ("reason", json!(why)),
-            ("troubles", json!(troubles)),
         ];
         self.log.tell("job.over", &text, &fields);
-        for trouble in troubles {
-            eprintln!("{id}: {trouble}");
-        }
         self.over(id);
     }
 
     /// A job is over: the server is told, and the room is left.
     pub(super) fn over(&mut self, id: &str) {
+        let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(id) else { return };
         if job.stage == Stage::Leaving {
             return;
         }
         job.stage = Stage::Leaving;
+        job.leaving = Some(now);
         self.views.forget(id);
         job.session = None;
         job.made = None;
@@ -339,10 +359,14 @@ impl Office {
         }
     }
 
-    /// Nothing is left of a job.
-    fn forget(&mut self, id: &str) {
-        drop(self.jobs.remove(id));
-        self.show();
+    /// Nothing is left of a job, if its room is left and its files are closed.
+    pub(super) fn forget(&mut self, id: &str) {
+        let is_done =
+            |job: &Job| job.stage == Stage::Leaving && job.exit.is_none() && !job.has_files;
+        if self.jobs.get(id).is_some_and(is_done) {
+            self.jobs.remove(id);
+            self.show();
+        }
     }
 
     /// Ends a job with a goodbye.
