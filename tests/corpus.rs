@@ -17,7 +17,7 @@ const FILE_MAX: usize = 20 << 10;
 const CORPUS_MAX: usize = 300 << 10;
 
 /// A journal of the corpus is smaller than this.
-const JOURNAL_MAX: usize = 6_000;
+const JOURNAL_MAX: usize = 5_000;
 
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
@@ -58,7 +58,7 @@ fn every_journal_is_read_or_refused() {
     let mut made = Vec::new();
     let mut journals = (1..).filter_map(|seed| {
         let mut journal = Vec::new();
-        let trial = Trial::any(seed, &Cast::default()).at_most(60);
+        let trial = Trial::any(seed, &Cast::default()).at_most(50);
         trial
             .watch(|slot| {
                 if let Some(scribe) = slot.scribe() {

@@ -17,7 +17,9 @@ use tokio::time::Instant as Timer;
 use super::backlog::Backlog;
 use super::entry::{Entered, MEDIA_TIME, enter};
 use super::link::{Heard, How, Link, TROUBLE_TIME, sync_state};
+use super::timers::Timers;
 use super::transfers::Transfers;
+use super::trouble::STEADY;
 use super::{Line, News, Options, Stamp, Tally, Teller, request, ways};
 use crate::host::codec::OpusInlet;
 use crate::host::pace::{Clock, Moment, wall_ms};
@@ -40,79 +42,35 @@ const UNHEARD: Duration = Duration::from_secs(2);
 /// How long the far ends get for what was said last before the agent leaves: their buffers hold less.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// How long a connection to the server has to last until the trouble before it is over.
-const STEADY: Duration = Duration::from_secs(3);
-
-/// How long the server's word is waited for once it has ended the media connection: it sends both at once.
-const LAST_WORD: Duration = Duration::from_secs(1);
-
 pub(super) struct Carrier {
-    options: Options,
-    link: Link,
-    media: Media,
-    paths: Paths,
-    stay: Stay,
-    line: Line,
-    ear: Ear,
-    tell: Teller,
-    left: Receiver<()>,
-    clock: Clock,
-    backlog: Backlog,
-    splices: BTreeMap<LaneId, Splice>,
-    unsent: u64,
-    timers: Timers,
-    began: bool,
-    was_connected: bool,
-    transfers: Transfers,
+    pub(super) options: Options,
+    pub(super) link: Link,
+    pub(super) media: Media,
+    pub(super) paths: Paths,
+    pub(super) stay: Stay,
+    pub(super) line: Line,
+    pub(super) ear: Ear,
+    pub(super) tell: Teller,
+    pub(super) left: Receiver<()>,
+    pub(super) clock: Clock,
+    pub(super) backlog: Backlog,
+    pub(super) splices: BTreeMap<LaneId, Splice>,
+    pub(super) unsent: u64,
+    pub(super) timers: Timers,
+    pub(super) began: bool,
+    pub(super) was_connected: bool,
+    pub(super) transfers: Transfers,
     /// The media connection has failed for good: nothing is asked of it any more, and the room is joined anew.
-    dead: bool,
+    pub(super) dead: bool,
     /// The server's version.
-    server: String,
+    pub(super) server: String,
     /// Since when something is lost that audio or words need.
-    trouble: Option<Instant>,
-}
-
-/// When something is due.
-struct Timers {
-    media: Instant,
-    ping: Instant,
-    ping_every: Duration,
-    /// The server was heard of.
-    heard: Instant,
-    ping_patience: Duration,
-    /// By then there must be a way to the server.
-    path: Option<Instant>,
-    /// The next try to find another.
-    restart: Option<Instant>,
-    /// Since when somebody is there.
-    company: Option<Instant>,
-    /// Since when there is a connection to the server.
-    up: Instant,
-    /// When the room was joined anew last.
-    anew: Option<Instant>,
+    pub(super) trouble: Option<Instant>,
 }
 
 /// The time, as the media connection and the timers want it.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Timer::now().into_std()
-}
-
-impl Timers {
-    /// Those of a connection that has just come about.
-    fn new(at: Instant) -> Self {
-        Self {
-            media: at,
-            ping: at + Duration::from_secs(5),
-            ping_every: Duration::from_secs(5),
-            heard: at,
-            ping_patience: Duration::from_secs(15),
-            path: Some(at + MEDIA_TIME),
-            restart: None,
-            company: None,
-            up: at,
-            anew: None,
-        }
-    }
 }
 
 impl Carrier {
@@ -163,7 +121,7 @@ impl Carrier {
     }
 
     /// The server has said how it wants to be talked to, and which ways there are.
-    fn entered(&mut self, join: &JoinResponse) {
+    pub(super) fn entered(&mut self, join: &JoinResponse) {
         if join.ping_interval > 0 {
             self.timers.ping_every = Duration::from_secs(join.ping_interval.unsigned_abs().into());
             self.timers.ping = now() + self.timers.ping_every;
@@ -198,23 +156,6 @@ impl Carrier {
             }
         };
         self.finish(end).await;
-    }
-
-    /// Why the media connection is gone, if the server says it. Who is removed hears it on two ways, in
-    /// either order.
-    async fn reason(&mut self) -> Option<End> {
-        let until = Timer::now() + LAST_WORD;
-        while self.link.is_up() && self.stay.out().end.is_none() {
-            match tokio::time::timeout_at(until, self.link.next(now)).await {
-                Ok(Heard::Message(message)) => self.stay.signal(self.clock.now(), *message),
-                Ok(Heard::Malformed) => self.stay.malformed(),
-                Ok(
-                    Heard::Lost | Heard::Again | Heard::Anew(_) | Heard::Failed | Heard::Over(_),
-                )
-                | Err(_) => break,
-            }
-        }
-        self.stay.out().end.take()
     }
 
     /// Does everything that there is to do, and waits for more.
@@ -287,49 +228,6 @@ impl Carrier {
                 (self.tell)(News::Back { room });
             }
         }
-    }
-
-    /// The connection to the server is lost; whether the room has to be joined anew.
-    fn link_lost(&mut self, anew: bool) {
-        if self.link.is_up() {
-            let state = LineState::Lost("the connection to the server was lost".to_owned());
-            self.backlog.add(Change::Value(Inbound::Line { state }));
-            (self.tell)(News::Away);
-        }
-        let at = now();
-        // One that is closed as soon as it is there would be tried without a pause.
-        let is_steady = self.timers.up + STEADY <= at;
-        let may = anew && self.timers.anew.is_none_or(|joined| joined + STEADY <= at);
-        self.link.lose(at, anew, is_steady || may);
-        self.trouble.get_or_insert(at);
-    }
-
-    /// The media connection is of no use any more, and the server does not say why.
-    fn give_up_media(&mut self) {
-        self.dead = true;
-        self.timers.media = now() + TROUBLE_TIME;
-        self.timers.path = None;
-        self.timers.restart = None;
-        self.link_lost(true);
-    }
-
-    /// The room was joined anew: everything is another connection's, and the session goes on.
-    fn enter_anew(&mut self, entered: Entered) {
-        let Entered { signal, media, paths, join } = entered;
-        self.unsent += self.paths.dropped();
-        self.paths.close();
-        (self.media, self.paths) = (media, paths);
-        self.dead = false;
-        self.was_connected = false;
-        let at = now();
-        let company = self.timers.company;
-        self.timers = Timers { company, anew: Some(at), ..Timers::new(at) };
-        self.link.up(signal);
-        self.entered(&join);
-        self.stay.joined_anew(self.clock.now(), join);
-        self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
-        let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
-        (self.tell)(News::Back { room });
     }
 
     fn received(&mut self) -> Result<(), String> {

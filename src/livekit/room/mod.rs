@@ -15,7 +15,9 @@ mod backlog;
 mod carrier;
 mod entry;
 mod link;
+mod timers;
 mod transfers;
+mod trouble;
 mod ways;
 
 use std::rc::Rc;

@@ -1,7 +1,8 @@
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::{
-    ConnectionQualityInfo, ConnectionQualityUpdate, DataPacket, ParticipantUpdate, RoomUpdate,
-    RpcRequest, SipDtmf, TrackInfo, TrackPublishedResponse, TrackSubscribed, TrackType, UserPacket,
+    ConnectionQualityInfo, ConnectionQualityUpdate, DataPacket, JoinResponse, ParticipantUpdate,
+    RoomUpdate, RpcRequest, SipDtmf, TrackInfo, TrackPublishedResponse, TrackSubscribed, TrackType,
+    UserPacket, participant_info,
 };
 use proptest::prelude::*;
 use prost::Message as _;
