@@ -117,7 +117,7 @@ impl Server {
         Self::start_open(address, pages)
     }
 
-    /// The same for pages of which those that need a token ask for it themselves: see [`guarded`](super::access::guarded).
+    /// The same for pages of which those that need a token ask for it themselves: see [`guarded`].
     ///
     /// # Errors
     /// The address cannot be had.
