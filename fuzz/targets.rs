@@ -311,7 +311,7 @@ pub(crate) fn realtime(bytes: &[u8]) {
 #[cfg(feature = "livekit")]
 pub(crate) fn room(bytes: &[u8]) {
     use antiphon::host::pace::Clock;
-    use antiphon::livekit::{address::Address, red, signal, stay, token::Pass};
+    use antiphon::livekit::{address::Address, red, signal, stay, token::Pass, worker};
     use livekit_protocol::{JoinResponse, ParticipantInfo, Room};
 
     let now = Clock::default().now();
@@ -339,6 +339,10 @@ pub(crate) fn room(bytes: &[u8]) {
         let (piece, left) = after.split_at(len);
         rest = left;
         pieces += 1;
+        // A worker's messages are read by the same library.
+        if let Ok(Some(job)) = worker::read(piece) {
+            assert!(job.chars().count() <= antiphon::livekit::token::NAME_LEN_MAX);
+        }
         match whom % 5 {
             0 => stay.data(now, whom & 8 == 0, piece),
             1 => {

@@ -222,6 +222,22 @@ fn calls_go_on_while_the_server_cannot_be_reached_and_jobs_come_again_afterwards
 }
 
 #[test]
+fn health_is_for_everybody_and_metrics_are_not() {
+    let server = Server::start(&Options::default());
+    let worker = Worker::start(&server, &[&desk("open", "")], &["--http", "0.0.0.0:0"]);
+    assert_eq!(worker.page("/"), (200, "OK".into()));
+    assert_eq!(worker.page("/worker").0, 200);
+    assert_eq!(worker.page("/metrics").0, 404, "without a token there are none");
+    let token = worker.folder().join("token");
+    std::fs::write(&token, "a-token-of-enough-characters\n").expect("it can be written");
+    let file = token.to_str().expect("temporary folders have plain names");
+    let arguments = ["--http", "0.0.0.0:0", "--metrics-token-file", file];
+    let guarded = Worker::start(&server, &[&desk("open", "")], &arguments);
+    assert_eq!(guarded.page("/metrics").0, 401);
+    assert_eq!(guarded.page("/ready").0, 200);
+}
+
+#[test]
 fn a_worker_that_cannot_begin_says_all_that_is_wrong() {
     let server = Server::start(&Options::default());
     let twice = desk("same", "");

@@ -58,7 +58,10 @@ impl Worker {
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
-        command.arg(name).args(["--json", "--http", "0"]);
+        command.arg(name).arg("--json");
+        if !arguments.contains(&"--http") {
+            command.args(["--http", "0"]);
+        }
         for (number, config) in configs.iter().enumerate() {
             // A configuration of the project's, or a text.
             if config.contains('\n') {
@@ -91,7 +94,8 @@ impl Worker {
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
         let url =
             self.event("worker.http", |_| true)["url"].as_str().unwrap_or_default().to_owned();
-        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let address = address.replace("0.0.0.0", "127.0.0.1");
         let mut stream = TcpStream::connect(&address).expect("it serves health");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")

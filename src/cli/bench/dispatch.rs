@@ -69,7 +69,8 @@ pub(super) struct DispatchArgs {
 pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
     let house = House::new(args.server.server()?)?;
     let plan = plan(CALLER)?;
-    let _worker = Worker::start(&house)?;
+    let worker = Worker::start(&house)?;
+    let base_kib = worker.memory_kib();
     let mut bench = Bench { house, plan, talk: args.talk, callers: Vec::new(), rooms: 0 };
     let alone = bench.samples(args.samples)?;
     for _ in 0..args.jobs {
@@ -77,11 +78,17 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
         bench.callers.push(caller);
     }
     let among = bench.samples(args.samples)?;
+    let all_kib = worker.memory_kib();
+    // Without what one call leaves behind that every other uses.
+    let of_one_kib = base_kib
+        .zip(all_kib)
+        .map(|(base, all)| all.saturating_sub(base) as f64 / f64::from(args.jobs));
     bench.callers.into_iter().try_for_each(Caller::leave)?;
     let figures = json!({
         "jobs": args.jobs,
         "talk": args.talk,
         "dispatch_to_audio_ms": { "alone": spread(&alone), "among": spread(&among) },
+        "memory": { "base_kib": base_kib, "kib_a_call": of_one_kib },
     });
     if args.json {
         line(figures);
@@ -96,6 +103,12 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
                 at("p50"),
                 at("p95"),
                 at("max")
+            ));
+        }
+        if let (Some(base), Some(of_one)) = (base_kib, of_one_kib) {
+            line(format_args!(
+                "memory of the worker: {:.1} MiB without a call, {of_one:.0} KiB more for each",
+                base as f64 / 1_024.0
             ));
         }
     }
@@ -238,6 +251,16 @@ impl Worker {
             .spawn(move || lines.for_each(drop))
             .map_err(broken)?;
         Ok(worker)
+    }
+}
+
+impl Worker {
+    /// What it holds; none where the system does not say.
+    fn memory_kib(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Carrier {
     pub(super) timers: Timers,
     pub(super) began: bool,
     pub(super) was_connected: bool,
+    /// It was connected once: there is a way to the server.
+    pub(super) has_way: bool,
     pub(super) transfers: Transfers,
     /// The media connection has failed for good: nothing is asked of it any more, and the room is joined anew.
     pub(super) dead: bool,
@@ -109,6 +111,7 @@ impl Carrier {
             timers: Timers::new(now()),
             began: false,
             was_connected: false,
+            has_way: false,
             transfers: Transfers::default(),
             dead: false,
             server: String::new(),
@@ -147,7 +150,7 @@ impl Carrier {
             if let Err(why) = self.turn().await {
                 match self.reason().await {
                     Some(end) => break end,
-                    None if self.was_connected || self.trouble.is_some() => self.give_up_media(),
+                    None if self.has_way => self.give_up_media(),
                     None => break End::Lost(why),
                 }
             }
@@ -273,13 +276,14 @@ impl Carrier {
             self.ping(at).await;
         }
         if self.timers.path.is_some_and(|until| until <= at) {
-            if self.trouble.is_none() {
+            if !self.has_way {
                 self.stay.end(End::NoPath(self.paths.tried()));
                 return Ok(());
             }
             self.give_up_media();
         }
         let is_well = self.link.is_up() && self.was_connected && self.timers.path.is_none();
+        self.has_way |= self.was_connected;
         if is_well && self.timers.up + STEADY <= at {
             self.trouble = None;
         }
@@ -410,7 +414,12 @@ impl Carrier {
             self.timers.restart.get_or_insert(now());
         }
         if std::mem::take(&mut self.stay.out().anew) {
-            self.link_lost(true);
+            if self.has_way {
+                self.link_lost(true);
+            } else {
+                // The server has waited for audio as well, and for nothing.
+                self.stay.end(End::NoPath(self.paths.tried()));
+            }
         }
         while let Some(warning) = self.stay.out().warnings.pop_front() {
             (self.tell)(News::Warning(warning));

@@ -184,6 +184,18 @@ pub enum News {
 /// Whoever is told.
 pub type Teller = Box<dyn Fn(News) + Send>;
 
+/// Reads a message of a server's to a worker, whatever it is; the job that it is about, if it is of use.
+///
+/// # Errors
+/// It is no message.
+pub fn read(bytes: &[u8]) -> Result<Option<String>, String> {
+    Ok(talk::read(bytes)?.and_then(|said| match said {
+        talk::Said::Offered(job) | talk::Said::Assigned { job, .. } => Some(job.id),
+        talk::Said::Terminated(id) | talk::Said::Unusable(id) => Some(id),
+        talk::Said::Registered { .. } | talk::Said::GoAway => None,
+    }))
+}
+
 /// A registration, for as long as this is there.
 #[derive(Debug)]
 pub struct Desk {

@@ -60,7 +60,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Said>, String> {
             let pass = Pass::given(&it.token).ok();
             job.zip(pass).map(|(job, pass)| Said::Assigned { job, pass, url: it.url })
         }
-        Some(Message::Termination(it)) => Some(Said::Terminated(it.job_id)),
+        Some(Message::Termination(it)) => {
+            Some(Said::Terminated(it.job_id.chars().take(NAME_LEN_MAX).collect()))
+        }
         Some(Message::GoAway(_)) => Some(Said::GoAway),
         Some(Message::Pong(_)) | None => None,
     })
