@@ -25,10 +25,17 @@ impl Program {
     /// Starts it, with what opens rooms of this server.
     #[track_caller]
     pub(crate) fn start(command: &mut Command, server: &Server) -> Self {
-        command
-            .env("LIVEKIT_URL", server.url())
-            .env("LIVEKIT_API_KEY", server.key())
-            .env("LIVEKIT_API_SECRET", server.secret());
+        let opens = [
+            ("LIVEKIT_URL", server.url()),
+            ("LIVEKIT_API_KEY", server.key().to_owned()),
+            ("LIVEKIT_API_SECRET", server.secret().to_owned()),
+        ];
+        for (name, value) in opens {
+            // What the test says itself stands.
+            if !command.get_envs().any(|(known, _)| known == name) {
+                command.env(name, value);
+            }
+        }
         Self::spawn(command)
     }
 
