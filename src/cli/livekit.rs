@@ -83,11 +83,8 @@ impl LivekitArgs {
 
     /// The key with its secret, or what is wrong; `otherwise` says what else would do.
     pub(super) fn key(&self, otherwise: &str, wrong: &mut Vec<String>) -> Option<Key> {
-        let (Some(key), Some(secret)) = (&self.api_key, &self.api_secret) else {
-            wrong.push(format!("no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET{otherwise}"));
-            return None;
-        };
-        Key::new(key, secret.reveal()).map_err(|why| wrong.push(why)).ok()
+        let key = key(self.api_key.as_deref(), self.api_secret.as_ref(), otherwise);
+        key.map_err(|why| wrong.push(why)).ok()
     }
 
     /// Whom to trust, or what is wrong with that.
@@ -99,6 +96,18 @@ impl LivekitArgs {
     pub(super) fn allowed(&self) -> Allowed {
         self.path.into()
     }
+}
+
+/// A key with its secret, or what is wrong; `otherwise` says what else would do.
+pub(super) fn key(
+    key: Option<&str>,
+    secret: Option<&Secret>,
+    otherwise: &str,
+) -> Result<Key, String> {
+    let (Some(key), Some(secret)) = (key, secret) else {
+        return Err(format!("no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET{otherwise}"));
+    };
+    Key::new(key, secret.reveal())
 }
 
 /// The name that others see.

@@ -44,6 +44,11 @@ impl View {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar
         });
+        Self { bar, ..Self::lines(plan, json) }
+    }
+
+    /// A view without a bar.
+    fn lines(plan: &Plan, json: bool) -> Self {
         let agent = String::new();
         let (len, thinks) = (plan.len, plan.has_models);
         let written = plan.has_natives && plan.synthesiser.is_none();
@@ -52,7 +57,7 @@ impl View {
             thinks,
             written,
             json,
-            bar,
+            bar: None,
             label: None,
             job: None,
             names: BTreeMap::new(),
@@ -64,9 +69,7 @@ impl View {
     /// A view of one call among several: lines alone.
     #[cfg(feature = "livekit")]
     pub(super) fn labelled(plan: &Plan, json: bool, job: &str) -> Self {
-        let mut view = Self { bar: None, job: Some(job.to_owned()), ..Self::new(plan, true) };
-        view.json = json;
-        view
+        Self { job: Some(job.to_owned()), ..Self::lines(plan, json) }
     }
 
     /// Says from now on which call it is, or no longer.

@@ -94,10 +94,7 @@ impl Config {
         room: &str,
         metadata: &str,
     ) -> Result<Option<String>, UnknownConversation> {
-        let named = serde_json::from_str::<Value>(metadata).ok();
-        let named = named.as_ref().and_then(|value| value.get("conversation"));
-        if let Some(named) = named {
-            let name = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
+        if let Some(name) = named(metadata, "conversation") {
             return self.known(&name).map(|()| Some(name));
         }
         let held = self.conversations.iter().find(|(name, conversation)| {
@@ -105,6 +102,14 @@ impl Config {
         });
         Ok(held.map(|(name, _)| name.clone()))
     }
+}
+
+/// What metadata that is a JSON object names under a key; what is no text as JSON.
+#[must_use]
+pub fn named(metadata: &str, key: &str) -> Option<String> {
+    let metadata = serde_json::from_str::<Value>(metadata).ok()?;
+    let named = metadata.get(key)?;
+    Some(named.as_str().map_or_else(|| named.to_string(), str::to_owned))
 }
 
 /// Whether a text is as a pattern says, in which `*` stands for any characters.

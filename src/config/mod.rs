@@ -67,7 +67,7 @@ pub use self::agents::{
 };
 pub use self::audio::{Audio, Voice};
 pub use self::complaint::{COMPLAINTS_MAX, Complaint, Complaints};
-pub use self::conversation::UnknownConversation;
+pub use self::conversation::{UnknownConversation, named};
 pub use self::epoch::{Epoch, EpochError};
 pub use self::journals::{JournalMode, Journals};
 pub use self::livekit::{JobKind, Livekit, Publish};

@@ -76,18 +76,6 @@ pub fn wall_ms() -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-/// How long the calling thread has been on a processor, in nanoseconds; 0 where the system does not say.
-#[must_use]
-pub fn thread_cpu_ns() -> u64 {
-    os::thread_cpu_ns()
-}
-
-/// So many milliseconds, for who waits for something with a limit.
-#[must_use]
-pub const fn pause_time(ms: u32) -> Duration {
-    Duration::from_millis(ms as u64)
-}
-
 /// Sleeps for so many milliseconds: what a tool's `pause` is in real time.
 pub fn pause(ms: u32) {
     std::thread::sleep(Duration::from_millis(u64::from(ms)));
@@ -117,18 +105,10 @@ mod os {
     const SLACK_NS: libc::c_ulong = 1;
 
     pub(super) fn now(_clock: &Clock) -> Moment {
-        Moment(read(libc::CLOCK_MONOTONIC))
-    }
-
-    pub(super) fn thread_cpu_ns() -> u64 {
-        read(libc::CLOCK_THREAD_CPUTIME_ID)
-    }
-
-    fn read(clock: libc::clockid_t) -> u64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is valid for writing, and these clocks exist on every Linux.
-        unsafe { libc::clock_gettime(clock, &raw mut time) };
-        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+        // SAFETY: `time` is valid for writing, and this clock exists on every Linux.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        Moment(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 
     pub(super) fn sleep_until(_clock: &Clock, moment: Moment) {
@@ -172,8 +152,4 @@ mod os {
     }
 
     pub(super) const fn sharpen() {}
-
-    pub(super) const fn thread_cpu_ns() -> u64 {
-        0
-    }
 }

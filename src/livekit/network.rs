@@ -8,21 +8,16 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::bell::{Belfry, Bell, Cord};
-use crate::host::pace::thread_cpu_ns;
+use crate::host::watchdog::ThreadClock;
 
 /// Rooms that wait to be joined at most.
 const ORDERS_WAITING: usize = 1_024;
-
-/// How often it is told how long the thread has worked.
-const COUNT_EVERY: Duration = Duration::from_millis(500);
 
 /// Something to do on the network's thread.
 type Order = Box<dyn FnOnce(Rc<Belfry>) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
@@ -33,8 +28,7 @@ pub struct Network {
     orders: Option<mpsc::Sender<Order>>,
     bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
-    /// Nanoseconds that the thread has worked.
-    busy: Arc<AtomicU64>,
+    clock: ThreadClock,
 }
 
 impl Network {
@@ -45,8 +39,6 @@ impl Network {
     pub fn start() -> io::Result<Self> {
         let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let busy = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&busy);
         let thread = std::thread::Builder::new().name("livekit".to_owned()).spawn(move || {
             let begun = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let local = LocalSet::new();
@@ -56,8 +48,8 @@ impl Network {
             });
             match ready {
                 Ok((belfry, runtime)) => {
-                    drop(tell.send(Ok(Arc::clone(belfry.bell()))));
-                    local.block_on(&runtime, serve(belfry, ordered, counted));
+                    drop(tell.send(Ok((Arc::clone(belfry.bell()), ThreadClock::this()))));
+                    local.block_on(&runtime, serve(belfry, ordered));
                     drop(local);
                     // A name that is being looked up is not waited for.
                     runtime.shutdown_background();
@@ -66,14 +58,14 @@ impl Network {
             }
         })?;
         let gone = || Err(io::Error::other("the network's thread is gone"));
-        let bell = told.recv().unwrap_or_else(|_| gone())?;
-        Ok(Self { orders: Some(orders), bell, thread: Some(thread), busy })
+        let (bell, clock) = told.recv().unwrap_or_else(|_| gone())?;
+        Ok(Self { orders: Some(orders), bell, thread: Some(thread), clock })
     }
 
-    /// How long the thread has been on a processor, in nanoseconds, as of half a second ago at most.
+    /// How long the thread has been on a processor, in nanoseconds.
     #[must_use]
     pub fn busy_ns(&self) -> u64 {
-        self.busy.load(Ordering::Relaxed)
+        self.clock.busy_ns()
     }
 
     /// A cord that wakes a task of the thread.
@@ -102,15 +94,7 @@ impl Drop for Network {
     }
 }
 
-async fn count(busy: Arc<AtomicU64>) {
-    loop {
-        busy.store(thread_cpu_ns(), Ordering::Relaxed);
-        tokio::time::sleep(COUNT_EVERY).await;
-    }
-}
-
-async fn serve(belfry: Rc<Belfry>, mut ordered: mpsc::Receiver<Order>, busy: Arc<AtomicU64>) {
-    tokio::task::spawn_local(count(busy));
+async fn serve(belfry: Rc<Belfry>, mut ordered: mpsc::Receiver<Order>) {
     let listener = Rc::clone(&belfry);
     tokio::task::spawn_local(async move { listener.listen().await });
     while let Some(order) = ordered.recv().await {

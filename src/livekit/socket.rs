@@ -59,6 +59,15 @@ pub enum SignalError {
     Closed,
 }
 
+impl SignalError {
+    /// Whether the server means it, and says the same to whoever asks again. What a server or a proxy says of itself,
+    /// 5xx, or of too many who ask, passes.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(status @ 400..=499, _) if !matches!(status, 408 | 429))
+    }
+}
+
 impl fmt::Display for SignalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

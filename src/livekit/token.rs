@@ -104,14 +104,8 @@ impl Key {
     /// # Errors
     /// The token cannot be made; in words.
     pub fn telephony(&self, room: &str) -> Result<Pass, String> {
-        let grants =
-            VideoGrants { room_admin: true, room: room.to_owned(), ..VideoGrants::default() };
         let sip = SIPGrants { call: true, ..SIPGrants::default() };
-        let token = AccessToken::with_api_key(&self.key, &self.secret)
-            .with_ttl(TOKEN_TTL)
-            .with_grants(grants)
-            .with_sip_grants(sip);
-        token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
+        signed(self.grant(room_admin(room)).with_sip_grants(sip))
     }
 
     /// A token for the server's API: a room, and who is dispatched to it.
@@ -119,24 +113,16 @@ impl Key {
     /// # Errors
     /// The token cannot be made; in words.
     pub fn admin(&self, room: &str) -> Result<Pass, String> {
-        let grants =
-            VideoGrants { room_admin: true, room: room.to_owned(), ..VideoGrants::default() };
-        let token = AccessToken::with_api_key(&self.key, &self.secret)
-            .with_ttl(TOKEN_TTL)
-            .with_grants(grants);
-        token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
+        signed(self.grant(room_admin(room)))
     }
 
     /// A token of a worker, to whom the server dispatches jobs.
     ///
     /// # Errors
     /// The token cannot be made; in words.
-    pub fn worker(&self) -> Result<String, String> {
+    pub fn worker(&self) -> Result<Pass, String> {
         let grants = VideoGrants { agent: true, ..VideoGrants::default() };
-        let token = AccessToken::with_api_key(&self.key, &self.secret)
-            .with_ttl(TOKEN_TTL)
-            .with_grants(grants);
-        token.to_jwt().map_err(|error| format!("no token could be made: {error}"))
+        signed(self.grant(grants))
     }
 
     fn mint(
@@ -151,12 +137,7 @@ impl Key {
                 return Err(format!("the {what} needs 1 to {NAME_LEN_MAX} characters"));
             }
         }
-        let token = AccessToken::with_api_key(&self.key, &self.secret)
-            .with_ttl(TOKEN_TTL)
-            .with_identity(identity)
-            .with_name(name)
-            .with_kind(kind)
-            .with_grants(grants);
+        let token = self.grant(grants).with_identity(identity).with_name(name).with_kind(kind);
         let token = match dispatch {
             Some(agent) => {
                 let agents = vec![agent];
@@ -164,8 +145,20 @@ impl Key {
             }
             None => token,
         };
-        token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
+        signed(token)
     }
+
+    fn grant(&self, grants: VideoGrants) -> AccessToken {
+        AccessToken::with_api_key(&self.key, &self.secret).with_ttl(TOKEN_TTL).with_grants(grants)
+    }
+}
+
+fn room_admin(room: &str) -> VideoGrants {
+    VideoGrants { room_admin: true, room: room.to_owned(), ..VideoGrants::default() }
+}
+
+fn signed(token: AccessToken) -> Result<Pass, String> {
+    token.to_jwt().map(Pass).map_err(|error| format!("no token could be made: {error}"))
 }
 
 /// The kind of a participant that is an agent, in tokens.

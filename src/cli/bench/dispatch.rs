@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::guest::{Caller, House, plan, until};
 use super::latency::{pace, percentile};
+use super::rooms::memory_kib;
 use super::server::ServerArgs;
 use crate::cli::failure::Failure;
 use crate::cli::view::line;
@@ -73,16 +74,17 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
     let base_kib = worker.memory_kib();
     let mut bench = Bench { house, plan, talk: args.talk, callers: Vec::new(), rooms: 0 };
     let alone = bench.samples(args.samples)?;
+    // What the first calls leave behind serves every other.
+    let warm_kib = worker.memory_kib();
     for _ in 0..args.jobs {
         let (caller, _) = bench.arrives()?;
         bench.callers.push(caller);
     }
     let among = bench.samples(args.samples)?;
     let all_kib = worker.memory_kib();
-    // Without what one call leaves behind that every other uses.
-    let of_one_kib = base_kib
+    let of_one_kib = warm_kib
         .zip(all_kib)
-        .map(|(base, all)| all.saturating_sub(base) as f64 / f64::from(args.jobs));
+        .map(|(warm, all)| all.saturating_sub(warm) as f64 / f64::from(args.jobs));
     bench.callers.into_iter().try_for_each(Caller::leave)?;
     let figures = json!({
         "jobs": args.jobs,
@@ -257,10 +259,7 @@ impl Worker {
 impl Worker {
     /// What it holds; none where the system does not say.
     fn memory_kib(&self) -> Option<u64> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(path).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse().ok()
+        memory_kib(&self.process.id().to_string())
     }
 }
 

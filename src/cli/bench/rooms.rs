@@ -112,15 +112,20 @@ struct Held {
 
 /// None where the system does not say.
 fn held() -> Option<Held> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let memory_kib = line.split_whitespace().next()?.parse().ok()?;
+    let memory_kib = memory_kib("self")?;
     let count = |path: &str| std::fs::read_dir(path).ok().map(Iterator::count);
     Some(Held {
         memory_kib,
         descriptors: count("/proc/self/fd")?,
         threads: count("/proc/self/task")?,
     })
+}
+
+/// The memory of a process, of which Linux says something under this name; none where the system does not say.
+pub(super) fn memory_kib(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The slope of a line through points, by least squares.

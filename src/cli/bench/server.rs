@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustls::crypto::aws_lc_rs;
 
 use crate::cli::failure::Failure;
+use crate::cli::livekit::key;
 use crate::cli::local_server::{comes_up, program};
 use crate::cli::secret::Secret;
 use crate::livekit::address::Address;
@@ -44,10 +45,8 @@ impl ServerArgs {
         let Some(url) = &self.url else { return start() };
         let address =
             url.parse::<Address>().map_err(|why| Failure::input(format!("--url: {why}")))?;
-        let (Some(key), Some(secret)) = (&self.api_key, &self.api_secret) else {
-            return Err(Failure::input("no key: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET"));
-        };
-        let key = Key::new(key, secret.reveal()).map_err(Failure::input)?;
+        let key = key(self.api_key.as_deref(), self.api_secret.as_ref(), "");
+        let key = key.map_err(Failure::input)?;
         Ok(Server { address, key, own: None })
     }
 }

@@ -52,7 +52,6 @@ enum Paper {
 }
 
 /// The clerks.
-#[derive(Clone)]
 pub(super) struct Clerks {
     papers: Sender<Paper>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -17,15 +17,14 @@ use crate::cli::failure::Failure;
 use crate::cli::livekit::shown_name;
 use crate::cli::local_server::DevServer;
 use crate::cli::view::View;
-use crate::host::pace::pause_time;
 use crate::session::event::Event as SessionEvent;
 use crate::session::plan::Plan;
 use crate::tool::Registry;
 use crate::web::page;
 use crate::web::server::Server;
 
-/// How often files are looked at, in milliseconds.
-const LOOK_MS: u32 = 250;
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Serves rooms while you write, with a page to talk from.
 ///
@@ -50,9 +49,8 @@ pub(crate) fn dev(args: &DevArgs, tools: Registry) -> Result<ExitCode, Failure> 
     let args = &args.worker;
     let log = Log { json: args.json, friendly: true };
     let http = args.http.unwrap_or_else(|| here(0));
-    // A configuration that is wrong is told before a server is started.
     let (server, place) = if args.livekit.has_url() {
-        (None, Place::of(args)?)
+        (None, Place::of(args, None)?)
     } else {
         let (server, address, key) = DevServer::start()?;
         let url = address.to_string();
@@ -61,7 +59,7 @@ pub(crate) fn dev(args: &DevArgs, tools: Registry) -> Result<ExitCode, Failure> 
             &format!("started a LiveKit server at {url}"),
             &[("url", url.into())],
         );
-        (Some(server), Place::local(args, address, key)?)
+        (Some(server), Place::of(args, Some((address, key)))?)
     };
     let office = Office::open(args, tools, log, http, place)?;
     let page = serve_page(&office, log)?;
@@ -122,7 +120,7 @@ impl Watcher {
 }
 
 fn still(stopped: &Receiver<()>) -> bool {
-    stopped.recv_timeout(pause_time(LOOK_MS)) == Err(RecvTimeoutError::Timeout)
+    stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout)
 }
 
 fn mark(path: &PathBuf) -> Mark {

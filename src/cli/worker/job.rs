@@ -42,8 +42,6 @@ pub(super) struct Job {
     pub(super) is_in: bool,
     /// A session has begun, and its files are not closed yet.
     pub(super) has_files: bool,
-    /// Since when the room is being left.
-    pub(super) leaving: Option<Moment>,
     /// The connection to the room is lost, and tried again.
     pub(super) away: bool,
     /// When it came back last.
@@ -63,11 +61,40 @@ pub(super) enum Stage {
     Entering,
     /// The session runs.
     Talking,
-    /// It is over, and the server knows; the room is being left.
-    Leaving,
+    /// It is over, and the server knows; since then the room is being left.
+    Leaving(Moment),
 }
 
 impl Job {
+    /// One that came by a registration, and was taken.
+    pub(super) fn new(
+        offer: worker::Job,
+        desk: usize,
+        (served, conversation, plan): (Arc<Served>, Conversation, Arc<Plan>),
+        offered: Moment,
+    ) -> Self {
+        Self {
+            desk,
+            served,
+            conversation,
+            plan,
+            offered,
+            stage: Stage::Offered,
+            exit: None,
+            made: None,
+            heard: false,
+            session: None,
+            room_sid: offer.room_sid.clone(),
+            is_in: false,
+            has_files: false,
+            away: false,
+            back: None,
+            gone: None,
+            trouble: None,
+            offer,
+        }
+    }
+
     /// Whether the server may still give it to another.
     pub(super) fn is_forgotten(&self, now: Moment) -> bool {
         self.stage == Stage::Offered && now.since_ns(self.offered) >= ASSIGNED_NS

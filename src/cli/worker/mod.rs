@@ -149,7 +149,7 @@ struct Made {
 pub(super) fn start(args: &StartArgs, tools: Registry) -> Result<ExitCode, Failure> {
     let log = Log { json: args.worker.json, friendly: false };
     let http = args.worker.http.unwrap_or_else(|| here(PORT));
-    let place = Place::of(&args.worker)?;
+    let place = Place::of(&args.worker, None)?;
     Office::open(&args.worker, tools, log, http, place)?.run()
 }
 

@@ -1,6 +1,6 @@
 //! A configuration that is served: everything that its sessions share.
 //!
-//! **Invariant:** what a service was made of is whole; one that cannot be made takes nobody's place.
+//! **Invariant:** a configuration that is served is whole; one that cannot be made takes nobody's place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::cli::engines::{Engines, LiveEngines, Sizes};
 use crate::cli::failure::Failure;
 use crate::cli::load;
 use crate::cli::outside::{self, Following};
-use crate::config::{Config, JobKind};
+use crate::config::{Config, JobKind, Livekit};
 use crate::host::tools::Workers;
 use crate::session::plan::Plan;
 use crate::tool::Registry;
@@ -87,14 +87,9 @@ impl Served {
         self.current().config.name.clone()
     }
 
-    /// Whether it is for a room of this name in particular.
-    pub(super) fn is_for(&self, room: &str) -> bool {
-        self.current().config.livekit.is_for(room)
-    }
-
-    /// Whether it is for certain rooms only.
-    pub(super) fn is_particular(&self) -> bool {
-        !self.current().config.livekit.rooms.is_empty()
+    /// How it is in rooms.
+    pub(super) fn livekit(&self) -> Livekit {
+        self.current().config.livekit.clone()
     }
 
     /// The conversation of a room, and its plan.

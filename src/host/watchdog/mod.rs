@@ -111,6 +111,24 @@ pub fn enlist() -> Option<Enlisted> {
     }
 }
 
+/// How long a thread has been on a processor: to be read by any other.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadClock(Option<os::Thread>);
+
+impl ThreadClock {
+    /// The calling thread's.
+    #[must_use]
+    pub fn this() -> Self {
+        Self(os::Thread::this())
+    }
+
+    /// Nanoseconds; 0 if the thread has ended, and where the system does not say.
+    #[must_use]
+    pub fn busy_ns(&self) -> u64 {
+        self.0.and_then(|thread| os::cpu_ns(thread.cpu_clock)).unwrap_or(0)
+    }
+}
+
 // ---- Who is watched -----------------------------------------------------------------------------
 
 /// The states of a seat.

@@ -34,7 +34,7 @@ use crate::livekit::signal::SignalError;
 use crate::livekit::splice::Splice;
 use crate::livekit::stay::{Agent, End, ForMedia, Stay};
 use crate::livekit::token::Pass;
-use crate::session::input::{Inbound, LineState};
+use crate::session::input::Inbound;
 
 /// How long somebody may be there without hearing the agent before the session begins all the same.
 const UNHEARD: Duration = Duration::from_secs(2);
@@ -64,8 +64,6 @@ pub(super) struct Carrier {
     pub(super) transfers: Transfers,
     /// The media connection has failed for good: nothing is asked of it any more, and the room is joined anew.
     pub(super) dead: bool,
-    /// The server's version.
-    pub(super) server: String,
     /// Since when something is lost that audio or words need.
     pub(super) trouble: Option<Instant>,
 }
@@ -114,12 +112,14 @@ impl Carrier {
             has_way: false,
             transfers: Transfers::default(),
             dead: false,
-            server: String::new(),
             trouble: None,
         };
         carrier.entered(&join);
+        let server = join.server_info.as_ref().map(|it| it.version.clone()).unwrap_or_default();
         carrier.stay.joined(carrier.clock.now(), join);
-        carrier.tell_joined();
+        let (room, identity) = (carrier.stay.room_sid(), carrier.stay.me().identity.clone());
+        let lacks = carrier.stay.lacks();
+        (carrier.tell)(News::Joined { room, identity, server, lacks });
         Ok(carrier)
     }
 
@@ -134,15 +134,7 @@ impl Carrier {
                 join.ping_timeout.max(join.ping_interval.saturating_mul(2)).unsigned_abs();
             self.timers.ping_patience = Duration::from_secs(patience.into());
         }
-        self.server = join.server_info.as_ref().map(|it| it.version.clone()).unwrap_or_default();
         self.paths.begin(&join.ice_servers);
-    }
-
-    fn tell_joined(&self) {
-        let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
-        let identity = self.stay.me().identity.clone();
-        let (server, lacks) = (self.server.clone(), self.stay.lacks());
-        (self.tell)(News::Joined { room, identity, server, lacks });
     }
 
     pub(super) async fn run(mut self) {
@@ -226,9 +218,7 @@ impl Carrier {
                 if let Some(offer) = self.media.unanswered() {
                     self.send(signal_request::Message::Offer(offer)).await;
                 }
-                self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
-                let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
-                (self.tell)(News::Back { room });
+                self.back();
             }
         }
     }
@@ -288,11 +278,10 @@ impl Carrier {
             self.trouble = None;
         }
         if self.trouble.is_some_and(|since| since + TROUBLE_TIME <= at) {
-            let lost = || "it did not come back within a minute".to_owned();
             self.stay.end(if self.link.is_up() {
                 End::NoPath(self.paths.tried())
             } else {
-                End::Lost(lost())
+                End::Lost("it did not come back within a minute".to_owned())
             });
             return Ok(());
         }

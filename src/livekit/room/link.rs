@@ -72,10 +72,20 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Tried, SignalError>>>>;
 pub(super) enum Link {
     /// It is there.
     Up(Box<Signal>),
-    /// It was lost, and is tried again at some time; whether it can be taken up.
-    Down { since: Instant, next: Instant, anew: bool, tries: u32 },
+    /// It was lost, and is tried again at some time.
+    Down(Loss, Instant),
     /// It is being tried.
-    Trying { since: Instant, anew: bool, tries: u32, trying: Connecting },
+    Trying(Loss, Connecting),
+}
+
+/// A connection that was lost.
+#[derive(Clone, Copy)]
+pub(super) struct Loss {
+    since: Instant,
+    /// It cannot be taken up.
+    anew: bool,
+    /// How often it was tried.
+    tries: u32,
 }
 
 impl Link {
@@ -83,10 +93,10 @@ impl Link {
     pub(super) fn lose(&mut self, now: Instant, anew: bool, at_once: bool) {
         let since = match self {
             Self::Up(_) => now,
-            Self::Down { since, .. } | Self::Trying { since, .. } => *since,
+            Self::Down(loss, _) | Self::Trying(loss, _) => loss.since,
         };
         let next = if at_once { now } else { now + PAUSE };
-        *self = Self::Down { since, next, anew, tries: 0 };
+        *self = Self::Down(Loss { since, anew, tries: 0 }, next);
     }
 
     /// Whether it is there.
@@ -96,28 +106,29 @@ impl Link {
 
     /// Whether the room has to be joined anew.
     pub(super) const fn is_anew(&self) -> bool {
-        matches!(self, Self::Down { anew: true, .. } | Self::Trying { anew: true, .. })
+        matches!(self, Self::Down(loss, _) | Self::Trying(loss, _) if loss.anew)
     }
 
     /// When it is tried again.
     pub(super) const fn due(&self) -> Option<Instant> {
         match self {
-            Self::Down { next, .. } => Some(*next),
-            Self::Up(_) | Self::Trying { .. } => None,
+            Self::Down(_, next) => Some(*next),
+            Self::Up(_) | Self::Trying(..) => None,
         }
     }
 
     /// Tries again, if it is time.
     pub(super) fn wake(&mut self, now: Instant, options: &Options, how: How) {
-        let Self::Down { since, next, anew, tries } = *self else { return };
+        let Self::Down(loss, next) = *self else { return };
         if next > now {
             return;
         }
         let mut options = options.clone();
         // Others have lost the same server.
-        let pause = pause(tries);
-        let wait = pause.mul_f64(share_of(&options.pass.identity()) / 2.0);
-        let wait = if tries == 0 { Duration::ZERO } else { wait };
+        let wait = match loss.tries {
+            0 => Duration::ZERO,
+            tries => pause(tries).mul_f64(share_of(&options.pass.identity()) / 2.0),
+        };
         let trying: Connecting = match how {
             How::Resume(request) => Box::pin(async move {
                 sleep(wait).await;
@@ -136,12 +147,12 @@ impl Link {
                 Ok(Tried::Entered(Box::new(entered)))
             }),
         };
-        *self = Self::Trying { since, anew, tries: tries + 1, trying };
+        *self = Self::Trying(Loss { tries: loss.tries + 1, ..loss }, trying);
     }
 
     /// What is heard next. May be dropped while it waits.
     pub(super) async fn next(&mut self, now: impl Fn() -> Instant) -> Heard {
-        let (since, anew, tries, tried) = match self {
+        let (loss, tried) = match self {
             Self::Up(signal) => {
                 return match signal.next().await {
                     Ok(message) => Heard::Message(Box::new(message)),
@@ -149,10 +160,8 @@ impl Link {
                     Err(_) => Heard::Lost,
                 };
             }
-            Self::Down { .. } => std::future::pending().await,
-            Self::Trying { since, anew, tries, trying } => {
-                (*since, *anew, *tries, trying.as_mut().await)
-            }
+            Self::Down(..) => std::future::pending().await,
+            Self::Trying(loss, trying) => (*loss, trying.as_mut().await),
         };
         let error = match tried {
             Ok(Tried::Resumed(signal)) => {
@@ -161,18 +170,17 @@ impl Link {
             }
             // The connection in it is the link's from now on: see `up`.
             Ok(Tried::Entered(entered)) => {
-                *self = Self::Down { since, next: now() + TROUBLE_TIME, anew, tries };
+                *self = Self::Down(loss, now() + TROUBLE_TIME);
                 return Heard::Anew(entered);
             }
             Err(error) => error,
         };
         let at = now();
-        // What a server or a proxy says of itself, 5xx, or of too many who ask, passes; a no to who wants to take up
-        // what was is none to who comes anew.
-        let is_final = matches!(error, SignalError::Refused(status @ 400..=499, _) if ![408, 429].contains(&status));
-        let over = since + TROUBLE_TIME <= at || (is_final && anew);
-        let next = if over { at + TROUBLE_TIME } else { at + pause(tries) };
-        *self = Self::Down { since, next, anew: anew || is_final, tries };
+        // A no to who wants to take up what was is none to who comes anew.
+        let is_final = error.is_final();
+        let over = loss.since + TROUBLE_TIME <= at || (is_final && loss.anew);
+        let next = if over { at + TROUBLE_TIME } else { at + pause(loss.tries) };
+        *self = Self::Down(Loss { anew: loss.anew || is_final, ..loss }, next);
         if over { Heard::Over(error.to_string()) } else { Heard::Failed }
     }
 
@@ -185,7 +193,7 @@ impl Link {
     pub(super) async fn send(&mut self, message: signal_request::Message) -> bool {
         match self {
             Self::Up(signal) => signal.send(message).await.is_ok(),
-            Self::Down { .. } | Self::Trying { .. } => true,
+            Self::Down(..) | Self::Trying(..) => true,
         }
     }
 

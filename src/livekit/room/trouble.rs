@@ -77,8 +77,12 @@ impl Carrier {
         self.link.up(signal);
         self.entered(&join);
         self.stay.joined_anew(self.clock.now(), join);
+        self.back();
+    }
+
+    /// There is a connection again: the session and the owner are told.
+    pub(super) fn back(&mut self) {
         self.backlog.add(Change::Value(Inbound::Line { state: LineState::Restored }));
-        let room = self.stay.room().map(|room| room.sid.clone()).unwrap_or_default();
-        (self.tell)(News::Back { room });
+        (self.tell)(News::Back { room: self.stay.room_sid() });
     }
 }

@@ -203,7 +203,6 @@ impl Stay {
     }
 }
 
-/// The key that was pressed: by its name, or by its code (RFC 4733).
 /// Whether a packet is of use only if it is known whose lane it belongs to: what is typed or pressed.
 fn needs_lane(packet: &DataPacket) -> bool {
     match &packet.value {
@@ -219,6 +218,7 @@ fn needs_lane(packet: &DataPacket) -> bool {
     }
 }
 
+/// The key that was pressed: by its name, or by its code (RFC 4733).
 fn digit(dtmf: &SipDtmf) -> Option<char> {
     const KEYS: &str = "0123456789*#ABCD";
     let mut named = dtmf.digit.chars();

@@ -247,10 +247,10 @@ impl Stay {
         self.counts.malformed += 1;
     }
 
-    /// The room, once it was joined.
+    /// The room's sid; empty until it was joined.
     #[must_use]
-    pub const fn room(&self) -> Option<&Room> {
-        self.room.as_ref()
+    pub fn room_sid(&self) -> String {
+        self.room.as_ref().map(|room| room.sid.clone()).unwrap_or_default()
     }
 
     /// The agent as the server knows it.
@@ -376,10 +376,17 @@ impl Stay {
             self.counts.other_room += 1;
             return;
         }
-        if known.is_none_or(|known| known.metadata != room.metadata) {
-            self.value(Inbound::Metadata { lane: None, text: room.metadata.clone() });
+        self.room_is(Some(room));
+    }
+
+    /// The room is this one from now on; its metadata is told, if it is other than it was.
+    fn room_is(&mut self, room: Option<Room>) {
+        let former = std::mem::replace(&mut self.room, room);
+        let Some(room) = &self.room else { return };
+        if former.is_none_or(|former| former.metadata != room.metadata) {
+            let text = room.metadata.clone();
+            self.value(Inbound::Metadata { lane: None, text });
         }
-        self.room = Some(room);
     }
 
     fn quality(&mut self, sid: &str, quality: ConnectionQuality) {

@@ -38,23 +38,13 @@ impl Stay {
         let state = std::mem::take(&mut self.state);
         self.show(state);
         self.streams = Streams::default();
-        let former = self.room.take();
-        self.room = join.room;
-        if let Some(room) = &self.room
-            && former.is_none_or(|former| former.metadata != room.metadata)
-        {
-            let text = room.metadata.clone();
-            self.value(Inbound::Metadata { lane: None, text });
-        }
+        self.room_is(join.room);
         let here: BTreeSet<String> =
             join.other_participants.iter().map(|info| info.identity.clone()).collect();
-        for sid in self.roster.missing(&here) {
+        for (sid, identity) in self.roster.missing(&here) {
             let state = participant_info::State::Disconnected as i32;
-            let (sid, identity) = sid;
-            self.participant(
-                now,
-                ParticipantInfo { sid, identity, state, ..ParticipantInfo::default() },
-            );
+            let gone = ParticipantInfo { sid, identity, state, ..ParticipantInfo::default() };
+            self.participant(now, gone);
         }
         self.others = self.others.intersection(&here).cloned().collect();
         for info in join.other_participants {

@@ -8,7 +8,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::talk::{self, Said};
 use super::{News, Options, Order, Teller};
 use crate::host::pace::wall_ms;
-use crate::livekit::address::Address;
 use crate::livekit::signal::SignalError;
 use crate::livekit::socket::Socket;
 use crate::seed::Seed;
@@ -42,7 +41,7 @@ pub(super) async fn serve(options: Options, mut orders: mpsc::Receiver<Order>, t
             pause_ms = PAUSE_MS;
         }
         let Some(why) = lost else { return };
-        if !was_registered && is_final(&why) {
+        if !was_registered && why.is_final() {
             tell(News::Refused(why));
             return;
         }
@@ -62,11 +61,6 @@ pub(super) async fn serve(options: Options, mut orders: mpsc::Receiver<Order>, t
             }
         }
     }
-}
-
-/// Whether a server that was never joined will not be, whatever is tried: it knows neither the key nor its secret.
-fn is_final(why: &SignalError) -> bool {
-    matches!(why, SignalError::Refused(status @ 400..=499, _) if ![408, 429].contains(status))
 }
 
 struct Line<'a> {
@@ -92,20 +86,22 @@ impl Line<'_> {
     async fn registered(&mut self) -> Result<Socket, SignalError> {
         let Options { address, key, tls, .. } = self.options;
         let token = key.worker().map_err(SignalError::Protocol)?;
-        let mut socket = Socket::connect(address, &address.worker_url(), &token, &tls.0).await?;
+        let mut socket =
+            Socket::connect(address, &address.worker_url(), token.secret(), tls).await?;
         socket.send(talk::register(self.options, PING_S)).await?;
         let answer = async {
             loop {
                 let bytes = socket.next().await?;
-                if let Some(Said::Registered { worker, server }) = read(&bytes)? {
-                    return Ok((worker, server));
+                if let Some(Said::News(news)) = read(&bytes)?
+                    && matches!(*news, News::Registered { .. })
+                {
+                    return Ok(*news);
                 }
             }
         };
-        let (worker, server) =
-            timeout(REGISTER_TIME, answer).await.unwrap_or(Err(SignalError::TooSlow))?;
+        let news = timeout(REGISTER_TIME, answer).await.unwrap_or(Err(SignalError::TooSlow))?;
         self.registered = true;
-        (self.tell)(News::Registered { worker, server });
+        (self.tell)(news);
         if let Some(standing) = *self.standing {
             socket.send(talk::order(Order::Standing(standing))).await?;
         }
@@ -130,7 +126,7 @@ impl Line<'_> {
                     };
                     match said {
                         Some(Said::GoAway) => return Some(SignalError::Closed),
-                        Some(said) => self.said(said),
+                        Some(Said::News(news)) => (self.tell)(*news),
                         None => {}
                     }
                 }
@@ -154,21 +150,6 @@ impl Line<'_> {
                 }
             }
         }
-    }
-
-    fn said(&self, said: Said) {
-        (self.tell)(match said {
-            Said::Registered { worker, server } => News::Registered { worker, server },
-            Said::Offered(job) => News::Offered(job),
-            Said::Assigned { job, pass, url } => {
-                // What is no address is none: the server that has sent it is one that can be reached.
-                let address = url.and_then(|url| url.parse::<Address>().ok());
-                News::Assigned { job, pass, address }
-            }
-            Said::Terminated(job) => News::Terminated(job),
-            Said::Unusable(job) => News::Unusable(job),
-            Said::GoAway => return,
-        });
     }
 }
 

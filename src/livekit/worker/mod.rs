@@ -18,12 +18,11 @@
 mod line;
 mod talk;
 
-use std::fmt;
-
 use livekit_protocol::JobType;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
+use self::talk::Said;
 use super::address::Address;
 use super::network::Network;
 use super::signal::SignalError;
@@ -38,29 +37,19 @@ const ORDERS_WAITING: usize = 4_096;
 pub const TARGET_LOAD: f32 = 0.7;
 
 /// How to register.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Where the server is.
     pub address: Address,
     /// What tokens are made with.
     pub key: Key,
     /// Whom to trust, where the connection is encrypted.
-    pub tls: TlsTrust,
+    pub tls: TlsConnector,
     /// The agent's name. With one, jobs come only where it is asked for by name; the empty one stands for
     /// automatic dispatch: a job for every room.
     pub agent_name: String,
     /// Which jobs.
     pub kind: JobKind,
-}
-
-/// A connector that has nothing to show.
-#[derive(Clone)]
-pub struct TlsTrust(pub TlsConnector);
-
-impl fmt::Debug for TlsTrust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsTrust(…)")
-    }
 }
 
 /// A kind of job, on the wire.
@@ -167,7 +156,8 @@ pub enum News {
         job: Job,
         /// Lets the agent into the room.
         pass: Pass,
-        /// Where to, unless it is the same server.
+        /// Where to, unless it is the same server; what is no address is none: the server that has sent it can be
+        /// reached.
         address: Option<Address>,
     },
     /// The agent is to leave.
@@ -189,11 +179,12 @@ pub type Teller = Box<dyn Fn(News) + Send>;
 /// # Errors
 /// It is no message.
 pub fn read(bytes: &[u8]) -> Result<Option<String>, String> {
-    Ok(talk::read(bytes)?.and_then(|said| match said {
-        talk::Said::Offered(job) | talk::Said::Assigned { job, .. } => Some(job.id),
-        talk::Said::Terminated(id) | talk::Said::Unusable(id) => Some(id),
-        talk::Said::Registered { .. } | talk::Said::GoAway => None,
-    }))
+    let Some(Said::News(news)) = talk::read(bytes)? else { return Ok(None) };
+    Ok(match *news {
+        News::Offered(job) | News::Assigned { job, .. } => Some(job.id),
+        News::Terminated(id) | News::Unusable(id) => Some(id),
+        News::Registered { .. } | News::Lost(..) | News::Refused(_) => None,
+    })
 }
 
 /// A registration, for as long as this is there.

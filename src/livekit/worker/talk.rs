@@ -9,7 +9,7 @@ use livekit_protocol::{
 };
 use prost::Message as _;
 
-use super::{Answer, Job, JobState, Options, Order, Presence, Standing, on_the_wire};
+use super::{Answer, Job, JobState, News, Options, Order, Presence, Standing, on_the_wire};
 use crate::config::JobKind;
 use crate::livekit::token::{NAME_LEN_MAX, Pass};
 
@@ -22,19 +22,8 @@ const ERROR_MAX: usize = 500;
 /// What a server says.
 #[derive(Debug)]
 pub(super) enum Said {
-    Registered {
-        worker: String,
-        server: String,
-    },
-    Offered(Job),
-    Assigned {
-        job: Job,
-        pass: Pass,
-        url: Option<String>,
-    },
-    Terminated(String),
-    /// A job was offered that cannot be one.
-    Unusable(String),
+    /// Something for the owner.
+    News(Box<News>),
     /// The connection is about to be closed by the server: register again.
     GoAway,
 }
@@ -46,26 +35,28 @@ pub(super) enum Said {
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Said>, String> {
     use server_message::Message;
     let message = ServerMessage::decode(bytes).map_err(|error| error.to_string())?;
-    Ok(match message.message {
+    let news = match message.message {
         Some(Message::Register(it)) => {
             let server = it.server_info.map(|info| info.version).unwrap_or_default();
-            Some(Said::Registered { worker: it.worker_id, server })
+            Some(News::Registered { worker: it.worker_id, server })
         }
         Some(Message::Availability(it)) => it.job.map(|offer| {
             let id: String = offer.id.chars().take(NAME_LEN_MAX).collect();
-            job(offer).map_or(Said::Unusable(id), Said::Offered)
+            job(offer).map_or(News::Unusable(id), News::Offered)
         }),
         Some(Message::Assignment(it)) => {
             let job = it.job.and_then(job);
             let pass = Pass::given(&it.token).ok();
-            job.zip(pass).map(|(job, pass)| Said::Assigned { job, pass, url: it.url })
+            let address = it.url.and_then(|url| url.parse().ok());
+            job.zip(pass).map(|(job, pass)| News::Assigned { job, pass, address })
         }
         Some(Message::Termination(it)) => {
-            Some(Said::Terminated(it.job_id.chars().take(NAME_LEN_MAX).collect()))
+            Some(News::Terminated(it.job_id.chars().take(NAME_LEN_MAX).collect()))
         }
-        Some(Message::GoAway(_)) => Some(Said::GoAway),
+        Some(Message::GoAway(_)) => return Ok(Some(Said::GoAway)),
         Some(Message::Pong(_)) | None => None,
-    })
+    };
+    Ok(news.map(Box::new).map(Said::News))
 }
 
 /// A job, if it can be one: it has an id, and a room to go to.
@@ -166,8 +157,11 @@ mod tests {
     use super::*;
     use livekit_protocol::{AvailabilityRequest, JobTermination, ParticipantInfo, Room};
 
-    fn said(message: server_message::Message) -> Option<Said> {
-        read(&ServerMessage { message: Some(message) }.encode_to_vec()).unwrap()
+    fn said(message: server_message::Message) -> Option<News> {
+        match read(&ServerMessage { message: Some(message) }.encode_to_vec()).unwrap() {
+            Some(Said::News(news)) => Some(*news),
+            Some(Said::GoAway) | None => None,
+        }
     }
 
     fn offered(change: impl FnOnce(&mut livekit_protocol::Job)) -> Option<Job> {
@@ -180,7 +174,7 @@ mod tests {
         change(&mut job);
         let request = AvailabilityRequest { job: Some(job), resuming: false };
         match said(server_message::Message::Availability(request)) {
-            Some(Said::Offered(job)) => Some(job),
+            Some(News::Offered(job)) => Some(job),
             _ => None,
         }
     }
@@ -217,7 +211,7 @@ mod tests {
         assert!(read(&[]).unwrap().is_none());
         let gone = JobTermination { job_id: "AJ_1".into() };
         let gone = said(server_message::Message::Termination(gone));
-        assert!(matches!(gone, Some(Said::Terminated(job)) if job == "AJ_1"));
+        assert!(matches!(gone, Some(News::Terminated(job)) if job == "AJ_1"));
     }
 
     #[test]

@@ -15,9 +15,7 @@ use crate::cli::worker::{Event, WorkerArgs};
 use crate::config::JobKind;
 use crate::host::load::{self, Load};
 use crate::host::pace::Moment;
-use crate::livekit::worker::{
-    self, Answer, Desk, Options, Standing, TARGET_LOAD, TlsTrust, on_the_wire,
-};
+use crate::livekit::worker::{self, Answer, Desk, Options, Standing, TARGET_LOAD, on_the_wire};
 use crate::record::{JobEnd, Meters, WorkerFigures};
 use crate::web::access::guarded;
 use crate::web::health::{self, Board, Health};
@@ -34,7 +32,7 @@ impl Office {
             let options = Options {
                 address: address.clone(),
                 key: key.clone(),
-                tls: TlsTrust(tls.clone()),
+                tls: tls.clone(),
                 agent_name: agent_name.clone(),
                 kind,
             };
@@ -119,7 +117,6 @@ impl Office {
         let is_due = self.told.is_none_or(|(told, last)| {
             now.since_ns(told) >= TELL_NS
                 || (last.load - standing.load).abs() >= CHANGE
-                || last.full != standing.full
                 || last.jobs != standing.jobs
         });
         if is_due {
@@ -134,15 +131,13 @@ impl Office {
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         for (id, job) in &mut self.jobs {
             let is_gone = job.stage == Stage::Talking && !there.contains(id);
-            let since = *job.gone.get_or_insert(now);
-            if !is_gone {
-                job.gone = None;
-            } else if now.since_ns(since) >= GONE_NS {
+            job.gone = is_gone.then(|| job.gone.unwrap_or(now));
+            if job.gone.is_some_and(|since| now.since_ns(since) >= GONE_NS) {
                 job.trouble.get_or_insert_with(|| "its session does not come back".to_owned());
                 job.has_files = false;
                 gone.push(id.clone());
             }
-            if job.leaving.is_some_and(|since| now.since_ns(since) >= LEAVING_NS) {
+            if matches!(job.stage, Stage::Leaving(since) if now.since_ns(since) >= LEAVING_NS) {
                 (job.exit, job.has_files) = (None, false);
                 left.push(id.clone());
             }
@@ -187,8 +182,7 @@ impl Office {
         let registrations = self.registrations.iter();
         let worker_ids: Vec<String> =
             registrations.clone().filter_map(|it| it.worker.clone()).collect();
-        let none = || self.registrations.is_empty().then(|| "not registered yet".to_owned());
-        let trouble = registrations.clone().find_map(|it| it.trouble.clone()).or_else(none);
+        let trouble = registrations.clone().find_map(|it| it.trouble.clone());
         let busy = match (draining, standing.full) {
             (true, _) => Some("draining".to_owned()),
             (false, true) => Some("full".to_owned()),

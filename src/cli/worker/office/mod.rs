@@ -131,22 +131,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What the arguments say, or all that is wrong with it.
-    pub(super) fn of(args: &WorkerArgs) -> Result<Self, Failure> {
+    /// What the arguments say, or all that is wrong with it; `own` is a server of this program's own.
+    pub(super) fn of(args: &WorkerArgs, own: Option<(Address, Key)>) -> Result<Self, Failure> {
         let mut wrong = Vec::new();
-        let address = args.livekit.address(&mut wrong);
-        let key = args.livekit.key("", &mut wrong);
+        let (address, key) = match own {
+            Some((address, key)) => (Some(address), Some(key)),
+            None => (args.livekit.address(&mut wrong), args.livekit.key("", &mut wrong)),
+        };
         let tls = args.livekit.tls(&mut wrong);
         let (Some(address), Some(key), Some(tls)) = (address, key, tls) else {
             return Err(Failure::input(wrong.join("\n")));
         };
-        Ok(Self { address, key, tls, allowed: args.livekit.allowed() })
-    }
-
-    /// A server of this machine.
-    pub(super) fn local(args: &WorkerArgs, address: Address, key: Key) -> Result<Self, Failure> {
-        let mut wrong = Vec::new();
-        let tls = args.livekit.tls(&mut wrong).ok_or_else(|| Failure::input(wrong.join("\n")))?;
         Ok(Self { address, key, tls, allowed: args.livekit.allowed() })
     }
 }
@@ -242,8 +237,8 @@ impl Office {
         for served in &office.served {
             office.load_plans(served);
         }
-        office.show();
         office.register();
+        office.show();
         Ok(office)
     }
 

@@ -59,29 +59,8 @@ impl Office {
         };
         let answer = worker::Order::Answer(offer.id.clone(), answer);
         let answered = self.registrations.get(at).is_some_and(|it| it.desk.order(answer));
-        let (true, Ok((served, conversation, plan))) = (answered, taken) else { return };
-        let job = Job {
-            desk: at,
-            served,
-            conversation,
-            plan,
-            offered: now,
-            stage: Stage::Offered,
-            exit: None,
-            made: None,
-            heard: false,
-            session: None,
-            room_sid: offer.room_sid.clone(),
-            away: false,
-            back: None,
-            is_in: false,
-            has_files: false,
-            leaving: None,
-            gone: None,
-            trouble: None,
-            offer,
-        };
-        self.jobs.insert(job.offer.id.clone(), job);
+        let (true, Ok(taken)) = (answered, taken) else { return };
+        self.jobs.insert(offer.id.clone(), Job::new(offer, at, taken, now));
         self.show();
     }
 
@@ -106,7 +85,8 @@ impl Office {
             .iter()
             .filter(|it| it.agent_name == registration.agent_name && it.kind == registration.kind)
             .collect();
-        let served = choose(&registered, offer)?;
+        let known: Vec<_> = registered.iter().map(|it| (it.name(), it.livekit())).collect();
+        let served = registered[choose(&known, offer)?];
         let (conversation, plan) = served.plan(&offer.room, &offer.metadata)?;
         Ok((Arc::clone(served), conversation, plan))
     }
@@ -119,12 +99,11 @@ impl Office {
         pass: Pass,
         address: Option<Address>,
     ) {
-        let known = self.jobs.contains_key(&offer.id);
-        let Some(job) = self.jobs.get_mut(&offer.id).filter(|job| job.stage == Stage::Offered)
-        else {
-            if known {
-                return;
-            }
+        let job = self.jobs.get_mut(&offer.id);
+        if job.as_ref().is_some_and(|job| job.stage != Stage::Offered) {
+            return;
+        }
+        let Some(job) = job else {
             let why = JobState::Failed("it came too late".to_owned());
             if let Some(registration) = self.registrations.get(at) {
                 registration.desk.order(worker::Order::Update(offer.id.clone(), why));
@@ -172,7 +151,7 @@ impl Office {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let room = job.offer.room.clone();
         match news {
-            room::News::Joined { .. } if job.stage == Stage::Leaving => {}
+            room::News::Joined { .. } if matches!(job.stage, Stage::Leaving(_)) => {}
             room::News::Joined { identity, lacks, .. } => {
                 job.is_in = true;
                 let update = worker::Order::Update(id.to_owned(), JobState::Running);
@@ -236,7 +215,7 @@ impl Office {
                     ("counts", json!(counts)),
                 ];
                 match job.stage {
-                    Stage::Leaving => self.forget(id),
+                    Stage::Leaving(_) => self.forget(id),
                     // It is told by the room itself; one that does not come back is ended by force.
                     Stage::Talking => {
                         if let Some(session) = &job.session {
@@ -281,7 +260,7 @@ impl Office {
                     ("after_ms", json!(now.since_ns(job.offered) / 1_000_000)),
                 ];
                 self.log.tell("job.began", &text, &fields);
-                if self.door != Door::Open && !matches!(self.door, Door::Draining(_)) {
+                if matches!(self.door, Door::Closing(_) | Door::Closed) {
                     self.close_job(id);
                 }
             }
@@ -333,11 +312,10 @@ impl Office {
     pub(super) fn over(&mut self, id: &str) {
         let now = self.clock.now();
         let Some(job) = self.jobs.get_mut(id) else { return };
-        if job.stage == Stage::Leaving {
+        if matches!(job.stage, Stage::Leaving(_)) {
             return;
         }
-        job.stage = Stage::Leaving;
-        job.leaving = Some(now);
+        job.stage = Stage::Leaving(now);
         self.views.forget(id);
         job.session = None;
         job.made = None;
@@ -361,8 +339,9 @@ impl Office {
 
     /// Nothing is left of a job, if its room is left and its files are closed.
     pub(super) fn forget(&mut self, id: &str) {
-        let is_done =
-            |job: &Job| job.stage == Stage::Leaving && job.exit.is_none() && !job.has_files;
+        let is_done = |job: &Job| {
+            matches!(job.stage, Stage::Leaving(_)) && job.exit.is_none() && !job.has_files
+        };
         if self.jobs.get(id).is_some_and(is_done) {
             self.jobs.remove(id);
             self.show();
@@ -396,7 +375,7 @@ impl Office {
                     session.end(why);
                 }
             }
-            Stage::Leaving => {}
+            Stage::Leaving(_) => {}
         }
     }
 }
