@@ -329,7 +329,7 @@ fn join(
             }
             Ok(News::Warning(warning)) => view.warn(&warning),
             Ok(News::Away) => view.warn("the connection to the server is lost, and tried again"),
-            Ok(News::Back { .. }) => {}
+            Ok(News::Back { .. } | News::Seats(_)) => {}
             Ok(News::Refused(error)) => {
                 return Err(Failure::input(format!("{server}: {error}")));
             }
@@ -380,6 +380,7 @@ impl Joined {
                     | News::Heard
                     | News::Refused(_)
                     | News::Away
+                    | News::Seats(_)
                     | News::Back { .. } => {}
                 }
             }

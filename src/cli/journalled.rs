@@ -9,10 +9,14 @@ use super::failure::Failure;
 use crate::clock::Tick;
 use crate::config::JournalMode;
 use crate::host::archive;
+#[cfg(feature = "livekit")]
+use crate::host::ink::Mark;
 use crate::host::ink::{Ink, Loss};
 use crate::host::pace::wall_ms;
 use crate::host::transcoder::opus_codec;
 use crate::journal::{CODEC, Header, Mode, Scribe};
+#[cfg(feature = "livekit")]
+use crate::journal::{Journal, Tail};
 use crate::record::Folder;
 use crate::record::recount::JOURNAL;
 use crate::record::stamp::rfc3339;
@@ -117,9 +121,40 @@ impl About<'_> {
 #[cfg(feature = "livekit")]
 pub(super) fn alone(about: &About<'_>) -> Option<Journalled> {
     let mode = about.mode()?;
-    let folder = about.plan.config.journals.folder.as_ref()?;
     let now_ms = wall_ms();
+    if let Some(path) = about.named {
+        if let Some(folder) = path.parent() {
+            prune(folder, about.plan);
+        }
+        let scribe = Some(about.scribe(mode, now_ms));
+        return Some(match Ink::create(path) {
+            Ok(ink) => {
+                Journalled { scribe, ink: Some((path.to_owned(), ink)), ..Journalled::none() }
+            }
+            Err(error) => Journalled::missing(format!("{}: {error}", path.display())),
+        });
+    }
+    let folder = about.plan.config.journals.folder.as_ref()?;
     Some(archived(Path::new(folder), about.plan, now_ms, Some(about.scribe(mode, now_ms))))
+}
+
+/// Goes on with the journal of a call that somebody else has held, in a file of its own that takes the other's place:
+/// whoever still writes there writes to nothing. `bytes` are what was found there, and `journal` what they say.
+///
+/// # Errors
+/// The file cannot be made.
+#[cfg(feature = "livekit")]
+pub(super) fn go_on(path: &Path, bytes: &[u8], journal: &Journal) -> std::io::Result<Journalled> {
+    let whole = match journal.tail {
+        Tail::Whole => bytes,
+        Tail::Torn { at } => &bytes[..at],
+    };
+    let part = path.with_extension("part");
+    std::fs::write(&part, whole)?;
+    let ink = Ink::go_on(&part)?;
+    std::fs::rename(&part, path)?;
+    let scribe = Some(Scribe::resume(journal));
+    Ok(Journalled { scribe, ink: Some((path.to_owned(), ink)), ..Journalled::none() })
 }
 
 /// The journal of an earlier call does not belong to the other files any more, which are overwritten.
@@ -134,19 +169,20 @@ fn forget(beside: &Path) -> Result<(), Failure> {
 }
 
 fn archived(folder: &Path, plan: &Plan, now_ms: u64, scribe: Option<Scribe>) -> Journalled {
-    let pruned = archive::prune(folder, &plan.config.journals);
-    for trouble in pruned.troubles {
-        eprintln!("journals: not removed: {trouble}");
-    }
+    prune(folder, plan);
     let moment = rfc3339(now_ms);
     let moment: String =
         moment.iter().map(|&b| char::from(b)).filter(|c| !matches!(c, '-' | ':')).collect();
     match archive::open(folder, &plan.config.name, &moment) {
         Ok(ink) => Journalled { scribe, ink: Some(ink), ..Journalled::none() },
-        Err(error) => {
-            let cause = format!("{}: {error}", folder.display());
-            Journalled { trouble: Some(cause.clone()), missing: Some(cause), ..Journalled::none() }
-        }
+        Err(error) => Journalled::missing(format!("{}: {error}", folder.display())),
+    }
+}
+
+/// Removes what is not to be kept any longer.
+fn prune(folder: &Path, plan: &Plan) {
+    for trouble in archive::prune(folder, &plan.config.journals).troubles {
+        eprintln!("journals: not removed: {trouble}");
     }
 }
 
@@ -162,6 +198,17 @@ fn ink(path: &Path) -> Result<Ink, Failure> {
 impl Journalled {
     const fn none() -> Self {
         Self { scribe: None, ink: None, trouble: None, missing: None, last: None }
+    }
+
+    /// None, although there should be one, for this reason.
+    fn missing(cause: String) -> Self {
+        Self { trouble: Some(cause.clone()), missing: Some(cause), ..Self::none() }
+    }
+
+    /// Up to where it is written, if it is.
+    #[cfg(feature = "livekit")]
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.ink.as_ref().map(|(_, ink)| ink.mark())
     }
 
     /// Tells the session what is known before its first tick.

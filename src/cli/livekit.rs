@@ -136,6 +136,8 @@ pub(super) fn entry(
         rate: plan.rate,
         reorder: plan.reorder,
         telephones: Telephones { key, trunk: sip_trunk.clone() },
+        seats: None,
+        insists: false,
     }
 }
 

@@ -108,6 +108,14 @@ fn journals(folder: &Path, troubles: &mut Vec<String>) -> Vec<(SystemTime, PathB
     entries.flatten().filter_map(of_ours).filter(|(_, path, _)| !is_written(path)).collect()
 }
 
+/// When a file was written last, in milliseconds since 1970, if that is known.
+#[must_use]
+pub fn modified_ms(path: &Path) -> Option<u64> {
+    let modified = fs::metadata(path).and_then(|about| about.modified()).ok()?;
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
 /// Whether a call is writing to a file.
 fn is_written(path: &Path) -> bool {
     let lock = File::open(path).map(|file| file.try_lock());

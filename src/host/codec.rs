@@ -124,6 +124,18 @@ impl OpusInlet {
         })
     }
 
+    /// The same, whose frames are numbered from here on: it goes on where another one stopped.
+    #[must_use]
+    pub const fn numbered(mut self, seq: u16) -> Self {
+        self.seq = seq;
+        self
+    }
+
+    /// The number of its next frame.
+    pub(super) const fn next_frame(&self) -> u16 {
+        self.seq
+    }
+
     /// Takes in a packet, with RTP's sequence number.
     pub fn push(&mut self, seq: u16, packet: Packet) {
         self.order.push(seq, packet);
@@ -357,6 +369,8 @@ pub struct OpusLine {
     inlets: Inlets,
     outlet: OpusOutlet,
     counts: Arc<LineCounts>,
+    /// Lanes that were there before this edge was, for the next tick.
+    taken_up: Vec<Coded>,
 }
 
 impl std::fmt::Debug for OpusLine {
@@ -374,7 +388,15 @@ impl OpusLine {
         len: TickLen,
         counts: Arc<LineCounts>,
     ) -> Self {
-        Self { arriving, leaving, retiring, inlets: Inlets::new(len), outlet, counts }
+        let (inlets, taken_up) = (Inlets::new(len), Vec::new());
+        Self { arriving, leaving, retiring, inlets, outlet, counts, taken_up }
+    }
+
+    /// Goes on with a lane of a session that another edge has had: the participant is there already. To be called
+    /// before the first tick; the numbers of the inlet's frames follow those that the lane has had.
+    pub fn take_up(&mut self, lane: LaneId, inlet: OpusInlet) {
+        self.taken_up.push(Coded::Joined { lane });
+        drop(self.inlets.join(lane, Box::new(inlet)));
     }
 
     /// The number that the next packet for the network has, which wraps: it has changed once something
@@ -424,6 +446,7 @@ impl OpusLine {
 
 impl Edge for OpusLine {
     fn give(&mut self, _now: Tick, input: &mut Input) {
+        input.coded.append(&mut self.taken_up);
         for _ in 0..self.arriving.slots() {
             let Ok(arrival) = self.arriving.pop() else { break };
             self.admit(arrival, input);

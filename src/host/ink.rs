@@ -11,6 +11,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -40,6 +42,32 @@ pub struct Ink {
     writer: Option<JoinHandle<Written>>,
     /// Why nothing more is written, once that is known.
     trouble: Option<String>,
+    mark: Mark,
+}
+
+/// Up to where a journal is written: a process that is killed from now on leaves that much.
+#[derive(Debug, Clone, Default)]
+pub struct Mark(Arc<AtomicU64>);
+
+impl Mark {
+    /// Whether this tick is in the file, or nothing more comes into it.
+    #[must_use]
+    pub fn has(&self, tick: Tick) -> bool {
+        self.0.load(Ordering::Acquire) > tick.0
+    }
+}
+
+/// Who is told of what the writer has done.
+struct Done {
+    tell: Sender<String>,
+    mark: Mark,
+}
+
+/// Nobody waits for a file that is closed.
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.mark.0.store(u64::MAX, Ordering::Release);
+    }
 }
 
 /// What could not be written.
@@ -73,6 +101,20 @@ impl Ink {
     /// The file cannot be made, another call writes to it, or the thread cannot be started.
     pub fn create(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        Self::start(file, false)
+    }
+
+    /// Goes on with a journal that is not written any more: what is in it stands.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create); and there has to be a file.
+    pub fn go_on(path: &Path) -> std::io::Result<Self> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(std::io::SeekFrom::End(0))?;
+        Self::start(file, true)
+    }
+
+    fn start(file: File, is_begun: bool) -> std::io::Result<Self> {
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -87,10 +129,25 @@ impl Ink {
             drop(give_back.try_send(Vec::with_capacity(BLOCK_LEN)));
         }
         let (tell, troubles) = bounded(1);
+        let mark = Mark::default();
+        let done = Done { tell, mark: mark.clone() };
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(file, &incoming, &give_back, &tell))?;
-        Ok(Self { blocks: Some(blocks), empties, troubles, writer: Some(writer), trouble: None })
+            .spawn(move || write((file, is_begun), &incoming, &give_back, &done))?;
+        Ok(Self {
+            blocks: Some(blocks),
+            empties,
+            troubles,
+            writer: Some(writer),
+            trouble: None,
+            mark,
+        })
+    }
+
+    /// Up to where the file is written, to be waited for.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark.clone()
     }
 
     /// Hands over what the scribe has written in a tick; never waits. Where the disk does not keep up,
@@ -154,13 +211,12 @@ impl Ink {
 }
 
 fn write(
-    mut file: File,
+    (mut file, mut is_begun): (File, bool),
     blocks: &Receiver<Vec<u8>>,
     give_back: &Sender<Vec<u8>>,
-    tell: &Sender<String>,
+    done: &Done,
 ) -> Written {
     let mut written = Written::default();
-    let mut is_begun = false;
     let mut shrunk = Vec::new();
     for block in blocks {
         shrunk.clear();
@@ -173,10 +229,16 @@ fn write(
         let begin = if is_begun { Ok(()) } else { file.set_len(0) };
         is_begun = true;
         match begin.and_then(|()| append(&mut file, &shrunk)) {
-            Ok(()) => written.last = last.or(written.last),
+            Ok(()) => {
+                written.last = last.or(written.last);
+                if let Some(last) = last {
+                    done.mark.0.store(last.0 + 1, Ordering::Release);
+                }
+            }
             Err(error) => {
                 // Who waits for it hears of it at once; there is room for one.
-                drop(tell.try_send(error.to_string()));
+                drop(done.tell.try_send(error.to_string()));
+                done.mark.0.store(u64::MAX, Ordering::Release);
                 written.failed = Some(error.to_string());
             }
         }

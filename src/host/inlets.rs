@@ -29,9 +29,14 @@ impl Inlets {
     }
 
     /// A participant joins. Gives back an inlet that is of no use any more: the lane's former one, or
-    /// this one if there are too many; the session refuses such a participant, and says so.
+    /// this one if there are too many; the session refuses such a participant, and says so. Who joins
+    /// without having left is the same participant, and the numbers of the frames go on.
     pub fn join(&mut self, lane: LaneId, inlet: Box<OpusInlet>) -> Option<Box<OpusInlet>> {
         let former = self.leave(lane);
+        let inlet = match &former {
+            Some(former) => Box::new(inlet.numbered(former.next_frame())),
+            None => inlet,
+        };
         if self.inlets.len() == INLETS_MAX {
             return Some(inlet);
         }

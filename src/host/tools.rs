@@ -8,8 +8,9 @@
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::ink::Mark;
 use super::pace::{Clock, pause};
-use super::workers::Place;
+use super::workers::{Place, Written};
 pub use super::workers::{WORKERS, Workers};
 use crate::clock::Tick;
 use crate::graph::verb;
@@ -121,6 +122,9 @@ pub struct LiveTools {
     overruns: Sender<Overrun>,
     under_way: Vec<(CallId, Place)>,
     room: Option<Sender<RoomCall>>,
+    journal: Option<Mark>,
+    /// The tick under way.
+    now: Tick,
 }
 
 impl LiveTools {
@@ -143,7 +147,16 @@ impl LiveTools {
             overruns,
             under_way,
             room,
+            journal: None,
+            now: Tick(0),
         }
+    }
+
+    /// The same hands for a session with which others may go on: a call of a tool that is not idempotent is not made
+    /// before the journal has it.
+    #[must_use]
+    pub fn with_journal(self, journal: Option<Mark>) -> Self {
+        Self { journal, ..self }
     }
 
     /// The same hands in a room, which takes the calls that are its to carry out. The queue is bounded:
@@ -228,7 +241,8 @@ impl LiveTools {
 }
 
 impl Edge for LiveTools {
-    fn give(&mut self, _now: Tick, input: &mut Input) {
+    fn give(&mut self, now: Tick, input: &mut Input) {
+        self.now = now;
         if let Some(tools) = self.workers.renewed(&mut self.generation) {
             self.tools = tools;
         }
@@ -270,9 +284,12 @@ impl Hands for LiveTools {
                 let budget_ms = spec.budget_ms;
                 Called::Done(self.inline(&context, call, budget_ms))
             }
-            Some(_) => {
+            Some(spec) => {
                 let (id, reply) = (call.id, self.reply.clone());
-                match self.workers.submit(self.tools.clone(), context, call.clone(), reply) {
+                let mark = self.journal.clone().filter(|_| !spec.idempotent);
+                let written = mark.map(|mark| Written { mark, tick: self.now });
+                let made = (context, call.clone());
+                match self.workers.submit(self.tools.clone(), made, reply, written) {
                     Some(place) => {
                         self.under_way.push((id, place));
                         Called::Submitted

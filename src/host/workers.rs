@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::ink::Mark;
+use super::pace::pause;
+use crate::clock::Tick;
 use crate::id::CallId;
 use crate::tool::{FailureKind, Outcome, Registry, ToolCall, ToolContext};
 
@@ -27,6 +30,9 @@ const CALLS_WAITING: usize = 64;
 
 /// Workers left behind at most: each keeps a thread that is stuck in somebody's code.
 const ABANDONED_MAX: usize = 32;
+
+/// How long a call waits for its journal at most, in milliseconds.
+const WRITTEN_MAX_MS: u32 = 1_000;
 
 /// Where a call is: it waits for a worker, a worker has it, it is done, nobody wanted it any more while it
 /// waited, or while it ran.
@@ -60,6 +66,28 @@ struct Work {
     call: ToolCall,
     place: Place,
     reply: Sender<(CallId, Outcome)>,
+    written: Option<Written>,
+}
+
+/// Where it has to be written that a call is made, before it is.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    /// The session's journal.
+    pub mark: Mark,
+    /// The tick of the call.
+    pub tick: Tick,
+}
+
+impl Written {
+    /// Waits until it is, or the disk has had its time: the call is made all the same.
+    fn wait(&self) {
+        for _ in 0..WRITTEN_MAX_MS {
+            if self.mark.has(self.tick) {
+                return;
+            }
+            pause(1);
+        }
+    }
 }
 
 /// A bounded number of workers, shared by sessions.
@@ -165,7 +193,10 @@ impl Workers {
             while shared.strong_count() > 0 {
                 let Ok(work) = calls.recv_timeout(Duration::from_secs(1)) else { continue };
                 let (mut next, mut is_left_behind) = (locked(&aside).admit(work), false);
-                while let Some(Work { tools, context, call, place, reply, .. }) = next {
+                while let Some(Work { tools, context, call, place, reply, written, .. }) = next {
+                    if let Some(written) = &written {
+                        written.wait();
+                    }
                     // Told to have failed, it must not happen after all.
                     if place.moves(QUEUED, RUNNING) {
                         let outcome = tools.execute(&context, &call);
@@ -207,17 +238,17 @@ impl Workers {
         Some(tools)
     }
 
-    /// Hands a call to a worker; false if the queue is full.
+    /// Hands a call to a worker; none if the queue is full.
     pub(super) fn submit(
         &self,
         tools: Registry,
-        context: ToolContext,
-        call: ToolCall,
+        (context, call): (ToolContext, ToolCall),
         reply: Sender<(CallId, Outcome)>,
+        written: Option<Written>,
     ) -> Option<Place> {
         let number = self.shared.number.fetch_add(1, Ordering::Relaxed);
         let place = Place::default();
-        let work = Work { number, tools, context, call, place: place.clone(), reply };
+        let work = Work { number, tools, context, call, place: place.clone(), reply, written };
         self.shared.calls.0.try_send(work).is_ok().then_some(place)
     }
 
@@ -284,7 +315,8 @@ mod tests {
             let (id, name) = (CallId(n), name.to_owned());
             let call = ToolCall { id, name, arguments, occurrence: n, lane: None };
             let reply = self.reply.0.clone();
-            self.workers.submit(self.workers.tools(), context, call, reply).expect("there is room")
+            let tools = self.workers.tools();
+            self.workers.submit(tools, (context, call), reply, None).expect("there is room")
         }
 
         fn begins(&self) -> (String, u64) {

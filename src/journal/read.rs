@@ -37,6 +37,8 @@ pub struct Journal {
     pub tail: Tail,
     /// What takes how much room.
     pub sizes: Sizes,
+    /// How many clips there are in it: whoever goes on with it numbers theirs from here.
+    pub(super) clips: u32,
 }
 
 /// Another configuration.
@@ -166,6 +168,7 @@ impl Journal {
             diverged: None,
             tail: Tail::Whole,
             sizes: Sizes { file: bytes.len(), ..Sizes::default() },
+            clips: 0,
         };
         let mut clips = Vec::new();
         while let Some(entry) = entries.next() {
@@ -173,6 +176,7 @@ impl Journal {
             journal.take(at, kind, payload, &mut clips)?;
         }
         journal.tail = entries.tail;
+        journal.clips = clips.len() as u32;
         Ok(journal)
     }
 

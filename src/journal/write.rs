@@ -7,8 +7,8 @@ use serde::ser::{SerializeSeq, Serializer};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
-    HappenedRef, Header, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, Pcm, SourcedRef, VERSION,
-    agent_audio, checked_len, heard,
+    HappenedRef, Header, Journal, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, Pcm, SourcedRef,
+    VERSION, agent_audio, checked_len, heard,
 };
 use crate::clock::Tick;
 use crate::id::{CallId, LaneId};
@@ -79,6 +79,20 @@ impl Scribe {
         scribe
     }
 
+    /// Goes on with a journal that another one has begun, after its last whole entry.
+    #[must_use]
+    pub fn resume(journal: &Journal) -> Self {
+        let mut coded = Vec::new();
+        for entry in &journal.ticks {
+            follow(&mut coded, &entry.input.coded);
+        }
+        let now = journal.ticks.last().map_or(Tick(0), |entry| entry.input.tick);
+        let told = journal.ticks.last().map(|entry| entry.input.tick);
+        let mut scribe = Self::new(&journal.header);
+        scribe.discard();
+        Self { now, told, next_clip: journal.clips, coded, ..scribe }
+    }
+
     /// Notes what arrived for a tick, before the session takes it.
     pub fn arrived(&mut self, input: &Input) {
         debug_assert!(self.open.is_none(), "the last tick was not sealed");
@@ -98,13 +112,7 @@ impl Scribe {
             }
         }
         self.heard = heard(input);
-        for coded in &input.coded {
-            match *coded {
-                Coded::Joined { lane } if !self.coded.contains(&lane) => self.coded.push(lane),
-                Coded::Left { lane } => self.coded.retain(|known| *known != lane),
-                Coded::Joined { .. } | Coded::Packet { .. } => {}
-            }
-        }
+        follow(&mut self.coded, &input.coded);
         self.open = Some(begin_entry(&mut self.bytes, Kind::Tick));
         let arrived = Arrived {
             tick: input.tick,
@@ -185,6 +193,17 @@ impl Scribe {
         let from = begin_entry(&mut self.bytes, kind);
         put(&mut self.bytes, value);
         end_entry(&mut self.bytes, from);
+    }
+}
+
+/// Follows which lanes' audio comes in packets.
+fn follow(lanes: &mut Vec<LaneId>, coded: &[Coded]) {
+    for coded in coded {
+        match *coded {
+            Coded::Joined { lane } if !lanes.contains(&lane) => lanes.push(lane),
+            Coded::Left { lane } => lanes.retain(|known| *known != lane),
+            Coded::Joined { .. } | Coded::Packet { .. } => {}
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bell::Cord;
 use crate::clock::Tick;
-use crate::host::codec::OpusLine;
+use crate::host::codec::{OpusInlet, OpusLine};
 use crate::id::{ItemId, LaneId, RequestId, UtteranceId};
 use crate::session::event::EventKind;
 use crate::session::input::{Inbound, Input};
@@ -109,6 +109,11 @@ impl RoomEdge {
             is_gone: false,
         };
         (edge, noted, lost)
+    }
+
+    /// Goes on with a lane of a session that another edge has had: see [`OpusLine::take_up`].
+    pub fn take_up(&mut self, lane: LaneId, inlet: OpusInlet) {
+        self.line.take_up(lane, inlet);
     }
 
     fn note(&mut self, notice: Notice) {

@@ -12,6 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use livekit_protocol::{
     ParticipantInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info,
 };
@@ -87,6 +89,15 @@ pub struct Participant {
     speaking: bool,
 }
 
+/// Whose lane it is: what somebody else needs to know who goes on with the session in this room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// The identity.
+    pub identity: String,
+    /// The sid of the stay in the room; empty for one who is not there.
+    pub sid: String,
+}
+
 /// Everybody with a lane.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -97,6 +108,8 @@ pub struct Roster {
     /// Every identity that has ever had a lane, in the order of the lanes, and the track heard last.
     lanes: Vec<(String, String)>,
     ignored: u64,
+    /// Somebody has come or gone since the seats were told.
+    moved: bool,
 }
 
 impl Roster {
@@ -110,6 +123,31 @@ impl Roster {
     #[must_use]
     pub fn with_agents(self, agents: bool) -> Self {
         Self { agents, ..self }
+    }
+
+    /// The same, for a session that others have had: whoever has a seat has the lane that they had, and is there until
+    /// the server says otherwise.
+    #[must_use]
+    pub fn with_seats(mut self, seats: &[Seat]) -> Self {
+        let seats = seats.iter().take(LANES_MAX);
+        for (lane, Seat { identity, sid }) in seats.enumerate() {
+            self.lanes.push((identity.clone(), String::new()));
+            if !sid.is_empty() && self.present.len() < PARTICIPANTS_MAX {
+                self.present.push(Participant::new(identity, sid, LaneId(lane as u16)));
+            }
+        }
+        self
+    }
+
+    /// Every seat in the order of the lanes, if somebody has come or gone since this was asked last.
+    pub fn moved(&mut self) -> Option<Vec<Seat>> {
+        std::mem::take(&mut self.moved).then(|| {
+            let seat = |(identity, _): &(String, String)| {
+                let sid = self.by_identity(identity).map(|known| known.sid.clone());
+                Seat { identity: identity.clone(), sid: sid.unwrap_or_default() }
+            };
+            self.lanes.iter().map(seat).collect()
+        })
     }
 
     /// A description of a participant comes.
@@ -182,22 +220,14 @@ impl Roster {
         let lane = LaneId(lane as u16);
         let name = if info.name.is_empty() { &info.identity } else { &info.name };
         changes.push(Change::Joined { lane, name: name.clone() });
-        self.present.push(Participant {
-            sid: info.sid.clone(),
-            identity: info.identity.clone(),
-            lane,
-            track: None,
-            muted: false,
-            refused: false,
-            attributes: BTreeMap::new(),
-            metadata: String::new(),
-            speaking: false,
-        });
+        self.present.push(Participant::new(&info.identity, &info.sid, lane));
+        self.moved = true;
         Some(self.present.len() - 1)
     }
 
     fn leave(&mut self, at: usize, changes: &mut Vec<Change>) {
         let Participant { lane, identity, .. } = self.present.remove(at);
+        self.moved = true;
         changes.push(Change::Left { lane, identity });
     }
 
@@ -268,6 +298,21 @@ impl Roster {
 }
 
 impl Participant {
+    /// One of whom nothing else is known yet.
+    fn new(identity: &str, sid: &str, lane: LaneId) -> Self {
+        Self {
+            sid: sid.to_owned(),
+            identity: identity.to_owned(),
+            lane,
+            track: None,
+            muted: false,
+            refused: false,
+            attributes: BTreeMap::new(),
+            metadata: String::new(),
+            speaking: false,
+        }
+    }
+
     fn describe(&mut self, info: &ParticipantInfo, changes: &mut Vec<Change>) {
         let lane = self.lane;
         let now: BTreeMap<&String, &String> = info.attributes.iter_bounded();

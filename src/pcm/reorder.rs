@@ -207,6 +207,13 @@ impl<T> Reorder<T> {
         }
     }
 
+    /// The number after the last one that is queued, or the one that is released next; none before the first push.
+    #[must_use]
+    pub fn after_last(&self) -> Option<u16> {
+        let queued = self.slots.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
+        self.next.map(|next| next.wrapping_add(queued as u16))
+    }
+
     /// How many items can be queued.
     #[must_use]
     pub fn capacity(&self) -> usize {

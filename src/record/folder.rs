@@ -145,6 +145,11 @@ impl Folder {
         self.story.seeded(seed);
     }
 
+    /// The call began at this wall time, and not now.
+    pub const fn live_since(&mut self, unix_ms: u64) {
+        self.story.live_since(unix_ms);
+    }
+
     /// From this tick on, the call goes another way than the recording that it was forked from: every
     /// file says so. To be called before the tick is taken.
     pub const fn diverge(&mut self, from: Tick) {

@@ -132,6 +132,12 @@ impl Lane {
         }
     }
 
+    /// The number that the next frame should have, if another edge goes on with this lane.
+    #[must_use]
+    pub fn next_frame(&self) -> u16 {
+        self.order.after_last().unwrap_or(0)
+    }
+
     /// Takes a frame. One of the wrong length is dropped: false.
     pub fn push(&mut self, plan: &Plan, seq: u16, frame: &[i16]) -> bool {
         let len = plan.rate.frame();

@@ -93,6 +93,7 @@ impl Session {
                     | FailureKind::NoWorker
                     | FailureKind::SessionEnded
                     | FailureKind::NotRecorded
+                    | FailureKind::Interrupted
                     | FailureKind::Cancelled => RpcError::APPLICATION,
                 };
                 Err(RpcError::new(code, failure.message))

@@ -2,7 +2,7 @@
 //!
 //! A [`world`] steps one slot until it ends. Its edges are virtual: a [`caller`] that plays clips and
 //! types texts at cues, through a [`network`] with seeded faults; [`tools`] that are waited for; and what a
-//! journal has recorded: stepped by a [`player`], compared by a [`replay`], continued by a [`fork`].
+//! journal has recorded: stepped by a [`player`], compared by a [`replay`], continued by a [`fork`], taken over by a [`resume`].
 //!
 //! A [`timeline`] is a call as text, the one text of it: for terminals, failing tests and documents.
 //!
@@ -19,9 +19,11 @@ pub mod fork;
 pub mod invariants;
 mod memory;
 pub mod network;
+pub mod owed;
 pub mod player;
 pub mod recall;
 pub mod replay;
+pub mod resume;
 pub mod scenario;
 pub mod timeline;
 pub mod tools;

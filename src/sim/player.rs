@@ -148,6 +148,12 @@ impl<'j> Player<'j> {
         }
     }
 
+    /// The session after the last tick, and the plan that it runs on, to go on with.
+    #[must_use]
+    pub fn into_session(self) -> (Arc<Plan>, Session) {
+        (self.plan, self.session)
+    }
+
     /// What came of the last tick.
     #[must_use]
     pub const fn output(&self) -> &Output {

@@ -59,6 +59,8 @@ pub struct Slot {
     called: Vec<(CallId, Called)>,
     /// What the driver itself has to say, for the next tick.
     announced: Vec<Inbound>,
+    /// Ticks to be jumped over before the next one.
+    behind: u32,
     status: Status,
     done: Option<Tick>,
 }
@@ -90,6 +92,7 @@ impl Slot {
             output: Output::default(),
             called: Vec::new(),
             announced: Vec::new(),
+            behind: 0,
             status: Status::Running,
             done: None,
         }
@@ -131,6 +134,7 @@ impl Slot {
     }
 
     fn tick_unguarded<L: Laps>(&mut self, skipped: u32, see: impl FnOnce(&Input), laps: &mut L) {
+        let skipped = skipped.saturating_add(std::mem::take(&mut self.behind));
         let now = self.session.tick().after(u64::from(skipped));
         self.input.clear(now, skipped);
         for edge in &mut self.edges {
@@ -172,6 +176,11 @@ impl Slot {
     /// Gives the session a value of the driver's own at its next tick, after those of the edges.
     pub fn announce(&mut self, value: Inbound) {
         self.announced.push(value);
+    }
+
+    /// Has the next tick jump over so many: the time that nobody stepped the session.
+    pub const fn jump(&mut self, ticks: u32) {
+        self.behind = self.behind.saturating_add(ticks);
     }
 
     /// Goes on with a plan that [succeeds](Plan::succeeding) the present one, from the next tick on: a

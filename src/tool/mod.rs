@@ -202,6 +202,8 @@ pub enum FailureKind {
     NotRecorded,
     /// It is not wanted any more.
     Cancelled,
+    /// The process that ran it is gone: whether it was done is not known, and it is not done again.
+    Interrupted,
 }
 
 /// The outcome of a call, as it is recorded on a tick.

@@ -105,6 +105,8 @@ impl House {
             rate: plan.rate,
             reorder: plan.reorder,
             telephones: Telephones { key: None, trunk: None },
+            seats: None,
+            insists: false,
         };
         let outlet = OpusOutlet::new(plan.rate, OutletOptions::default())
             .map_err(|why| broken("no codec", why))?;

@@ -3,24 +3,17 @@
 //! **Invariant:** whatever a clerk is given comes back as an event: made, not made, or put away.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::dev::Reloaded;
-use super::served::Served;
+use super::leases::Right;
+use super::making::{Making, Order, make};
 use super::{Event, Made};
 use crate::cli::failure::Failure;
-use crate::cli::journalled::{self, About, Journalled};
 use crate::cli::watch::{LiveWatch, Over, Show};
-use crate::host::tools::{LiveTools, RoomCall};
-use crate::livekit::edge::RoomEdge;
-use crate::record::{Folder, FolderThread, SessionEnd};
-use crate::seed::Seed;
-use crate::session::Session;
-use crate::session::plan::Plan;
-use crate::slot::{Edge, Slot, message};
+use crate::record::{FolderThread, SessionEnd};
+use crate::slot::message;
 
 /// Clerks of each kind: one that waits for a disk does not keep a call from beginning.
 const CLERKS: usize = 2;
@@ -28,26 +21,9 @@ const CLERKS: usize = 2;
 /// Papers that wait at most: a beginning and an end of each of hundreds of jobs.
 const PAPERS_WAITING: usize = 4_096;
 
-/// Inline calls that took too long and are told of in a tick at most.
-const OVERRUNS_WAITING: usize = 64;
-
-/// What a session is to be made of.
-pub(super) struct Order {
-    pub(super) job: String,
-    pub(super) room_sid: String,
-    pub(super) served: Arc<Served>,
-    pub(super) plan: Arc<Plan>,
-    pub(super) edge: RoomEdge,
-    pub(super) calls: Sender<RoomCall>,
-    /// Where its files go, if it is to have any beside a journal.
-    pub(super) out: Option<PathBuf>,
-    /// Whether what happens in it is to be shown.
-    pub(super) shown: bool,
-}
-
 enum Paper {
     Make(Box<Order>),
-    PutAway(String, Box<Over>),
+    PutAway(String, Box<Over>, Option<Right>),
     Load(usize, Box<dyn FnOnce() -> Reloaded + Send>),
 }
 
@@ -105,8 +81,8 @@ impl Clerk {
                         loaded.unwrap_or_else(|panic| Err(Failure::broken(message(&*panic))));
                     drop(self.tell.send(Event::Loaded(at, loaded)));
                 }
-                Paper::PutAway(job, over) => {
-                    let put = catch_unwind(AssertUnwindSafe(|| put_away(*over)));
+                Paper::PutAway(job, over, right) => {
+                    let put = catch_unwind(AssertUnwindSafe(|| put_away(*over, right)));
                     let troubles = put.unwrap_or_else(|panic| vec![message(&*panic)]);
                     drop(self.tell.send(Event::Kept { job, troubles }));
                 }
@@ -115,21 +91,9 @@ impl Clerk {
     }
 
     fn made(&self, order: Order) -> Result<Made, String> {
-        let Order { job, room_sid, served, plan, edge, calls, out, shown } = order;
-        let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
-        edges.extend(served.engines.edges(&plan).map_err(|failure| failure.to_string())?);
-        // The same wherever the call goes on, and another for each call: what tools are told to tell calls apart.
-        let name = format!("livekit:{room_sid}:{job}");
-        let (overruns, overran) = bounded(OVERRUNS_WAITING);
-        let tools = LiveTools::new(served.workers.clone(), name, overruns).with_room(calls);
-        let seed = Seed::new(plan.config.seed).branch(&job).next_u64();
-        let (folder, mut journal) = files(&plan, out, seed)?;
-        let session = Session::new(&plan, seed);
-        let scribe = journal.as_mut().and_then(|journal| journal.scribe.take());
-        let mut slot = Slot::new(plan, session, edges, Box::new(tools), scribe);
-        if let Some(journal) = &mut journal {
-            journal.announce(&mut slot);
-        }
+        let (job, shown) = (order.job.clone(), order.shown);
+        let (making, right) = make(order);
+        let Making { slot, folder, journal, overran, since_ms } = making?;
         let show = self.show(&job, shown);
         let (papers, tell) = (self.kept.clone(), self.tell.clone());
         let watch = LiveWatch {
@@ -143,11 +107,11 @@ impl Clerk {
                 // The server is told before the room is left: files may take longer.
                 let (reason, end) = (over.reason.clone(), SessionEnd::from(&over.status));
                 drop(tell.try_send(Event::Ended { job: job.clone(), reason, end }));
-                drop(papers.try_send(Paper::PutAway(job, Box::new(over))));
+                drop(papers.try_send(Paper::PutAway(job, Box::new(over), right)));
             })),
             reason: None,
         };
-        Ok(Made { slot, watch })
+        Ok(Made { slot, watch, since_ms })
     }
 
     /// Shows what happens, where that is wanted: a terminal that does not keep up loses lines.
@@ -165,35 +129,14 @@ impl Clerk {
     }
 }
 
-/// The folder and the journal of a call, as far as they are wanted.
-fn files(
-    plan: &Arc<Plan>,
-    out: Option<PathBuf>,
-    seed: u64,
-) -> Result<(Option<Folder>, Option<Journalled>), String> {
-    let nowhere = PathBuf::new();
-    let about = About {
-        plan,
-        out: out.as_deref().unwrap_or(&nowhere),
-        named: None,
-        seed,
-        virtual_time: false,
-        opus: true,
-    };
-    let Some(out) = &out else { return Ok((None, journalled::alone(&about))) };
-    let opened = journalled::open(&about, || {
-        let folder = Folder::create(out, Arc::clone(plan), false);
-        let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
-        folder.seeded(seed);
-        Ok(folder)
-    });
-    opened.map(|(folder, journal)| (Some(folder), Some(journal))).map_err(|error| error.to_string())
-}
-
 /// Closes the files of a call; what went wrong with them.
-fn put_away(over: Over) -> Vec<String> {
+fn put_away(over: Over, right: Option<Right>) -> Vec<String> {
     let Over { folder, journal, status, reason: _, slot } = over;
     drop(slot);
+    if right.is_some_and(|right| !right.holds()) {
+        // They are another worker's.
+        return Vec::new();
+    }
     let loss = journal.and_then(|journal| journal.finish().1);
     let mut troubles = Vec::new();
     if let Some(mut folder) = folder {

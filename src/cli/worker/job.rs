@@ -18,6 +18,14 @@ pub(super) const ASSIGNED_NS: u64 = 12_000_000_000;
 /// it in that time, and the server asks for agents when the first of them does.
 const AGAIN_NS: u64 = 30_000_000_000;
 
+/// How long somebody is waited for in the room of a call that was taken over, in nanoseconds.
+const DESERTED_NS: u64 = 15_000_000_000;
+
+/// As whom an agent comes for a job: the same whichever worker holds it, so that a server lets only one of them be there.
+pub(super) fn identity(offer: &worker::Job) -> String {
+    format!("agent-{}", offer.id)
+}
+
 /// A job.
 pub(super) struct Job {
     pub(super) offer: worker::Job,
@@ -28,6 +36,8 @@ pub(super) struct Job {
     pub(super) plan: Arc<Plan>,
     pub(super) offered: Moment,
     pub(super) stage: Stage,
+    /// Another worker has held it, which is dead; the server that made it knows nothing of it as this worker's.
+    pub(super) taken_over: bool,
     /// The way out of the room.
     pub(super) exit: Option<Exit>,
     /// The session, before it begins.
@@ -36,6 +46,8 @@ pub(super) struct Job {
     pub(super) heard: bool,
     /// The session, once it has begun.
     pub(super) session: Option<Handle>,
+    /// What its session is called by tools, wherever it goes on.
+    pub(super) session_name: String,
     /// The sid of the room that the agent is in now: another than was offered once a server has forgotten that one.
     pub(super) room_sid: String,
     /// The agent was in the room.
@@ -80,10 +92,12 @@ impl Job {
             plan,
             offered,
             stage: Stage::Offered,
+            taken_over: false,
             exit: None,
             made: None,
             heard: false,
             session: None,
+            session_name: format!("livekit:{}:{}", offer.room_sid, offer.id),
             room_sid: offer.room_sid.clone(),
             is_in: false,
             has_files: false,
@@ -93,6 +107,18 @@ impl Job {
             trouble: None,
             offer,
         }
+    }
+
+    /// As whom the agent is in the room.
+    pub(super) fn identity(&self) -> String {
+        identity(&self.offer)
+    }
+
+    /// Whether nobody is left of a call that was taken over.
+    pub(super) fn is_deserted(&self, now: Moment) -> bool {
+        self.taken_over
+            && self.stage == Stage::Entering
+            && now.since_ns(self.offered) >= DESERTED_NS
     }
 
     /// Whether the server may still give it to another.

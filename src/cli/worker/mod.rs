@@ -9,7 +9,9 @@ mod choice;
 mod clerk;
 mod dev;
 mod job;
+mod leases;
 mod log;
+mod making;
 mod office;
 mod served;
 
@@ -105,6 +107,14 @@ struct WorkerArgs {
     /// are journals, where the configuration has a folder for them.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// A folder that workers share, in which one finds what it needs to go on with the calls of another that has died:
+    /// its journals and leases.
+    ///
+    /// Each call has its journal there, whatever its configuration says of journals, and it is kept as `journals` says.
+    /// Workers of the same build, with the same server and configurations, take over each other's calls within seconds,
+    /// and a worker that is started anew those of its predecessor.
+    #[arg(long, value_name = "DIR")]
+    take_over: Option<PathBuf>,
     /// Prints an object a line instead of text.
     #[arg(long)]
     json: bool,
@@ -136,6 +146,8 @@ enum Event {
     Changed(usize, u64, Box<Config>),
     /// The file of a configuration was saved.
     Edited(usize),
+    /// Of a lease.
+    Lease(leases::News),
     /// A configuration was read anew.
     Loaded(usize, dev::Reloaded),
 }
@@ -144,6 +156,8 @@ enum Event {
 struct Made {
     slot: Slot,
     watch: LiveWatch,
+    /// When whoever held it before wrote last, in milliseconds since 1970; none: it is new.
+    since_ms: Option<u64>,
 }
 
 pub(super) fn start(args: &StartArgs, tools: Registry) -> Result<ExitCode, Failure> {

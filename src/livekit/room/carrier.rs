@@ -39,6 +39,9 @@ use crate::session::input::Inbound;
 /// How long somebody may be there without hearing the agent before the session begins all the same.
 const UNHEARD: Duration = Duration::from_secs(2);
 
+/// How often an agent comes back that another one of its identity has put out.
+const INSISTS: u32 = 3;
+
 /// How long the far ends get for what was said last before the agent leaves: their buffers hold less.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -88,6 +91,8 @@ impl Carrier {
             track: track.clone(),
             listen_to: options.listen_to.clone(),
             agents: options.agents,
+            seats: options.seats.clone().unwrap_or_default(),
+            insists: if options.insists { INSISTS } else { 0 },
         };
         let stay = Stay::new(clock.now(), agent);
         let entered = enter(options.clone(), track, stay.first_attributes()).await?;
@@ -115,6 +120,10 @@ impl Carrier {
             trouble: None,
         };
         carrier.entered(&join);
+        if carrier.options.seats.is_some() {
+            // Who goes now has been there.
+            carrier.backlog.settle();
+        }
         let server = join.server_info.as_ref().map(|it| it.version.clone()).unwrap_or_default();
         carrier.stay.joined(carrier.clock.now(), join);
         let (room, identity) = (carrier.stay.room_sid(), carrier.stay.me().identity.clone());
@@ -402,6 +411,9 @@ impl Carrier {
             self.link_lost(false);
             self.timers.restart.get_or_insert(now());
         }
+        if std::mem::take(&mut self.stay.out().put_out) {
+            self.put_out();
+        }
         if std::mem::take(&mut self.stay.out().anew) {
             if self.has_way {
                 self.link_lost(true);
@@ -415,6 +427,9 @@ impl Carrier {
         }
         while let Some(change) = self.stay.out().changes.pop_front() {
             self.backlog.add(change);
+        }
+        if let Some(seats) = self.stay.moved() {
+            (self.tell)(News::Seats(seats));
         }
         self.forward();
         Ok(())

@@ -38,6 +38,7 @@ use super::edge::Notice;
 use super::media::MediaCounts;
 use super::network::Network;
 use super::paths::{Allowed, Way};
+use super::roster::Seat;
 use super::signal::SignalError;
 use super::stay::{End, StayCounts};
 use super::telephone::Telephones;
@@ -83,6 +84,11 @@ pub struct Options {
     pub reorder: u16,
     /// The server's API, by which calls are passed on to telephones.
     pub telephones: Telephones,
+    /// Whose lanes the session has already, if others have had it before: it runs on with them. None: it begins.
+    pub seats: Option<Vec<Seat>>,
+    /// Whether the agent comes back when somebody of its identity has put it out, a few times: its owner has the right to
+    /// be there, and says when it has not any more. The other one was lost by the network, and is about to learn that.
+    pub insists: bool,
 }
 
 /// What the owner of a room is told.
@@ -110,6 +116,8 @@ pub enum News {
         /// The room's sid, which is another one if the server knew nothing of the room any more.
         room: String,
     },
+    /// Somebody with a lane has come or gone: all seats, in the order of the lanes.
+    Seats(Vec<Seat>),
     /// Something to know.
     Warning(String),
     /// The stay is over.

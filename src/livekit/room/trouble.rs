@@ -54,6 +54,17 @@ impl Carrier {
         self.trouble.get_or_insert(at);
     }
 
+    /// Another one of the agent's identity has put it out. Whoever of them has no right to be there hears of that soon,
+    /// so this one does not come back at once.
+    pub(super) fn put_out(&mut self) {
+        self.dead = true;
+        self.timers.media = now() + TROUBLE_TIME;
+        self.timers.path = None;
+        self.timers.restart = None;
+        self.link_lost(true);
+        self.link.lose(now(), true, false);
+    }
+
     /// The media connection is of no use any more, and the server does not say why.
     pub(super) fn give_up_media(&mut self) {
         self.dead = true;

@@ -25,7 +25,7 @@ use livekit_protocol::{
 use self::early::Early;
 use super::herald::Herald;
 use super::names;
-use super::roster::{Change, Roster};
+use super::roster::{Change, Roster, Seat};
 use super::rpc::{Calls, Requests};
 use super::streams::Streams;
 use super::telephone::Transfer;
@@ -128,6 +128,8 @@ pub struct Out {
     pub resume: bool,
     /// The server knows nothing of this stay any more, or not for long: the room is to be joined anew.
     pub anew: bool,
+    /// Another one of the agent's identity has put it out: the room is to be joined anew, but not at once.
+    pub put_out: bool,
 }
 
 /// What was of no use, as counts since the start.
@@ -162,6 +164,10 @@ pub struct Agent {
     pub listen_to: Option<String>,
     /// Whether other agents are listened to.
     pub agents: bool,
+    /// Whose lanes the session has already, if others have had it before.
+    pub seats: Vec<Seat>,
+    /// How often it comes back when another one of its identity has come.
+    pub insists: u32,
 }
 
 /// The stay.
@@ -200,6 +206,7 @@ impl Stay {
     #[must_use]
     pub fn new(now: Moment, agent: Agent) -> Self {
         let roster = Roster::new(agent.listen_to.clone()).with_agents(agent.agents);
+        let roster = roster.with_seats(&agent.seats);
         Self {
             agent,
             room: None,
@@ -275,6 +282,11 @@ impl Stay {
     #[must_use]
     pub const fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Whose lanes the session has, if that has changed since it was asked last.
+    pub fn moved(&mut self) -> Option<Vec<Seat>> {
+        self.roster.moved()
     }
 
     /// Whether somebody is there, and hears the agent.
@@ -447,6 +459,11 @@ impl Stay {
             DisconnectReason::RoomDeleted => End::RoomDeleted,
             DisconnectReason::RoomClosed => End::RoomClosed,
             DisconnectReason::ParticipantRemoved => End::Removed,
+            DisconnectReason::DuplicateIdentity if self.agent.insists > 0 => {
+                self.agent.insists -= 1;
+                self.out.put_out = true;
+                return;
+            }
             DisconnectReason::DuplicateIdentity => End::DuplicateIdentity,
             // Nobody means the call to end: the server restarts, or has lost its own state of it.
             DisconnectReason::ServerShutdown

@@ -22,6 +22,7 @@ impl Stay {
         if !metadata.is_empty() {
             self.value(Inbound::Metadata { lane: None, text: metadata });
         }
+        self.missing(now, &join.other_participants);
         for info in join.other_participants {
             self.participant(now, info);
         }
@@ -39,13 +40,7 @@ impl Stay {
         self.show(state);
         self.streams = Streams::default();
         self.room_is(join.room);
-        let here: BTreeSet<String> =
-            join.other_participants.iter().map(|info| info.identity.clone()).collect();
-        for (sid, identity) in self.roster.missing(&here) {
-            let state = participant_info::State::Disconnected as i32;
-            let gone = ParticipantInfo { sid, identity, state, ..ParticipantInfo::default() };
-            self.participant(now, gone);
-        }
+        let here = self.missing(now, &join.other_participants);
         self.others = self.others.intersection(&here).cloned().collect();
         for info in join.other_participants {
             let heard_before =
@@ -61,6 +56,17 @@ impl Stay {
                 self.subscribe(track, participant, true);
             }
         }
+    }
+
+    /// Whoever had a lane and is not among these has gone. The identities of these.
+    fn missing(&mut self, now: Moment, here: &[ParticipantInfo]) -> BTreeSet<String> {
+        let here: BTreeSet<String> = here.iter().map(|info| info.identity.clone()).collect();
+        for (sid, identity) in self.roster.missing(&here) {
+            let state = participant_info::State::Disconnected as i32;
+            let gone = ParticipantInfo { sid, identity, state, ..ParticipantInfo::default() };
+            self.participant(now, gone);
+        }
+        here
     }
 
     pub(super) fn participant(&mut self, now: Moment, info: ParticipantInfo) {

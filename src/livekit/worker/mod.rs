@@ -19,6 +19,7 @@ mod line;
 mod talk;
 
 use livekit_protocol::JobType;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
@@ -63,7 +64,7 @@ pub const fn on_the_wire(kind: JobKind) -> JobType {
 }
 
 /// An agent that is wanted somewhere.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Its id (`AJ_…`).
     pub id: String,

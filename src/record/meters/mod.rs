@@ -44,6 +44,7 @@
 //! | `antiphon_worker_draining` | gauge | | 1 while a worker takes no more jobs, and ends with the last |
 //! | `antiphon_jobs_active` | gauge | jobs | jobs of a worker under way, those on their way to a room included |
 //! | `antiphon_jobs_total` | counter | jobs | jobs that are over, by outcome: done, failed or refused |
+//! | `antiphon_jobs_taken_over_total` | counter | jobs | jobs of workers that had died, with which this one has gone on |
 //! | `antiphon_job_start_seconds` | histogram | seconds | time from the offer of a job to the first tick of its session; a room in which nobody is yet waits |
 
 mod kinds;
@@ -213,6 +214,11 @@ pub const METERS: &[Meter] = &[
         "jobs",
         "jobs that are over, by outcome: done, failed or refused",
     ),
+    counter(
+        "antiphon_jobs_taken_over_total",
+        "jobs",
+        "jobs of workers that had died, with which this one has gone on",
+    ),
     histogram(
         "antiphon_job_start_seconds",
         "time from the offer of a job to the first tick of its session; a room in which nobody is yet waits",
@@ -310,6 +316,7 @@ pub struct Meters {
     jobs_active: Gauge,
     /// By outcome, in the order of [`JobEnd::ALL`].
     jobs: [Counter; 3],
+    taken_over: Counter,
     job_start: Histogram,
 }
 
@@ -408,6 +415,7 @@ impl Meters {
                 let outcomes = Split::new("outcome", JobEnd::ALL.map(JobEnd::name));
                 shared(shelf, "antiphon_jobs_total", outcomes).counters()
             },
+            taken_over: count(shelf, "antiphon_jobs_taken_over_total"),
             job_start: time(shelf, "antiphon_job_start_seconds", PATIENCE_BOUNDS_NS),
             registry,
         }
@@ -437,6 +445,11 @@ impl Meters {
     /// Counts a job that is over, or was not taken.
     pub fn job(&self, end: JobEnd) {
         self.jobs[end as usize].inc();
+    }
+
+    /// Counts a job that was taken over.
+    pub fn job_taken_over(&self) {
+        self.taken_over.inc();
     }
 
     /// Notes how long after its offer the session of a job has begun.

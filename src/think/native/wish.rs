@@ -70,6 +70,12 @@ pub enum NativeWish {
 }
 
 impl NativeWish {
+    /// Whether the conversation is over with it.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Self::Close)
+    }
+
     /// What a model is told, so that it says these words and no others.
     #[must_use]
     pub fn to_say(words: &str) -> String {

@@ -130,6 +130,10 @@ impl Office {
         let there: BTreeSet<String> = self.sessions.ids().into_iter().collect();
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         for (id, job) in &mut self.jobs {
+            if job.is_deserted(now) {
+                job.trouble.get_or_insert_with(|| "nobody of the call is there".to_owned());
+                gone.push(id.clone());
+            }
             let is_gone = job.stage == Stage::Talking && !there.contains(id);
             job.gone = is_gone.then(|| job.gone.unwrap_or(now));
             if job.gone.is_some_and(|since| now.since_ns(since) >= GONE_NS) {

@@ -1,6 +1,7 @@
 //! The office: which jobs are taken, what becomes of them, and when it closes.
 
 mod desks;
+mod taking;
 mod work;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::clerk::Clerks;
 use super::dev::{Reloaded, Views};
 use super::job::Job;
+use super::leases::Leases;
 use super::log::Log;
 use super::served::{Conversation, Served};
 use super::{Event, GOODBYE_TIME, WorkerArgs};
@@ -106,6 +108,7 @@ pub(super) struct Office {
     registrations: Vec<Registration>,
     jobs: BTreeMap<String, Job>,
     clerks: Clerks,
+    leases: Option<Leases>,
     events: Receiver<Event>,
     tell: Sender<Event>,
     meters: Arc<Meters>,
@@ -182,6 +185,10 @@ impl Office {
             }
         }
         wrong.extend(doubles(&all_served));
+        let leases = match &args.take_over {
+            Some(folder) => taking::open(folder, &all_served, &tell, &mut wrong),
+            None => None,
+        };
         if !wrong.is_empty() {
             return Err(Failure::input(wrong.join("\n")));
         }
@@ -221,6 +228,7 @@ impl Office {
             registrations: Vec::new(),
             jobs: BTreeMap::new(),
             clerks,
+            leases,
             events,
             tell,
             meters,
@@ -265,7 +273,8 @@ impl Office {
             }
         }
         self.log.tell("worker.stopped", "stopped: no calls are left", &[]);
-        let Self { sessions, network, .. } = self;
+        let Self { sessions, network, leases, .. } = self;
+        drop(leases);
         drop(sessions);
         drop(network);
         Ok(ExitCode::SUCCESS)
@@ -327,6 +336,7 @@ impl Office {
             Event::Ended { job, reason, end } => self.ended(&job, reason.as_ref(), end),
             Event::Kept { job, troubles } => self.kept(&job, &troubles),
             Event::Changed(at, reading, config) => self.changed(at, reading, *config),
+            Event::Lease(news) => self.leased(news),
             Event::Edited(at) => self.edited(at),
             Event::Loaded(at, loaded) => self.loaded(at, loaded),
         }

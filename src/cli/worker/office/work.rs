@@ -8,13 +8,15 @@ use serde_json::json;
 use super::{Door, Office, Place, STOPPING, plan_name};
 use crate::cli::livekit::{Ends, ends, entry, shown_name};
 use crate::cli::worker::choice::choose;
-use crate::cli::worker::clerk::Order;
-use crate::cli::worker::job::{Job, Stage};
+use crate::cli::worker::job::{Job, Stage, identity};
+use crate::cli::worker::making::Order;
 use crate::cli::worker::served::{Conversation, Served};
 use crate::cli::worker::{Event, Made};
 use crate::config::JobKind;
+use crate::host::pace::wall_ms;
 use crate::livekit::address::Address;
 use crate::livekit::room::{self, Room};
+use crate::livekit::roster::Seat;
 use crate::livekit::stay::End;
 use crate::livekit::token::Pass;
 use crate::livekit::worker::{self, Answer, JobState, Presence};
@@ -22,6 +24,10 @@ use crate::record::{JobEnd, SessionEnd, SessionMeter};
 use crate::session::event::EndReason;
 use crate::session::input::Inbound;
 use crate::session::plan::Plan;
+
+/// The longest gap that a session jumps over when it is gone on with, in milliseconds: timers of a longer one are over
+/// in any case.
+const GAP_MAX_MS: u64 = 600_000;
 
 impl Office {
     /// Is this job taken?
@@ -45,7 +51,7 @@ impl Office {
         let taken = self.taken(at, &offer);
         let answer = match &taken {
             Ok((_, _, plan)) => Answer::Taken(Presence {
-                identity: format!("agent-{}", offer.id),
+                identity: identity(&offer),
                 name: shown_name(plan).to_owned(),
             }),
             Err(why) => {
@@ -112,38 +118,57 @@ impl Office {
         };
         job.stage = Stage::Entering;
         let id = offer.id.clone();
+        self.hold(&id);
+        self.enter(&id, pass, address, None);
+    }
+
+    /// The agent enters the room, and a clerk makes its session meanwhile. With seats, it is a session that another
+    /// worker has held.
+    pub(super) fn enter(
+        &mut self,
+        id: &str,
+        pass: Pass,
+        address: Option<Address>,
+        seats: Option<Vec<Seat>>,
+    ) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
         let Place { address: own, key, tls, allowed } = &self.place;
         let Ends { edge, calls, line, cord } = match ends(&job.plan, &self.network) {
             Ok(ends) => ends,
             Err(error) => {
                 job.trouble = Some(error.to_string());
-                self.over(&id);
+                self.over(id);
                 return;
             }
         };
         let address = address.unwrap_or_else(|| own.clone());
         let mut options =
             entry(&job.plan, (address, pass, Some(key.clone())), tls.clone(), *allowed);
-        if offer.kind != JobKind::Room {
-            options.listen_to.clone_from(&offer.participant);
+        if job.offer.kind != JobKind::Room {
+            options.listen_to.clone_from(&job.offer.participant);
         }
-        let (tell, of) = (self.tell.clone(), id.clone());
+        options.seats = seats;
+        options.insists = self.leases.is_some();
+        let (tell, of) = (self.tell.clone(), id.to_owned());
         let tell: room::Teller =
             Arc::new(move |news| drop(tell.try_send(Event::Room(of.clone(), news))));
         job.exit = Some(Room::enter(&self.network, options, line, cord, tell));
+        let leases = self.leases.as_ref();
         let order = Order {
-            job: id.clone(),
-            room_sid: job.offer.room_sid.clone(),
+            job: id.to_owned(),
+            session: job.session_name.clone(),
             served: Arc::clone(&job.served),
             plan: Arc::clone(&job.plan),
             edge,
             calls,
-            out: self.out.as_ref().map(|out| out.join(&id)),
+            out: self.out.as_ref().map(|out| out.join(id)),
+            shared: leases.map(|leases| (leases.journal(id), leases.right(id))),
+            taken_over: job.taken_over,
             shown: self.log.friendly,
         };
         if !self.clerks.make(order) {
             job.trouble = Some("too many calls begin at once".to_owned());
-            self.over(&id);
+            self.over(id);
         }
     }
 
@@ -152,10 +177,16 @@ impl Office {
         let room = job.offer.room.clone();
         match news {
             room::News::Joined { .. } if matches!(job.stage, Stage::Leaving(_)) => {}
+            room::News::Joined { room: sid, .. } if job.taken_over && sid != job.room_sid => {
+                job.trouble = Some("the room of the call is over".to_owned());
+                self.over(id);
+            }
             room::News::Joined { identity, lacks, .. } => {
                 job.is_in = true;
-                let update = worker::Order::Update(id.to_owned(), JobState::Running);
-                self.registrations[job.desk].desk.order(update);
+                if !job.taken_over {
+                    let update = worker::Order::Update(id.to_owned(), JobState::Running);
+                    self.registrations[job.desk].desk.order(update);
+                }
                 let text = format!("{id}: in the room `{room}` as `{identity}`");
                 let fields = [
                     ("job", json!(id)),
@@ -178,6 +209,11 @@ impl Office {
                 self.begin(id);
             }
             room::News::Path(_) => {}
+            room::News::Seats(seats) => {
+                if let Some(leases) = &self.leases {
+                    leases.seats(id, seats);
+                }
+            }
             room::News::Away => {
                 job.away = true;
                 let text = format!("{id}: the connection to the room is lost, and tried again");
@@ -187,6 +223,9 @@ impl Office {
                 job.away = false;
                 job.back = Some(self.clock.now());
                 let fields = [("job", json!(id)), ("room", json!(room)), ("room_sid", json!(sid))];
+                if let Some(leases) = self.leases.as_ref().filter(|_| job.room_sid != sid) {
+                    leases.moved(id, &sid);
+                }
                 job.room_sid = sid;
                 self.log.tell("job.back", &format!("{id}: in the room again"), &fields);
             }
@@ -243,9 +282,19 @@ impl Office {
             return;
         }
         let Some(made) = job.made.take() else { return };
-        let Made { slot, mut watch } = *made;
+        let Made { mut slot, mut watch, since_ms } = *made;
+        if let Some(since_ms) = since_ms {
+            let gap_ms = wall_ms().saturating_sub(since_ms).min(GAP_MAX_MS);
+            slot.jump(slot.plan().len.ticks(gap_ms as u32) as u32);
+            let text = format!("{id}: taken over: nobody held the call for {gap_ms} ms");
+            let fields =
+                [("job", json!(id)), ("room", json!(job.offer.room)), ("gap_ms", json!(gap_ms))];
+            self.log.tell("job.taken_over", &text, &fields);
+        }
         watch.meter = Some(SessionMeter::begin(&self.meters));
-        self.meters.job_began(now.since_ns(job.offered));
+        if !job.taken_over {
+            self.meters.job_began(now.since_ns(job.offered));
+        }
         let plan = plan_name(&job.served, &job.conversation);
         let created = self.sessions.create(id, &plan, |_| Ok((slot, Box::new(watch))));
         match created {
@@ -328,9 +377,11 @@ impl Office {
         }
         let end = if state == JobState::Done { JobEnd::Done } else { JobEnd::Failed };
         self.meters.job(end);
-        // Before the room is left: a server takes an agent that leaves a job under way for a failure.
-        let update = worker::Order::Update(id.to_owned(), state);
-        self.registrations[job.desk].desk.order(update);
+        if !job.taken_over {
+            // Before the room is left: a server takes an agent that leaves a job under way for a failure.
+            let update = worker::Order::Update(id.to_owned(), state);
+            self.registrations[job.desk].desk.order(update);
+        }
         match &job.exit {
             Some(exit) => exit.leave(),
             None => self.forget(id),
@@ -344,6 +395,9 @@ impl Office {
         };
         if self.jobs.get(id).is_some_and(is_done) {
             self.jobs.remove(id);
+            if let Some(leases) = &self.leases {
+                leases.release(id);
+            }
             self.show();
         }
     }

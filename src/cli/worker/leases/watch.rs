@@ -1,0 +1,212 @@
+//! The thread of leases: it says that the worker is there, and looks whether others are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::folder::{Found, Shared, highest};
+use super::{HELD, LOOK, Lease, News, Order, RENEWED};
+use crate::host::pace::{Clock, Moment};
+
+/// How long after its last word the file of a worker that holds nothing is removed, in nanoseconds.
+const BURIED_NS: u64 = 60_000_000_000;
+
+struct Watcher<T> {
+    shared: Shared,
+    tell: T,
+    clock: Clock,
+    count: u64,
+    renewed: Moment,
+    /// What each worker said last, and since when.
+    workers: BTreeMap<String, (String, Moment)>,
+    /// Who holds each lease, once that was read.
+    holders: BTreeMap<(String, u32), String>,
+    /// The leases of this worker.
+    own: BTreeMap<String, Lease>,
+    /// What was complained of last: once is enough.
+    trouble: Option<String>,
+}
+
+/// Does what is ordered until nobody gives orders any more.
+pub(super) fn watch(shared: Shared, orders: &Receiver<Order>, tell: impl Fn(News)) {
+    let clock = Clock::default();
+    let now = clock.now();
+    let mut watcher = Watcher {
+        shared,
+        tell,
+        clock,
+        count: 0,
+        renewed: now,
+        workers: BTreeMap::new(),
+        holders: BTreeMap::new(),
+        own: BTreeMap::new(),
+        trouble: None,
+    };
+    watcher.renew(now);
+    let mut looked = now;
+    loop {
+        match orders.recv_timeout(LOOK) {
+            Ok(order) => watcher.ordered(order),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        let now = watcher.clock.now();
+        if now.since_ns(watcher.renewed) >= RENEWED.as_nanos() as u64 {
+            watcher.renew(now);
+        }
+        if now.since_ns(looked) >= LOOK.as_nanos() as u64 {
+            looked = now;
+            watcher.look(now);
+        }
+    }
+    // What is still held is anybody's now.
+    let name = watcher.shared.name().to_owned();
+    watcher.shared.bury(&name);
+}
+
+impl<T: Fn(News)> Watcher<T> {
+    fn ordered(&mut self, order: Order) {
+        match order {
+            Order::Hold(call) => {
+                let found = self.shared.look().unwrap_or_default();
+                let number = highest(&found, &call.job.id).map_or(1, |number| number + 1);
+                self.take(Lease { number, worker: self.shared.name().to_owned(), call: *call });
+            }
+            Order::Claim(free) => {
+                let (number, worker) = (free.number + 1, self.shared.name().to_owned());
+                let (job, former) = (free.id().to_owned(), free.number);
+                if self.take(Lease { number, worker, ..*free }) {
+                    // Whoever held it before finds that it does not, whether this is there or not.
+                    self.shared.remove(&job, former);
+                }
+            }
+            Order::Seats(job, seats) => self.changed(&job, |call| call.seats = seats),
+            Order::Moved(job, room_sid) => self.changed(&job, |call| call.job.room_sid = room_sid),
+            Order::Release(job) => {
+                let mut rights = self.shared.rights();
+                rights.held.remove(&job);
+                rights.lost.remove(&job);
+                drop(rights);
+                if let Some(lease) = self.own.remove(&job) {
+                    self.shared.remove(&job, lease.number);
+                }
+            }
+        }
+    }
+
+    fn changed(&mut self, job: &str, change: impl FnOnce(&mut super::Call)) {
+        let Some(lease) = self.own.get_mut(job) else { return };
+        change(&mut lease.call);
+        let written = self.shared.write(lease);
+        self.troubled(written.err());
+    }
+
+    /// Takes a lease, if nobody else has.
+    fn take(&mut self, lease: Lease) -> bool {
+        match self.shared.put(&lease) {
+            Ok(true) => {
+                (self.tell)(News::Claimed(Box::new(lease.clone())));
+                self.own.insert(lease.id().to_owned(), lease);
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                self.troubled(Some(error));
+                false
+            }
+        }
+    }
+
+    fn renew(&mut self, now: Moment) {
+        self.renewed = now;
+        self.count += 1;
+        let renewed = self.shared.renew(self.count);
+        self.troubled(renewed.err());
+    }
+
+    fn troubled(&mut self, error: Option<std::io::Error>) {
+        let Some(error) = error.map(|error| error.to_string()) else { return };
+        if self.trouble.as_ref() != Some(&error) {
+            (self.tell)(News::Trouble(error.clone()));
+            self.trouble = Some(error);
+        }
+    }
+
+    fn look(&mut self, now: Moment) {
+        let found = match self.shared.look() {
+            Ok(found) => found,
+            Err(error) => return self.troubled(Some(error)),
+        };
+        self.trouble = None;
+        for (name, says) in &found.workers {
+            match self.workers.get_mut(name) {
+                Some(known) if known.0 == *says => {}
+                Some(known) => *known = (says.clone(), now),
+                None => drop(self.workers.insert(name.clone(), (says.clone(), now))),
+            }
+        }
+        self.lost(&found);
+        self.free(&found, now);
+        self.bury(&found, now);
+    }
+
+    /// Calls that others have taken over.
+    fn lost(&mut self, found: &Found) {
+        let lost = |job: &str, own: u32| highest(found, job).is_some_and(|number| number > own);
+        for (job, _) in self.own.extract_if(.., |job, lease| lost(job, lease.number)) {
+            let mut rights = self.shared.rights();
+            rights.held.remove(&job);
+            rights.lost.insert(job.clone());
+            drop(rights);
+            (self.tell)(News::Lost(job));
+        }
+    }
+
+    /// Calls whose holder is dead.
+    fn free(&mut self, found: &Found, now: Moment) {
+        let there = |job: &str, number| highest(found, job) == Some(number);
+        self.holders.retain(|(job, number), _| there(job, *number));
+        for (job, numbers) in &found.leases {
+            let Some(&number) = numbers.last() else { continue };
+            if self.own.contains_key(job) {
+                continue;
+            }
+            let key = (job.clone(), number);
+            let holder = self.holders.get(&key).cloned().or_else(|| {
+                let holder = self.shared.read(job, number)?.worker;
+                self.holders.insert(key, holder.clone());
+                Some(holder)
+            });
+            // One that is not written yet has a holder that says nothing; so has one whose worker has no file.
+            let holder = holder.unwrap_or_else(|| format!("{job}.{number}"));
+            let (_, since) = self.workers.entry(holder).or_insert_with(|| (String::new(), now));
+            if now.since_ns(*since) < HELD.as_nanos() as u64 {
+                continue;
+            }
+            // Whoever has made the last file may have died before it was written: what it held is in the one before.
+            let lease = numbers.iter().rev().find_map(|&number| self.shared.read(job, number));
+            if let Some(lease) = lease {
+                (self.tell)(News::Free(Box::new(Lease { number, ..lease })));
+            }
+        }
+    }
+
+    /// Removes what workers have left that are gone, and forgets them.
+    fn bury(&mut self, found: &Found, now: Moment) {
+        let own = self.shared.name().to_owned();
+        let gone = |since: Moment| now.since_ns(since) >= BURIED_NS;
+        let long_gone: BTreeSet<String> = self
+            .workers
+            .iter()
+            .filter(|(name, (_, since))| **name != own && gone(*since))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in long_gone {
+            if found.workers.contains_key(&name) {
+                self.shared.bury(&name);
+            } else {
+                self.workers.remove(&name);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A session is made: a new one, or one that another worker has held, as that one left it.
+//!
+//! **Invariant:** what is written of a call that was taken over is written to files of this worker's own: whoever held
+//! it before, and is not quite dead, writes to nothing.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::leases::Right;
+use super::served::Served;
+use crate::cli::failure::Failure;
+use crate::cli::journalled::{self, About, Journalled};
+use crate::host::codec::OpusInlet;
+use crate::host::tools::{LiveTools, Overrun, RoomCall};
+use crate::host::transcoder::transcoder;
+use crate::journal::Journal;
+use crate::livekit::edge::RoomEdge;
+use crate::record::{Folder, Timing};
+use crate::seed::Seed;
+use crate::session::Session;
+use crate::session::input::{Inbound, LineState};
+use crate::session::plan::Plan;
+use crate::sim::owed::{Again, GONE};
+use crate::sim::player::plan_of;
+use crate::sim::resume::{Resumed, resume};
+use crate::slot::{Edge, Slot};
+use crate::tool::{Called, Hands};
+
+/// Inline calls that took too long and are told of in a tick at most.
+const OVERRUNS_WAITING: usize = 64;
+
+/// What a session is to be made of.
+pub(super) struct Order {
+    pub(super) job: String,
+    /// The same wherever the call goes on, and another for each call: what tools are told to tell calls apart.
+    pub(super) session: String,
+    pub(super) served: Arc<Served>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) edge: RoomEdge,
+    pub(super) calls: Sender<RoomCall>,
+    /// Where its files go, if it is to have any beside a journal.
+    pub(super) out: Option<PathBuf>,
+    /// Where the journal is that others could go on with, and the right to write it.
+    pub(super) shared: Option<(PathBuf, Right)>,
+    /// Somebody else has held it.
+    pub(super) taken_over: bool,
+    /// Whether what happens in it is to be shown.
+    pub(super) shown: bool,
+}
+
+/// A session with everything around it.
+pub(super) struct Making {
+    pub(super) slot: Slot,
+    pub(super) folder: Option<Folder>,
+    pub(super) journal: Option<Journalled>,
+    pub(super) overran: Receiver<Overrun>,
+    /// When whoever held it before wrote last, in milliseconds since 1970.
+    pub(super) since_ms: Option<u64>,
+}
+
+/// Makes it; the right to write its files comes back.
+pub(super) fn make(order: Order) -> (Result<Making, String>, Option<Right>) {
+    let Order { job, session, served, plan, edge, calls, out, shared, taken_over, shown: _ } =
+        order;
+    let (path, right) = shared.unzip();
+    let maker = Maker { job, session, served, plan, calls, out, path };
+    let made = match maker.path.clone().filter(|_| taken_over) {
+        Some(path) => match fs::read(&path) {
+            Ok(bytes) => maker.taken_over(&bytes, &path, edge),
+            // It died before the session began.
+            Err(error) if error.kind() == ErrorKind::NotFound => maker.new_one(edge),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        },
+        None => maker.new_one(edge),
+    };
+    (made, right)
+}
+
+struct Maker {
+    job: String,
+    session: String,
+    served: Arc<Served>,
+    plan: Arc<Plan>,
+    calls: Sender<RoomCall>,
+    out: Option<PathBuf>,
+    path: Option<PathBuf>,
+}
+
+impl Maker {
+    fn new_one(self, edge: RoomEdge) -> Result<Making, String> {
+        let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
+        edges.extend(self.engines(&self.plan)?);
+        let seed = Seed::new(self.plan.config.seed).branch(&self.job).next_u64();
+        let (folder, mut journal) = self.files(seed)?;
+        let (tools, overran) = self.tools(journal.as_ref());
+        let session = Session::new(&self.plan, seed);
+        let scribe = journal.as_mut().and_then(|journal| journal.scribe.take());
+        let mut slot = Slot::new(self.plan, session, edges, Box::new(tools), scribe);
+        if let Some(journal) = &mut journal {
+            journal.announce(&mut slot);
+        }
+        Ok(Making { slot, folder, journal, overran, since_ms: None })
+    }
+
+    /// Goes on where the journal ends.
+    fn taken_over(self, bytes: &[u8], path: &Path, mut edge: RoomEdge) -> Result<Making, String> {
+        let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        let since_ms = crate::host::archive::modified_ms(path);
+        let journal = Journal::read(bytes).map_err(|error| wrong(&error))?;
+        if journal.ticks.is_empty() {
+            return self.new_one(edge);
+        }
+        let recorded = plan_of(&journal).map_err(|error| wrong(&error))?;
+        let transcode = transcoder(&journal.header.codec, &recorded)
+            .map_err(|codec| wrong(&format!("another codec wrote it: {codec}")))?;
+        let mut folder = match &self.out {
+            Some(out) => Some(again(out, recorded, &journal).map_err(|error| wrong(&error))?),
+            None => None,
+        };
+        let resumed = resume(&journal, transcode, |input, out| {
+            if let Some(folder) = &mut folder {
+                let timing = Timing { skipped: input.skipped, ..Timing::default() };
+                folder.tick(input.tick, out, timing);
+            }
+        });
+        let Resumed { plan, session, owed } = resumed.map_err(|error| wrong(&error))?;
+        if session.has_ended() {
+            return Err(OVER.to_owned());
+        }
+        if (plan.rate, plan.len) != (self.plan.rate, self.plan.len) {
+            return Err(wrong(&"the configuration has another rate or tick by now"));
+        }
+        for lane in session.lanes().iter().filter(|lane| lane.present) {
+            let inlet = OpusInlet::new(plan.rate, plan.reorder).map_err(|error| wrong(&error))?;
+            edge.take_up(lane.id, inlet.numbered(lane.next_frame()));
+        }
+        let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
+        let mut engines = self.engines(&plan)?;
+        let known = self.served.workers.tools();
+        let again = owed.again(|tool| known.spec(tool).is_some_and(|spec| spec.idempotent));
+        let Again { output, mut told, calls } = again;
+        for engine in &mut engines {
+            engine.take(session.tick(), &output);
+        }
+        edges.append(&mut engines);
+        let mut written = journalled::go_on(path, bytes, &journal)
+            .map_err(|error| wrong(&format!("the journal cannot be gone on with: {error}")))?;
+        let (mut tools, overran) = self.tools(Some(&written));
+        for call in calls {
+            if let Called::Done(outcome) = tools.call(&call) {
+                told.push(Inbound::ToolResult { call: call.id, outcome });
+            }
+        }
+        let mut slot = Slot::new(plan, session, edges, Box::new(tools), written.scribe.take());
+        let lost = LineState::Lost(GONE.to_owned());
+        slot.announce(Inbound::Line { state: lost });
+        slot.announce(Inbound::Line { state: LineState::Restored });
+        told.into_iter().for_each(|value| slot.announce(value));
+        Ok(Making { slot, folder, journal: Some(written), overran, since_ms })
+    }
+
+    fn engines(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, String> {
+        self.served.engines.edges(plan).map_err(|failure| failure.to_string())
+    }
+
+    fn tools(&self, journal: Option<&Journalled>) -> (LiveTools, Receiver<Overrun>) {
+        let (overruns, overran) = bounded(OVERRUNS_WAITING);
+        let tools = LiveTools::new(self.served.workers.clone(), self.session.clone(), overruns);
+        // Only where others may go on with the call is there anything to be kept from being done twice.
+        let mark = journal.filter(|_| self.path.is_some()).and_then(Journalled::mark);
+        (tools.with_room(self.calls.clone()).with_journal(mark), overran)
+    }
+
+    /// The folder and the journal of a call, as far as they are wanted.
+    fn files(&self, seed: u64) -> Result<(Option<Folder>, Option<Journalled>), String> {
+        let nowhere = PathBuf::new();
+        let about = About {
+            plan: &self.plan,
+            out: self.out.as_deref().unwrap_or(&nowhere),
+            named: self.path.as_deref(),
+            seed,
+            virtual_time: false,
+            opus: true,
+        };
+        let Some(out) = &self.out else { return Ok((None, journalled::alone(&about))) };
+        let opened = journalled::open(&about, || {
+            let folder = Folder::create(out, Arc::clone(&self.plan), false);
+            let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
+            folder.seeded(seed);
+            Ok(folder)
+        });
+        let opened = opened.map_err(|error| error.to_string())?;
+        Ok((Some(opened.0), Some(opened.1)))
+    }
+}
+
+/// Why a call is not gone on with that was over when its worker died.
+pub(super) const OVER: &str = "the call was over already";
+
+/// The folder of a call that somebody else has begun: its files are made anew, and filled as the journal is stepped.
+fn again(out: &Path, plan: Plan, journal: &Journal) -> Result<Folder, String> {
+    match fs::remove_dir_all(out) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(format!("{}: {error}", out.display()));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let mut folder =
+        Folder::create(out, Arc::new(plan), false).map_err(|error| error.to_string())?;
+    folder.seeded(journal.header.seed);
+    if let Some(began_ms) = journal.header.started_ms {
+        folder.live_since(began_ms);
+    }
+    Ok(folder)
+}

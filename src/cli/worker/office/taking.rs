@@ -1,0 +1,158 @@
+//! Calls of workers that have died, and of those that have lost theirs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use serde_json::json;
+
+use super::Office;
+use crate::cli::worker::Event;
+use crate::cli::worker::job::{Job, Stage};
+use crate::cli::worker::leases::{Call, Lease, Leases, News};
+use crate::cli::worker::served::{Conversation, Served};
+use crate::config::JournalMode;
+use crate::host::archive::modified_ms;
+use crate::host::pace::wall_ms;
+use crate::host::transcoder::opus_codec;
+use crate::session::checkpoint::BUILD;
+use crate::session::plan::Plan;
+
+/// How long after the last word of its journal a call is still gone on with, in milliseconds: nobody waits longer.
+const TAKEN_MS: u64 = 300_000;
+
+/// Why calls end that another worker has.
+const TAKEN: &str = "another worker has taken the call over";
+
+/// Opens the folder that workers share; what is wrong with that, or with what is to lie there.
+pub(super) fn open(
+    folder: &Path,
+    served: &[Arc<Served>],
+    tell: &Sender<Event>,
+    wrong: &mut Vec<String>,
+) -> Option<Leases> {
+    for one in served {
+        if one.plans().values().any(|plan| plan.config.journal == JournalMode::Events) {
+            wrong.push(format!(
+                "{}: `journal: events` has not what another worker needs to go on with a call: write `full`, or \
+                 leave out --take-over",
+                one.path.display()
+            ));
+        }
+    }
+    let tell = tell.clone();
+    let opened = Leases::open(folder, move |news| drop(tell.try_send(Event::Lease(news))));
+    opened.map_err(|why| wrong.push(format!("--take-over: {why}"))).ok()
+}
+
+/// The builds that have to be the same for a session to go on alike.
+fn build() -> String {
+    format!("{BUILD}, {}", opus_codec())
+}
+
+impl Office {
+    /// Holds a job, where workers share their calls.
+    pub(super) fn hold(&self, id: &str) {
+        let (Some(leases), Some(job)) = (&self.leases, self.jobs.get(id)) else { return };
+        leases.hold(Call {
+            job: job.offer.clone(),
+            server: self.place.address.to_string(),
+            config: job.served.name(),
+            conversation: job.conversation.clone(),
+            identity: job.identity(),
+            session: job.session_name.clone(),
+            build: build(),
+            seats: Vec::new(),
+        });
+    }
+
+    pub(super) fn leased(&mut self, news: News) {
+        match news {
+            News::Free(lease) => {
+                let may = self.may_take(&lease.call).is_some();
+                if let Some(leases) = self.leases.as_ref().filter(|_| may) {
+                    leases.claim(*lease);
+                }
+            }
+            News::Claimed(lease) => {
+                if !self.jobs.contains_key(lease.id()) {
+                    self.take_over(*lease);
+                }
+            }
+            News::Lost(id) => self.lost(&id),
+            News::Trouble(why) => {
+                let text = format!("--take-over: {why}");
+                self.log.tell("leases.trouble", &text, &[("reason", json!(why))]);
+            }
+        }
+    }
+
+    /// What a call would go on with here, if it would.
+    fn may_take(&self, call: &Call) -> Option<(usize, Arc<Served>, Conversation, Arc<Plan>)> {
+        let is_ours = call.server == self.place.address.to_string() && call.build == build();
+        if !is_ours || self.door != super::Door::Open || self.load() >= 1.0 {
+            return None;
+        }
+        let served = self.served.iter().find(|it| {
+            it.name() == call.config
+                && it.kind == call.job.kind
+                && it.agent_name == call.job.agent_name
+        })?;
+        let desk = self
+            .registrations
+            .iter()
+            .position(|it| it.agent_name == served.agent_name && it.kind == served.kind)?;
+        let plan = served.plans().get(&call.conversation)?.clone();
+        Some((desk, Arc::clone(served), call.conversation.clone(), plan))
+    }
+
+    /// Goes on with a call whose worker has died.
+    fn take_over(&mut self, lease: Lease) {
+        let id = lease.id().to_owned();
+        let Some(leases) = &self.leases else { return };
+        let now_ms = wall_ms();
+        let is_old = modified_ms(&leases.journal(&id))
+            .is_some_and(|written| now_ms.saturating_sub(written) > TAKEN_MS);
+        let taken = self.may_take(&lease.call).filter(|_| !is_old);
+        let Call { job: offer, identity, session, seats, .. } = lease.call;
+        let room = offer.room.clone();
+        let Some((desk, served, conversation, plan)) = taken else {
+            leases.release(&id);
+            let why = if is_old { "nobody has held it for too long" } else { "it cannot be held" };
+            let text = format!("{id}: the call of a dead worker is over: {why}");
+            let fields = [("job", json!(id)), ("room", json!(room)), ("reason", json!(why))];
+            self.log.tell("job.abandoned", &text, &fields);
+            return;
+        };
+        let name = crate::cli::livekit::shown_name(&plan).to_owned();
+        let pass = self.place.key.agent(&room, &identity, &name);
+        let now = self.clock.now();
+        let job = Job::new(offer, desk, (served, conversation, plan), now);
+        let job = Job { stage: Stage::Entering, taken_over: true, session_name: session, ..job };
+        self.jobs.insert(id.clone(), job);
+        self.meters.job_taken_over();
+        let text = format!("{id}: its worker is gone: the call in `{room}` is taken over");
+        let fields = [("job", json!(id)), ("room", json!(room)), ("holder", json!(lease.number))];
+        self.log.tell("job.claimed", &text, &fields);
+        match pass {
+            Ok(pass) => self.enter(&id, pass, None, Some(seats)),
+            Err(why) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.trouble = Some(why);
+                }
+                self.over(&id);
+            }
+        }
+        self.show();
+    }
+
+    /// Another worker has a call of this one.
+    fn lost(&mut self, id: &str) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.trouble.get_or_insert_with(|| TAKEN.to_owned());
+        let text = format!("{id}: {TAKEN}");
+        let fields = [("job", json!(id)), ("room", json!(job.offer.room))];
+        self.log.tell("job.lost", &text, &fields);
+        self.end_job(id, TAKEN);
+    }
+}
