@@ -45,9 +45,10 @@ test-core: ## the core's tests alone: no system package, no root (ARGS=name pick
 	@./scripts/setup.sh
 	$(CARGO) test --locked --no-default-features $(ARGS)
 
-soak: ## 1,000 simulated hours of random calls under invariants, and the memory (ANTIPHON_HOURS=n)
-	@./scripts/setup.sh
+soak: ## 1,000 simulated hours of random calls under invariants, and the memory (ANTIPHON_HOURS=n); ten drains and take-overs in a row
+	@./scripts/setup.sh build speech test rooms
 	$(CARGO) run --release --locked --no-default-features --example soak
+	ANTIPHON_ROUNDS=10 $(CARGO) test --locked --all-features --test worker_drain --test worker_takeover -- --nocapture in_a_row rolling
 
 FUZZ_SECONDS ?= 60
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rooms::peer::{LOUD_DBFS, Peer};
 use rooms::server::{Options, Server};
 use rooms::worker::Worker;
-use rooms::{PATIENCE, room};
+use rooms::{PATIENCE, number, room};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -207,6 +207,46 @@ fn a_call_goes_on_when_its_worker_is_killed() {
     let mut second = second;
     assert_eq!(second.stops(PATIENCE), Some(0), "{}", second.complaints());
     assert_eq!(stage.held(), Vec::<String>::new());
+}
+
+#[test]
+fn take_overs_in_a_row_lose_no_call() {
+    // `make soak` asks for ten.
+    let rounds = number("ANTIPHON_ROUNDS").unwrap_or(2);
+    let stage = Stage::new();
+    let mut worker = stage.worker();
+    let mut calls: Vec<Call> = (0..4).map(|_| stage.caller(&worker)).collect();
+    let mut gaps = Vec::new();
+    for _ in 0..rounds {
+        for call in &mut calls {
+            call.types("a long story");
+        }
+        let next = stage.worker();
+        worker.signal("KILL");
+        for call in &mut calls {
+            let taken = next.of_room("job.taken_over", &call.room);
+            gaps.push(taken["gap_ms"].as_u64().unwrap_or_default());
+            call.peer.forget();
+            call.types("a long story");
+            call.begins("Once upon");
+        }
+        worker = next;
+    }
+    for call in &mut calls {
+        call.types("goodbye");
+        call.peer.reads(&call.agent.clone(), "Until next time.");
+        let over = worker.of_room("job.over", &call.room);
+        assert_eq!(over["reason"], "the agent ended the call");
+        worker.of_room("job.kept", &call.room);
+        call.peer.event("participant_left", |event| event["identity"] == call.agent.as_str());
+        let events = stage.journal(&call.job);
+        assert_eq!(of(&events, "connection.restored").len(), rounds);
+    }
+    worker.signal("TERM");
+    assert_eq!(worker.stops(PATIENCE), Some(0), "{}", worker.complaints());
+    assert_eq!(stage.held(), Vec::<String>::new());
+    gaps.sort_unstable();
+    println!("{rounds} take-overs of {} calls each: gaps in ms: {gaps:?}", calls.len());
 }
 
 /// The events of a call of a kind.

@@ -75,3 +75,10 @@ pub(crate) fn audio(name: &str) -> Value {
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// A number that the environment gives.
+#[track_caller]
+pub(crate) fn number(name: &str) -> Option<usize> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}: not a number: {text}")))
+}
