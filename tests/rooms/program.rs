@@ -13,6 +13,9 @@ use super::told::{Missing, Told};
 /// Of what it printed, in the message of a failed test.
 const SHOWN_MAX: usize = 30;
 
+/// The token of a program's own metrics.
+pub(crate) const METRICS_TOKEN: &str = "ANTIPHON_METRICS_TOKEN";
+
 /// A program, until it ends or is dropped.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -42,12 +45,12 @@ impl Program {
     /// Starts it as it is.
     #[track_caller]
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let process = command
-            .env_remove("ANTIPHON_METRICS_TOKEN")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        // What the developer has set up is no matter of the test.
+        if !command.get_envs().any(|(known, value)| known == METRICS_TOKEN && value.is_some()) {
+            command.env_remove(METRICS_TOKEN);
+        }
+        let process =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut process = process.unwrap_or_else(|error| panic!("antiphon: {error}"));
         let stdout = process.stdout.take().expect("it is piped");
         let stderr = process.stderr.take().expect("it is piped");

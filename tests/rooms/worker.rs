@@ -92,13 +92,24 @@ impl Worker {
     /// A page of its own server: the status, and the body.
     #[track_caller]
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        self.ask(path, "")
+    }
+
+    /// The same, for who has this token.
+    #[track_caller]
+    pub(crate) fn page_with(&self, path: &str, token: &str) -> (u16, String) {
+        self.ask(path, &format!("Authorization: Bearer {token}\r\n"))
+    }
+
+    #[track_caller]
+    fn ask(&self, path: &str, more: &str) -> (u16, String) {
         let url =
             self.event("worker.http", |_| true)["url"].as_str().unwrap_or_default().to_owned();
         let address = url.trim_start_matches("http://").trim_end_matches('/');
         let address = address.replace("0.0.0.0", "127.0.0.1");
         let mut stream = TcpStream::connect(&address).expect("it serves health");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n")
             .expect("it reads a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
