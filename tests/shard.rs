@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use antiphon::clock::{Rate, Tick};
 use antiphon::config;
+use antiphon::host::budget::Excess;
 use antiphon::host::pace::{Class, Clock, Moment};
 use antiphon::host::shard::{Measured, Shard, Watch};
 use antiphon::host::tools::{LiveTools, WORKERS, Workers};
@@ -19,14 +20,14 @@ use antiphon::model::{Recognised, Recogniser, SpeechError, Synthesiser};
 use antiphon::pcm::{Clip, resample, wav};
 use antiphon::seed::Seed;
 use antiphon::session::Session;
-use antiphon::session::event::{Event, EventKind};
-use antiphon::session::input::Input;
+use antiphon::session::event::{EndReason, Event, EventKind};
+use antiphon::session::input::{Inbound, Input};
 use antiphon::session::output::Output;
 use antiphon::session::plan::{Plan, tool_spec};
 use antiphon::sim::caller::{Act, Caller, Cue, Part, When};
 use antiphon::sim::network::{Faults, Network};
 use antiphon::slot::{Edge, Slot, Status};
-use antiphon::tool::{Called, FailureKind, Hands, Outcome, Registry, ToolCall, ToolContext};
+use antiphon::tool::{Called, FailureKind, Hands, Json, Outcome, Registry, ToolCall, ToolContext};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::{Value, json};
 
@@ -512,4 +513,57 @@ fn sessions_begin_at_once_and_spread_over_the_tick() {
     println!("sixteenths of a tick: {phases:?}");
     assert!(phases.len() >= 4, "eight sessions share {} phases", phases.len());
     shard.stop();
+}
+
+/// Takes so much of each tick's time, computing or waiting, or tells so many events.
+enum Greedy {
+    Computes(Duration),
+    Waits(Duration),
+    Tells(usize),
+}
+
+impl Edge for Greedy {
+    fn give(&mut self, _now: Tick, input: &mut Input) {
+        let begun = std::time::Instant::now();
+        match *self {
+            Self::Computes(time) => while begun.elapsed() < time {},
+            Self::Waits(time) => std::thread::sleep(time),
+            Self::Tells(count) => input.inbound.extend((0..count).map(|_| Inbound::Custom {
+                lane: None,
+                name: "drip".to_owned(),
+                data: Json::default(),
+            })),
+        }
+    }
+
+    fn take(&mut self, _now: Tick, _out: &Output) {}
+}
+
+#[test]
+fn a_session_that_takes_more_than_its_share_is_shed_and_the_others_do_not_notice() {
+    let shard = shard();
+    let plan = plan();
+    let none = || Registry::default();
+    let mut others: Vec<Sight> =
+        (0..4).map(|_| admit(&shard, &plan, vec![caller(&plan, vec![])], none())).collect();
+    let ms = Duration::from_millis;
+    let greedy = [
+        (Greedy::Computes(ms(15)), Excess::Time),
+        (Greedy::Waits(ms(15)), Excess::Time),
+        (Greedy::Tells(500), Excess::Events),
+    ];
+    for (edge, excess) in greedy {
+        let mut sight = admit(&shard, &plan, vec![Box::new(edge)], none());
+        assert_eq!(sight.until_ended(), Status::Ended);
+        let told = sight.ticks.iter().find_map(|glance| glance.measured.excess);
+        assert_eq!(told, Some(excess));
+        let reason = EndReason::HungUp(excess.to_string());
+        let at = sight.at(|event| *event == EventKind::SessionEnded { reason: reason.clone() });
+        assert_eq!(at + 1, sight.ticks.len(), "it ends with that");
+        assert!(at < 50, "within a second: {at} ticks");
+    }
+    for other in &mut others {
+        other.go_on(20);
+        other.assert_in_time();
+    }
 }

@@ -288,3 +288,43 @@ fn a_server_that_restarts_gets_its_agent_back_and_no_second_one() {
     // The server has asked for an agent for what is a new room to it, and heard that it has one.
     assert_eq!(worker.events("job.known").len(), 1);
 }
+
+#[test]
+fn a_tenant_has_as_many_jobs_as_it_may_and_others_have_theirs() {
+    let server = Server::start(&Options::default());
+    let named = desk("shared", "livekit: { agent_name: shared }");
+    let limits = ["--tenant-max-jobs", "1", "--tenant-max-rate", "2"];
+    let worker = Worker::start(&server, &[&named], &limits);
+    let job_for = |tenant: Value| {
+        let room = room("tenant");
+        let peer = Peer::join(&server, &room, "ann");
+        let metadata = if tenant.is_null() { json!({}) } else { json!({ "tenant": tenant }) };
+        dispatch(&server, &room, "shared", &metadata);
+        (peer, room)
+    };
+    let (mut ann, first) = job_for(json!("acme"));
+    assert_eq!(worker.of_room("job.joined", &first)["tenant"], "acme");
+    ann.reads(&agent_in(&worker, &first), "Hello from the shared desk.");
+    let (_bob, second) = job_for(json!("acme"));
+    let refused = worker.of_room("job.refused", &second);
+    assert_eq!(refused["reason"], "tenant `acme` has 1 sessions, as many as it may have");
+    // Somebody else's, and nobody's.
+    let (_cleo, third) = job_for(json!("other"));
+    let (_dan, fourth) = job_for(Value::Null);
+    worker.of_room("job.joined", &third);
+    assert_eq!(worker.of_room("job.joined", &fourth)["tenant"], "");
+
+    // Two in a minute, and no third.
+    ann.ask(json!({ "do": "chat", "text": "goodbye" }));
+    worker.of_room("job.left", &first);
+    let (mut eve, fifth) = job_for(json!("acme"));
+    eve.reads(&agent_in(&worker, &fifth), "Hello from the shared desk.");
+    eve.ask(json!({ "do": "chat", "text": "goodbye" }));
+    worker.of_room("job.left", &fifth);
+    let (_fay, sixth) = job_for(json!("acme"));
+    let refused = worker.of_room("job.refused", &sixth);
+    assert!(
+        refused["reason"].as_str().is_some_and(|why| why.contains("within a minute")),
+        "{refused}"
+    );
+}

@@ -41,7 +41,7 @@ pub(super) struct LiveWatch {
 
 impl Watch for LiveWatch {
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
-        let Measured { lateness_ns, wake_ns: _, step_ns, skipped } = measured;
+        let Measured { lateness_ns, wake_ns: _, step_ns, skipped, excess } = measured;
         let Some(now) = slot.done() else {
             // A tick that panicked has come to nothing; `ended` follows.
             return false;
@@ -49,6 +49,9 @@ impl Watch for LiveWatch {
         let timing = Timing { lateness_ns: Some(lateness_ns), step_ns, skipped };
         if let Some(meter) = &mut self.meter {
             meter.tick(slot.plan(), now, slot.output(), timing);
+            if let Some(excess) = excess {
+                meter.shed(excess);
+            }
         }
         if let Some(folder) = &mut self.folder {
             folder.tick(now, slot.output(), timing);

@@ -10,6 +10,7 @@
 //! **Invariant:** the thread of a tick never waits for anything but the next tick.
 
 pub mod archive;
+pub mod budget;
 #[cfg(feature = "opus")]
 pub mod codec;
 pub mod ink;
@@ -22,6 +23,7 @@ pub mod pace;
 pub mod packets;
 pub mod sessions;
 pub mod shard;
+pub mod tenants;
 pub mod tools;
 #[cfg(feature = "opus")]
 pub mod transcoder;

@@ -7,6 +7,8 @@
 //!
 //! The thread's timers have no slack, and in the real-time class it has a [watchdog].
 //!
+//! A session that takes more than its [share](super::budget) is told to end.
+//!
 //! **Invariant:** a session that panics ends alone; one whose shard stops ends as any other does, and says
 //! so.
 
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::budget::{Budget, Excess};
 use super::laps::LapTimes;
 use super::pace::{Class, Clock, Moment, sharpen};
 use super::watchdog::{self, Enlisted, Standing};
@@ -71,6 +74,8 @@ pub struct Measured {
     pub step_ns: u64,
     /// Ticks jumped over before it.
     pub skipped: u32,
+    /// What the session has taken too much of: it is told to end for that, from the next tick on.
+    pub excess: Option<Excess>,
 }
 
 /// Looks on while a session runs, on the thread of the shard.
@@ -91,12 +96,14 @@ pub trait Watch: Send {
 struct Member {
     slot: Slot,
     watch: Box<dyn Watch>,
+    budget: Budget,
 }
 
 impl Member {
     /// The slot's next tick, timed where that is wanted.
     fn tick(&mut self, begun: Moment, skipped: u32) -> Status {
-        let Self { slot, watch } = self;
+        let Self { slot, watch, budget } = self;
+        budget.begin();
         let tick = AssertUnwindSafe(|| match watch.laps() {
             Some(laps) => {
                 laps.begin(begun);
@@ -109,7 +116,7 @@ impl Member {
 
     /// Hands the slot over; what the one who looks on does about it is no matter of the shard's.
     fn end(self, status: Status) {
-        let Self { slot, mut watch } = self;
+        let Self { slot, mut watch, budget: _ } = self;
         drop(catch_unwind(AssertUnwindSafe(move || watch.ended(slot, status))));
     }
 }
@@ -179,7 +186,8 @@ impl Shard {
     /// Gives a session to the shard; its first tick is due at once. False if the shard is gone, or takes nothing for
     /// longer than [`ADMISSION_TIME`]: a tick does not come back.
     pub fn admit(&self, slot: Slot, watch: Box<dyn Watch>) -> bool {
-        let order = Order::Admit(Box::new(Member { slot, watch }));
+        let budget = Budget::new(u64::from(slot.plan().len.ms()) * 1_000_000);
+        let order = Order::Admit(Box::new(Member { slot, watch, budget }));
         self.orders.send_timeout(order, ADMISSION_TIME).is_ok()
     }
 
@@ -323,7 +331,11 @@ impl Loop {
         let status = member.tick(begun, skipped);
         let step_ns = self.clock.now().since_ns(begun);
         self.busy.fetch_add(step_ns, Ordering::Relaxed);
-        let measured = Measured { lateness_ns, wake_ns, step_ns, skipped };
+        let excess = member.budget.end(step_ns, member.slot.output().events.len());
+        if let Some(excess) = excess {
+            member.slot.announce(Inbound::HangUp { reason: excess.to_string() });
+        }
+        let measured = Measured { lateness_ns, wake_ns, step_ns, skipped, excess };
         let watched = AssertUnwindSafe(|| member.watch.ticked(&mut member.slot, measured));
         let go_on = catch_unwind(watched).unwrap_or(false);
         if status == Status::Running && go_on {

@@ -208,3 +208,101 @@ fn begin(asked: Option<&mut Asked>) {
         asked.begun = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pcm::Clip;
+    use crate::think::chat::ModelDelta;
+    use crate::tool::Json;
+
+    fn speak(item: u32) -> Effect {
+        let (text, voice) = ("Hello.".to_owned(), String::new());
+        Effect::Speak { item: ItemId(item), text, voice, apology: false }
+    }
+
+    fn ask(ask: u32) -> Effect {
+        Effect::Ask { ask: AskId(ask), model: "m".into(), request: Box::default() }
+    }
+
+    fn tick(owed: &mut Owed, inbound: Vec<Inbound>, effects: Vec<Effect>, frames: usize) {
+        let mut out = Output::default();
+        out.frames.resize(frames * SPEECH_FRAME, 7);
+        out.effects.extend(effects);
+        owed.tick(&Input { inbound, ..Input::default() }, [].iter(), &out);
+    }
+
+    #[test]
+    fn what_has_not_begun_is_asked_again_and_what_has_is_over() {
+        let mut owed = Owed::default();
+        let (lane, utterance) = (LaneId(0), UtteranceId(1));
+        let listen = |frame| Effect::Listen { lane, utterance, frame };
+        tick(&mut owed, vec![], vec![listen(0), listen(1), speak(0), speak(1), ask(0)], 2);
+        let pcm = || Clip::from(vec![1; 10]);
+        let came = vec![
+            Inbound::Speech { item: ItemId(0), pcm: pcm(), last: false },
+            Inbound::Speech { item: ItemId(7), pcm: pcm(), last: true },
+            Inbound::Model { ask: AskId(0), delta: ModelDelta::Text("So".into()) },
+        ];
+        tick(&mut owed, came, vec![ask(1), speak(2), Effect::SpeakDrop { item: ItemId(2) }], 0);
+        let end = Effect::ListenEnd { lane, utterance };
+        tick(&mut owed, vec![Inbound::ModelEnd { ask: AskId(9) }], vec![end.clone()], 0);
+        assert!(!owed.is_nothing());
+        let Again { output, told, calls } = owed.again(|_| true);
+        assert_eq!(output.effects, [listen(0), listen(1), end, speak(1), ask(1)]);
+        assert_eq!(output.frames, vec![7; 2 * SPEECH_FRAME]);
+        assert_eq!(told.len(), 2);
+        assert!(matches!(told[0], Inbound::SynthesiserFailed { item: ItemId(0), .. }), "{told:?}");
+        assert!(matches!(told[1], Inbound::ModelFailed { ask: AskId(0), .. }), "{told:?}");
+        assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn what_has_come_is_not_owed() {
+        let mut owed = Owed::default();
+        let (lane, utterance) = (LaneId(0), UtteranceId(1));
+        tick(
+            &mut owed,
+            vec![],
+            vec![Effect::Listen { lane, utterance, frame: 0 }, speak(0), ask(0)],
+            1,
+        );
+        let came = vec![
+            Inbound::RecogniserFailed { lane, utterance, cause: String::new() },
+            Inbound::SynthesiserFailed { item: ItemId(0), cause: String::new() },
+            Inbound::ModelEnd { ask: AskId(0) },
+        ];
+        tick(&mut owed, came, vec![], 0);
+        assert!(owed.is_nothing());
+    }
+
+    #[test]
+    fn calls_are_made_again_only_where_that_does_no_harm() {
+        let mut owed = Owed::default();
+        let call = |id, name: &str| ToolCall {
+            id: CallId(id),
+            name: name.to_owned(),
+            arguments: Json(json!({})),
+            occurrence: 0,
+            lane: None,
+        };
+        let mut out = Output::default();
+        out.calls.extend([call(0, "pay"), call(1, "look"), call(2, "look")]);
+        let called: Vec<_> = (0..3).map(|id| (CallId(id), Called::Submitted)).collect();
+        owed.tick(&Input::default(), called.iter(), &out);
+        let outcome = Outcome::Done(Json::default());
+        let result = Inbound::ToolResult { call: CallId(2), outcome };
+        tick(&mut owed, vec![result], vec![], 0);
+        let Again { told, calls, .. } = owed.again(|name| name == "look");
+        assert_eq!(calls, [call(1, "look")]);
+        let [Inbound::ToolResult { call: CallId(0), outcome: Outcome::Failed(failure) }] =
+            &told[..]
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!(failure.kind, FailureKind::Interrupted);
+        assert!(failure.message.contains("whether `pay` was done is not known"));
+    }
+}

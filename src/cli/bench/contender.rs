@@ -155,7 +155,7 @@ impl Watch for Recorder {
 
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
         let over = self.clock.now();
-        let Measured { lateness_ns, wake_ns, step_ns, skipped } = measured;
+        let Measured { lateness_ns, wake_ns, step_ns, skipped, excess: _ } = measured;
         let first = *self.first.get_or_insert(over.before_ns(step_ns).before_ns(lateness_ns));
         self.tick += u64::from(skipped);
         let mut recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);

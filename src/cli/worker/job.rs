@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Made;
 use super::served::{Conversation, Served};
-use crate::config::JobKind;
+use crate::config::{JobKind, named};
 use crate::host::pace::Moment;
 use crate::host::sessions::Handle;
+use crate::host::tenants::NAME_MAX;
 use crate::livekit::room::Exit;
 use crate::livekit::worker::{self, JobState};
 use crate::session::plan::Plan;
@@ -26,6 +27,12 @@ pub(super) fn identity(offer: &worker::Job) -> String {
     format!("agent-{}", offer.id)
 }
 
+/// Whoever a job is for: the metadata's `tenant`. Of one whose name is longer than any, its beginning.
+pub(super) fn tenant(offer: &worker::Job) -> String {
+    let name = named(&offer.metadata, "tenant").unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect()
+}
+
 /// A job.
 pub(super) struct Job {
     pub(super) offer: worker::Job,
@@ -34,6 +41,8 @@ pub(super) struct Job {
     pub(super) served: Arc<Served>,
     pub(super) conversation: Conversation,
     pub(super) plan: Arc<Plan>,
+    /// Whoever it is held for; empty if nobody is named.
+    pub(super) tenant: String,
     pub(super) offered: Moment,
     pub(super) stage: Stage,
     /// Another worker has held it, which is dead; the server that made it knows nothing of it as this worker's.
@@ -90,6 +99,7 @@ impl Job {
             served,
             conversation,
             plan,
+            tenant: tenant(&offer),
             offered,
             stage: Stage::Offered,
             taken_over: false,

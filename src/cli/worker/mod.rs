@@ -74,6 +74,12 @@ struct WorkerArgs {
     /// Jobs at the same time at most.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max_jobs: u32,
+    /// Jobs of one tenant at the same time at most: of those whose metadata has the same `{"tenant": NAME}`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tenant_max_jobs: Option<u32>,
+    /// Jobs of one tenant that begin in a minute at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    tenant_max_rate: Option<u32>,
     /// The share of its time that a thread of ticks, or the network's, works at most.
     #[arg(long, value_name = "SHARE", default_value_t = crate::host::load::SHARE_MAX, value_parser = share)]
     max_load: f64,

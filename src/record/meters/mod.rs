@@ -34,6 +34,7 @@
 //! | `antiphon_hand_overs_total` | counter | moves | hand-overs from agent to agent |
 //! | `antiphon_tool_calls_total` | counter | calls | calls of tools that are over, by outcome: done or failed |
 //! | `antiphon_tool_deferred_total` | counter | calls | calls that were not back at the next tick |
+//! | `antiphon_sessions_shed_total` | counter | sessions | sessions that were told to end since they took more than their share, by what: time or events |
 //! | `antiphon_tool_overruns_total` | counter | calls | inline calls that took longer than their budget |
 //! | `antiphon_recogniser_failures_total` | counter | utterances | utterances that the recogniser gave up |
 //! | `antiphon_synthesiser_failures_total` | counter | items | items that the synthesiser gave up |
@@ -62,6 +63,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use super::Timing;
 use super::observe::Observation;
 use crate::clock::TickLen;
+use crate::host::budget::Excess;
 use kinds::{Histogram, Split};
 pub use session::{SessionEnd, SessionMeter};
 
@@ -168,6 +170,11 @@ pub const METERS: &[Meter] = &[
         "calls of tools that are over, by outcome: done or failed",
     ),
     counter("antiphon_tool_deferred_total", "calls", "calls that were not back at the next tick"),
+    counter(
+        "antiphon_sessions_shed_total",
+        "sessions",
+        "sessions that were told to end since they took more than their share, by what: time or events",
+    ),
     counter(
         "antiphon_tool_overruns_total",
         "calls",
@@ -305,6 +312,8 @@ pub struct Meters {
     /// By outcome: done, failed.
     tool_calls: [Counter; 2],
     tool_deferred: Counter,
+    /// By cause, in the order of [`Excess::ALL`].
+    shed: [Counter; 2],
     tool_overruns: Counter,
     recogniser_failures: Counter,
     synthesiser_failures: Counter,
@@ -400,6 +409,10 @@ impl Meters {
                 shared(shelf, "antiphon_tool_calls_total", outcomes).counters()
             },
             tool_deferred: count(shelf, "antiphon_tool_deferred_total"),
+            shed: {
+                let causes = Split::new("cause", Excess::ALL.map(Excess::name));
+                shared(shelf, "antiphon_sessions_shed_total", causes).counters()
+            },
             tool_overruns: count(shelf, "antiphon_tool_overruns_total"),
             recogniser_failures: count(shelf, "antiphon_recogniser_failures_total"),
             synthesiser_failures: count(shelf, "antiphon_synthesiser_failures_total"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Meters;
 use crate::clock::Tick;
+use crate::host::budget::Excess;
 use crate::record::Timing;
 use crate::record::observe::Observer;
 use crate::session::output::Output;
@@ -75,6 +76,11 @@ impl SessionMeter {
     /// Counts an inline call that took longer than its budget.
     pub fn overrun(&self) {
         self.meters.tool_overruns.inc();
+    }
+
+    /// Counts that it is told to end since it took too much.
+    pub fn shed(&self, excess: Excess) {
+        self.meters.shed[excess as usize].inc();
     }
 
     /// The session is over.

@@ -74,8 +74,8 @@ impl Lease {
 /// What happens to leases.
 #[derive(Debug)]
 pub(super) enum News {
-    /// The holder of this call is dead: it can be [claimed](Leases::claim). Told again while that is so.
-    Free(Box<Lease>),
+    /// The holder of this call is dead, for so long: it can be [claimed](Leases::claim). Told again while that is so.
+    Free(Box<Lease>, Duration),
     /// This worker holds it now.
     Claimed(Box<Lease>),
     /// Another worker has taken it over.

@@ -1,6 +1,7 @@
 //! The thread of leases: it says that the worker is there, and looks whether others are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -180,13 +181,14 @@ impl<T: Fn(News)> Watcher<T> {
             // One that is not written yet has a holder that says nothing; so has one whose worker has no file.
             let holder = holder.unwrap_or_else(|| format!("{job}.{number}"));
             let (_, since) = self.workers.entry(holder).or_insert_with(|| (String::new(), now));
-            if now.since_ns(*since) < HELD.as_nanos() as u64 {
+            let silent = Duration::from_nanos(now.since_ns(*since));
+            if silent < HELD {
                 continue;
             }
             // Whoever has made the last file may have died before it was written: what it held is in the one before.
             let lease = numbers.iter().rev().find_map(|&number| self.shared.read(job, number));
             if let Some(lease) = lease {
-                (self.tell)(News::Free(Box::new(Lease { number, ..lease })));
+                (self.tell)(News::Free(Box::new(Lease { number, ..lease }), silent));
             }
         }
     }
@@ -208,5 +210,122 @@ impl<T: Fn(News)> Watcher<T> {
                 self.workers.remove(&name);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use crossbeam_channel::{Receiver, bounded};
+
+    use super::*;
+    use crate::cli::worker::leases::{Call, Leases};
+    use crate::livekit::roster::Seat;
+    use crate::livekit::worker::Job;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn worker(folder: &Path) -> (Leases, Receiver<News>) {
+        let (tell, told) = bounded(1_000);
+        let leases = Leases::open(folder, move |news| drop(tell.try_send(news))).unwrap();
+        (leases, told)
+    }
+
+    fn call(id: &str) -> Call {
+        Call {
+            job: Job { id: id.to_owned(), ..Job::default() },
+            server: "ws://x".into(),
+            config: "desk".into(),
+            conversation: None,
+            identity: format!("agent-{id}"),
+            session: String::new(),
+            build: String::new(),
+            seats: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn claimed(told: &Receiver<News>) -> Lease {
+        loop {
+            match told.recv_timeout(PATIENCE).expect("there is news") {
+                News::Claimed(lease) => return *lease,
+                News::Trouble(why) => panic!("{why}"),
+                News::Free(..) | News::Lost(_) => {}
+            }
+        }
+    }
+
+    #[track_caller]
+    fn free(told: &Receiver<News>) -> Lease {
+        loop {
+            if let News::Free(lease, silent) = told.recv_timeout(PATIENCE).expect("there is news") {
+                assert!(silent >= HELD);
+                return *lease;
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_whose_worker_is_silent_is_anybodys_and_only_one_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = Shared::open(folder.path()).unwrap();
+        let seats = vec![Seat { identity: "ann".into(), sid: "PA_1".into() }];
+        let lease =
+            Lease { number: 1, worker: dead.name().into(), call: Call { seats, ..call("AJ_1") } };
+        assert!(dead.put(&lease).unwrap());
+        let (one, of_one) = worker(folder.path());
+        let (two, of_two) = worker(folder.path());
+        one.hold(call("AJ_2"));
+        assert_eq!(claimed(&of_one).id(), "AJ_2");
+        let found = free(&of_one);
+        assert_eq!(found, lease);
+        one.claim(found.clone());
+        two.claim(free(&of_two));
+        let own = claimed(&of_one);
+        assert_eq!((own.number, own.call.seats[0].sid.as_str()), (2, "PA_1"));
+        // The second finds that there is a holder, who lives.
+        std::thread::sleep(2 * HELD);
+        assert!(of_two.try_iter().all(|news| matches!(news, News::Free(..))), "nobody else has it");
+        assert!(one.right("AJ_1").holds());
+        assert!(!dead.holds("AJ_1"), "who is not quite dead finds that it is not its own");
+        one.release("AJ_1");
+        one.release("AJ_2");
+        drop((one, two));
+        let left = dead.look().unwrap();
+        assert!(left.leases.is_empty(), "{left:?}");
+        assert_eq!(left.workers.len(), 1, "only that of the dead one: {left:?}");
+    }
+
+    #[test]
+    fn who_has_lost_a_call_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, told) = worker(folder.path());
+        one.hold(call("AJ_1"));
+        let own = claimed(&told);
+        let other = Shared::open(folder.path()).unwrap();
+        assert!(other.put(&Lease { number: 2, worker: other.name().into(), ..own }).unwrap());
+        let lost = told.recv_timeout(PATIENCE).expect("there is news");
+        assert!(matches!(lost, News::Lost(id) if id == "AJ_1"));
+        assert!(!one.right("AJ_1").holds());
+        one.release("AJ_1");
+        drop(one);
+        assert_eq!(other.look().unwrap().leases["AJ_1"].last(), Some(&2), "it is not given back");
+    }
+
+    #[test]
+    fn what_is_no_lease_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("x.lease", ""), ("AJ_1.1.lease", "{"), ("AJ_2.one.lease", ""), ("a.worker", "")]
+        {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let shared = Shared::open(folder.path()).unwrap();
+        let found = shared.look().unwrap();
+        assert_eq!(found.leases.keys().collect::<Vec<_>>(), ["AJ_1"]);
+        assert_eq!(shared.read("AJ_1", 1), None);
+        assert!(shared.holds("AJ_1"), "a call that nobody has taken over");
     }
 }

@@ -28,6 +28,7 @@ use crate::config::{Config, JobKind};
 use crate::host::load::{self, Gauge, Limits};
 use crate::host::pace::{Class, Clock, Moment};
 use crate::host::sessions::Sessions;
+use crate::host::tenants::{Bounds, Tenants};
 use crate::host::tools::WORKERS;
 use crate::livekit::address::Address;
 use crate::livekit::network::Network;
@@ -109,6 +110,7 @@ pub(super) struct Office {
     jobs: BTreeMap<String, Job>,
     clerks: Clerks,
     leases: Option<Leases>,
+    tenants: Tenants,
     events: Receiver<Event>,
     tell: Sender<Event>,
     meters: Arc<Meters>,
@@ -229,6 +231,10 @@ impl Office {
             jobs: BTreeMap::new(),
             clerks,
             leases,
+            tenants: Tenants::new(Bounds {
+                sessions: args.tenant_max_jobs,
+                a_minute: args.tenant_max_rate,
+            }),
             events,
             tell,
             meters,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use serde_json::json;
@@ -20,6 +21,9 @@ use crate::session::plan::Plan;
 
 /// How long after the last word of its journal a call is still gone on with, in milliseconds: nobody waits longer.
 const TAKEN_MS: u64 = 300_000;
+
+/// After so long without a holder, a call is gone on with by a worker that is above its limits of time and memory.
+const PREFERRED: Duration = Duration::from_secs(3);
 
 /// Why calls end that another worker has.
 const TAKEN: &str = "another worker has taken the call over";
@@ -68,8 +72,10 @@ impl Office {
 
     pub(super) fn leased(&mut self, news: News) {
         match news {
-            News::Free(lease) => {
-                let may = self.may_take(&lease.call).is_some();
+            News::Free(lease, silent) => {
+                // Those with more room go first; then it is better held by a worker that is full than by none.
+                let has_room = self.load() < 1.0 || silent >= PREFERRED;
+                let may = has_room && self.may_take(&lease.call).is_some();
                 if let Some(leases) = self.leases.as_ref().filter(|_| may) {
                     leases.claim(*lease);
                 }
@@ -90,7 +96,8 @@ impl Office {
     /// What a call would go on with here, if it would.
     fn may_take(&self, call: &Call) -> Option<(usize, Arc<Served>, Conversation, Arc<Plan>)> {
         let is_ours = call.server == self.place.address.to_string() && call.build == build();
-        if !is_ours || self.door != super::Door::Open || self.load() >= 1.0 {
+        let is_full = self.jobs.len() >= self.limits.sessions;
+        if !is_ours || self.door != super::Door::Open || is_full {
             return None;
         }
         let served = self.served.iter().find(|it| {

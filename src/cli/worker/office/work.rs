@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Door, Office, Place, STOPPING, plan_name};
 use crate::cli::livekit::{Ends, ends, entry, shown_name};
 use crate::cli::worker::choice::choose;
-use crate::cli::worker::job::{Job, Stage, identity};
+use crate::cli::worker::job::{Job, Stage, identity, tenant};
 use crate::cli::worker::making::Order;
 use crate::cli::worker::served::{Conversation, Served};
 use crate::cli::worker::{Event, Made};
@@ -48,7 +48,13 @@ impl Office {
             self.registrations[at].desk.order(answer);
             return;
         }
-        let taken = self.taken(at, &offer);
+        let taken = self.taken(at, &offer).and_then(|taken| {
+            // Last: what is refused for another reason counts for nobody.
+            let tenant = tenant(&offer);
+            let running = self.jobs.values().filter(|job| job.tenant == tenant).count();
+            let admitted = self.tenants.admit(&tenant, running, now);
+            admitted.map(|()| taken).map_err(|refused| refused.to_string())
+        });
         let answer = match &taken {
             Ok((_, _, plan)) => Answer::Taken(Presence {
                 identity: identity(&offer),
@@ -195,6 +201,7 @@ impl Office {
                     ("identity", json!(identity)),
                     ("config", json!(job.served.name())),
                     ("conversation", json!(job.conversation)),
+                    ("tenant", json!(job.tenant)),
                 ];
                 let fatal = lacks.iter().find(|lack| lack.is_fatal()).map(ToString::to_string);
                 job.trouble = job.trouble.take().or(fatal);
