@@ -11,7 +11,7 @@ use std::time::Duration;
 use antiphon::clock::{Rate, Tick};
 use antiphon::config;
 use antiphon::host::budget::Excess;
-use antiphon::host::pace::{Class, Clock, Moment};
+use antiphon::host::pace::{Class, Clock, Moment, pause};
 use antiphon::host::shard::{Measured, Shard, Watch};
 use antiphon::host::tools::{LiveTools, WORKERS, Workers};
 use antiphon::id::LaneId;
@@ -518,7 +518,7 @@ fn sessions_begin_at_once_and_spread_over_the_tick() {
 /// Takes so much of each tick's time, computing or waiting, or tells so many events.
 enum Greedy {
     Computes(Duration),
-    Waits(Duration),
+    Waits(u32),
     Tells(usize),
 }
 
@@ -527,7 +527,7 @@ impl Edge for Greedy {
         let begun = std::time::Instant::now();
         match *self {
             Self::Computes(time) => while begun.elapsed() < time {},
-            Self::Waits(time) => std::thread::sleep(time),
+            Self::Waits(ms) => pause(ms),
             Self::Tells(count) => input.inbound.extend((0..count).map(|_| Inbound::Custom {
                 lane: None,
                 name: "drip".to_owned(),
@@ -549,7 +549,7 @@ fn a_session_that_takes_more_than_its_share_is_shed_and_the_others_do_not_notice
     let ms = Duration::from_millis;
     let greedy = [
         (Greedy::Computes(ms(15)), Excess::Time),
-        (Greedy::Waits(ms(15)), Excess::Time),
+        (Greedy::Waits(15), Excess::Time),
         (Greedy::Tells(500), Excess::Events),
     ];
     for (edge, excess) in greedy {

@@ -8,8 +8,8 @@ mod rooms;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+use antiphon::host::pace::pause;
 use rooms::peer::{LOUD_DBFS, Peer};
 use rooms::server::{Options, Server};
 use rooms::worker::Worker;
@@ -342,6 +342,6 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "in {PATIENCE:?} it was not so that {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        pause(20);
     }
 }
