@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -233,6 +233,13 @@ fn admit_slot(shard: &Shard, slot: Slot) -> Sight {
     Sight { seen, ticks: Vec::new() }
 }
 
+/// A test that takes the machine's time has it alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+fn shared() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn shard() -> Shard {
     // Where backtraces are wanted, printing the first takes 100 ms: on a shard's thread that is late
     // ticks for everyone, and here these panics are meant.
@@ -336,6 +343,7 @@ fn voice(plan: &Plan) -> Cue {
 
 #[test]
 fn a_blocking_tool_stops_neither_its_agents_voice_nor_another_session() {
+    let _shared = shared();
     let (shard, plan) = (shard(), plan());
     let (keep, release) = bounded(0);
     let pool = mouths(0, &release);
@@ -371,6 +379,7 @@ fn a_blocking_tool_stops_neither_its_agents_voice_nor_another_session() {
 
 #[test]
 fn a_recogniser_that_hangs_is_apologised_for_and_replaced() {
+    let _shared = shared();
     let (shard, plan) = (shard(), plan());
     let (keep, release) = bounded(0);
     let hanging = Arc::new(AtomicUsize::new(1));
@@ -406,6 +415,7 @@ fn a_recogniser_that_hangs_is_apologised_for_and_replaced() {
 
 #[test]
 fn a_synthesiser_that_hangs_is_apologised_for_and_replaced() {
+    let _shared = shared();
     let (shard, plan) = (shard(), plan());
     let (keep, release) = bounded(0);
     let pool = mouths(1, &release);
@@ -426,6 +436,7 @@ fn a_synthesiser_that_hangs_is_apologised_for_and_replaced() {
 
 #[test]
 fn a_tool_that_panics_inline_has_failed_and_the_call_goes_on() {
+    let _shared = shared();
     let (shard, plan) = (shard(), plan());
     let (keep, release) = bounded(0);
     let pool = mouths(0, &release);
@@ -473,6 +484,7 @@ impl Hands for Butter {
 
 #[test]
 fn a_session_that_panics_ends_alone() {
+    let _shared = shared();
     let (shard, plan) = (shard(), plan());
     let none = || tools(&plan, |_| Ok(json!({})));
     let mut whole = admit(&shard, &plan, vec![caller(&plan, Vec::new())], none());
@@ -492,6 +504,7 @@ fn a_session_that_panics_ends_alone() {
 
 #[test]
 fn sessions_begin_at_once_and_spread_over_the_tick() {
+    let _shared = shared();
     let (shard, plan) = (shard(), plan());
     let clock = Clock::default();
     let admitted = clock.now();
@@ -541,6 +554,7 @@ impl Edge for Greedy {
 
 #[test]
 fn a_session_that_takes_more_than_its_share_is_shed_and_the_others_do_not_notice() {
+    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
     let shard = shard();
     let plan = plan();
     let none = || Registry::default();
