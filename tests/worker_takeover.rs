@@ -210,6 +210,51 @@ fn a_call_goes_on_when_its_worker_is_killed() {
 }
 
 #[test]
+fn a_long_call_goes_on_from_its_last_checkpoint() {
+    let stage = Stage::new();
+    let shared = stage.leases();
+    let start = || {
+        let arguments = ["--take-over", text(&shared)];
+        let log = stage.log();
+        let worker = Worker::command("start", &[DESK], &arguments, |command| {
+            rooms::program::Program::start(command.env("LOG", &log), &stage.server)
+        });
+        worker.event("worker.registered", |_| true);
+        worker
+    };
+    let first = start();
+    let mut call = stage.caller(&first);
+    call.peer.publish(None);
+    // At rest there is a checkpoint, and since then there are frames.
+    let named = |ending: &str| {
+        let entries = std::fs::read_dir(&shared).expect("the folder is there").flatten();
+        let mut paths = entries.map(|entry| entry.path());
+        paths.find(|path| path.extension().is_some_and(|known| known == ending))
+    };
+    wait("a checkpoint", || named("checkpoint").is_some());
+    let kept = || named("frames").and_then(|path| path.metadata().ok()).map_or(0, |it| it.len());
+    call.peer.play(&json!(concat!(env!("CARGO_MANIFEST_DIR"), "/audio/caller-08-barge-in.wav")));
+    wait("frames", || kept() > 10_000);
+    call.types("a long story");
+    call.begins("Once upon");
+    let second = start();
+    first.signal("KILL");
+    let taken = second.of_room("job.taken_over", &call.room);
+    let of = |name: &str| taken[name].as_u64().unwrap_or_else(|| panic!("{taken}"));
+    assert!(of("stepped") < of("ticks"), "{taken}");
+    call.peer.forget();
+    call.types("goodbye");
+    call.peer.reads(&call.agent.clone(), "Until next time.");
+    second.of_room("job.kept", &call.room);
+    let journal = shared.join(format!("{}.antiphon", call.job));
+    let replayed =
+        Command::new(env!("CARGO_BIN_EXE_antiphon")).arg("replay").arg(&journal).output();
+    let replayed = replayed.expect("the program runs");
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
+    assert!(named("checkpoint").is_none() && named("frames").is_none(), "nobody needs them");
+}
+
+#[test]
 fn take_overs_in_a_row_lose_no_call() {
     // `make soak` asks for ten.
     let rounds = number("ANTIPHON_ROUNDS").unwrap_or(2);

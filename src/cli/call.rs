@@ -185,6 +185,7 @@ impl Call {
             seed: self.seed,
             virtual_time: self.fast,
             opus: self.opus,
+            shared: false,
         };
         journalled::open(&about, || {
             let folder = Folder::create(&self.out, Arc::clone(&self.plan), self.fast);

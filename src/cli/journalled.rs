@@ -34,6 +34,8 @@ pub(super) struct About<'a> {
     pub(super) virtual_time: bool,
     /// Whether participants are heard through Opus.
     pub(super) opus: bool,
+    /// Whether others may go on with the call: then the file named is theirs as well.
+    pub(super) shared: bool,
 }
 
 /// A journal under way.
@@ -77,6 +79,7 @@ pub(super) fn open(
     // What may be refused comes first, but for a new file in a folder that may have to be made.
     let is_new = !path.exists();
     let early = !(is_new && path.parent() == Some(about.out));
+    let ink = |path: &Path| ink(path, about.shared);
     let early = early.then(|| ink(&path)).transpose()?;
     let folder = folder().inspect_err(|_| {
         if early.is_some() && is_new {
@@ -127,7 +130,7 @@ pub(super) fn alone(about: &About<'_>) -> Option<Journalled> {
             prune(folder, about.plan);
         }
         let scribe = Some(about.scribe(mode, now_ms));
-        return Some(match Ink::create(path) {
+        return Some(match Ink::create_shared(path) {
             Ok(ink) => {
                 Journalled { scribe, ink: Some((path.to_owned(), ink)), ..Journalled::none() }
             }
@@ -151,7 +154,7 @@ pub(super) fn go_on(path: &Path, bytes: &[u8], journal: &Journal) -> std::io::Re
     };
     let part = path.with_extension("part");
     std::fs::write(&part, whole)?;
-    let ink = Ink::go_on(&part)?;
+    let ink = Ink::go_on(&part, path)?;
     std::fs::rename(&part, path)?;
     let scribe = Some(Scribe::resume(journal));
     Ok(Journalled { scribe, ink: Some((path.to_owned(), ink)), ..Journalled::none() })
@@ -186,8 +189,9 @@ fn prune(folder: &Path, plan: &Plan) {
     }
 }
 
-fn ink(path: &Path) -> Result<Ink, Failure> {
-    Ink::create(path).map_err(|error| {
+fn ink(path: &Path, shared: bool) -> Result<Ink, Failure> {
+    let ink = if shared { Ink::create_shared(path) } else { Ink::create(path) };
+    ink.map_err(|error| {
         let shown = path.display();
         Failure::input(format!(
             "{shown}: the journal cannot be written: {error}; choose another place"
@@ -223,6 +227,7 @@ impl Journalled {
         self.note(slot);
         let Some((_, ink)) = &mut self.ink else { return };
         let cause = slot.scribe().and_then(|scribe| ink.flow(scribe));
+        ink.check(slot);
         if let Some(cause) = cause {
             slot.announce(Inbound::JournalLost { cause });
         }

@@ -294,6 +294,7 @@ impl Test<'_> {
             seed: self.seed,
             virtual_time: true,
             opus: false,
+            shared: false,
         };
         journalled::open(&about, || {
             let folder = Folder::create(out, Arc::clone(&self.plan), true);

@@ -17,12 +17,15 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::standby::{self, Shelf};
 use crate::clock::Tick;
 use crate::journal::Scribe;
 use crate::journal::pack::shrink;
+use crate::session::checkpoint::Checkpoint;
+use crate::slot::Slot;
 
-/// Blocks on their way to the disk at most: at one a tick of 20 ms, five seconds of a stuck disk.
-const BLOCKS_WAITING: usize = 256;
+/// Blocks on their way to the disk at most: at two a tick of 20 ms, five seconds of a stuck disk.
+const BLOCKS_WAITING: usize = 512;
 
 /// Blocks on their way in virtual time at most: the session hears of a loss soon after it.
 const BLOCKS_AHEAD: usize = 4;
@@ -36,13 +39,26 @@ const BLOCK_LEN: usize = 4_096;
 /// A journal on its way to a file.
 #[derive(Debug)]
 pub struct Ink {
-    blocks: Option<Sender<Vec<u8>>>,
+    blocks: Option<Sender<Block>>,
     empties: Receiver<Vec<u8>>,
     troubles: Receiver<String>,
     writer: Option<JoinHandle<Written>>,
     /// Why nothing more is written, once that is known.
     trouble: Option<String>,
     mark: Mark,
+    /// When the next checkpoint is taken, if any are.
+    next: Option<Tick>,
+}
+
+/// What goes to the writer.
+#[derive(Debug)]
+enum Block {
+    /// Entries of the journal.
+    Entries(Vec<u8>),
+    /// Frames of a tick whose entry follows.
+    Frames(Vec<u8>),
+    /// The session between two ticks.
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// Up to where a journal is written: a process that is killed from now on leaves that much.
@@ -91,6 +107,8 @@ struct Written {
     /// The last tick in the file.
     last: Option<Tick>,
     failed: Option<String>,
+    /// What lies beside the file.
+    shelf: Option<Shelf>,
 }
 
 impl Ink {
@@ -101,20 +119,29 @@ impl Ink {
     /// The file cannot be made, another call writes to it, or the thread cannot be started.
     pub fn create(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        Self::start(file, false)
+        Self::start(file, false, None)
     }
 
-    /// Goes on with a journal that is not written any more: what is in it stands.
+    /// The same, with all beside it that lets [somebody else](super::standby) go on quickly.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub fn create_shared(path: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        Self::start(file, false, Some(Shelf::beside(path)))
+    }
+
+    /// Goes on with a shared journal that is not written any more: what is in it stands. `journal` is where it will lie.
     ///
     /// # Errors
     /// As for [`create`](Self::create); and there has to be a file.
-    pub fn go_on(path: &Path) -> std::io::Result<Self> {
+    pub fn go_on(path: &Path, journal: &Path) -> std::io::Result<Self> {
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.seek(std::io::SeekFrom::End(0))?;
-        Self::start(file, true)
+        Self::start(file, true, Some(Shelf::beside(journal)))
     }
 
-    fn start(file: File, is_begun: bool) -> std::io::Result<Self> {
+    fn start(file: File, is_begun: bool, shelf: Option<Shelf>) -> std::io::Result<Self> {
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -123,7 +150,7 @@ impl Ink {
             // Some file systems have no locks; then retention has to trust the age.
             Err(std::fs::TryLockError::Error(_)) => {}
         }
-        let (blocks, incoming) = bounded::<Vec<u8>>(BLOCKS_WAITING);
+        let (blocks, incoming) = bounded::<Block>(BLOCKS_WAITING);
         let (give_back, empties) = bounded(BLOCKS_WAITING);
         for _ in 0..BLOCKS_MADE {
             drop(give_back.try_send(Vec::with_capacity(BLOCK_LEN)));
@@ -131,9 +158,10 @@ impl Ink {
         let (tell, troubles) = bounded(1);
         let mark = Mark::default();
         let done = Done { tell, mark: mark.clone() };
+        let next = shelf.is_some().then_some(Tick(0));
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write((file, is_begun), &incoming, &give_back, &done))?;
+            .spawn(move || write((file, is_begun, shelf), &incoming, &give_back, &done))?;
         Ok(Self {
             blocks: Some(blocks),
             empties,
@@ -141,6 +169,7 @@ impl Ink {
             writer: Some(writer),
             trouble: None,
             mark,
+            next,
         })
     }
 
@@ -159,17 +188,45 @@ impl Ink {
             return None;
         }
         let mut cause = self.troubles.try_recv().ok();
+        let empty = || {
+            let mut empty = self.empties.try_recv().unwrap_or_default();
+            empty.clear();
+            empty
+        };
+        // Before the entry of their tick. Whoever finds that some are missing steps the journal.
+        if let Some(frames) = scribe.take_frames(empty) {
+            self.send(Block::Frames(frames));
+        }
         if scribe.waiting() > 0 {
             let mut block = self.empties.try_recv().unwrap_or_default();
             block.clear();
             scribe.take(&mut block);
             let blocks = self.blocks.as_ref();
-            if blocks.is_none_or(|blocks| blocks.try_send(block).is_err()) {
+            if blocks.is_none_or(|blocks| blocks.try_send(Block::Entries(block)).is_err()) {
                 cause = cause.or_else(|| Some("the disk is too slow".to_owned()));
             }
         }
         self.trouble.clone_from(&cause);
         cause
+    }
+
+    /// Takes a checkpoint of the session, if it is time and there is nothing that it waits for. Frames are kept since.
+    pub fn check(&mut self, slot: &mut Slot) {
+        let now = slot.session().tick();
+        if self.next.is_some_and(|next| now >= next) && slot.session().is_at_rest() {
+            self.next = Some(now.after(slot.plan().len.ticks_min_one(standby::APART_MS)));
+            let checkpoint = Checkpoint::take(slot.session(), slot.plan());
+            self.send(Block::Checkpoint(Box::new(checkpoint)));
+            if let Some(scribe) = slot.scribe() {
+                scribe.keep_frames();
+            }
+        }
+    }
+
+    fn send(&self, block: Block) {
+        if let Some(blocks) = &self.blocks {
+            drop(blocks.try_send(block));
+        }
     }
 
     /// Waits like a file would: for virtual time, where the disk may set the pace.
@@ -185,7 +242,7 @@ impl Ink {
             block.clear();
             scribe.take(&mut block);
             // The writer takes blocks until the end, whether it can write them or not.
-            drop(blocks.send(block));
+            drop(blocks.send(Block::Entries(block)));
         }
         let cause = self.troubles.try_recv().ok().filter(|_| self.trouble.is_none())?;
         self.trouble = Some(cause.clone());
@@ -202,8 +259,12 @@ impl Ink {
     /// if anything.
     pub fn finish(mut self, last: Option<Tick>) -> Option<Loss> {
         drop(self.blocks.take());
-        let panicked = || Written { last: None, failed: Some("its writer panicked".to_owned()) };
+        let failed = Some("its writer panicked".to_owned());
+        let panicked = || Written { failed, ..Written::default() };
         let written = self.writer.take()?.join().unwrap_or_else(|_| panicked());
+        if let Some(shelf) = written.shelf {
+            shelf.clear();
+        }
         let cause = written.failed.or(self.trouble)?;
         let after = |tick: Option<Tick>| tick.map_or(0, |tick| tick.0 + 1);
         Some(Loss { ticks: after(last).saturating_sub(after(written.last)), cause })
@@ -211,14 +272,27 @@ impl Ink {
 }
 
 fn write(
-    (mut file, mut is_begun): (File, bool),
-    blocks: &Receiver<Vec<u8>>,
+    (mut file, mut is_begun, mut shelf): (File, bool, Option<Shelf>),
+    blocks: &Receiver<Block>,
     give_back: &Sender<Vec<u8>>,
     done: &Done,
 ) -> Written {
     let mut written = Written::default();
     let mut shrunk = Vec::new();
     for block in blocks {
+        let block = match block {
+            Block::Entries(block) => block,
+            Block::Frames(frames) => {
+                // Without them the journal has to be stepped from its beginning, and no more.
+                shelf.take_if(|shelf| shelf.add(&frames).is_err());
+                drop(give_back.try_send(frames));
+                continue;
+            }
+            Block::Checkpoint(checkpoint) => {
+                shelf.take_if(|shelf| shelf.begin(&checkpoint).is_err());
+                continue;
+            }
+        };
         shrunk.clear();
         let last = shrink(&block, &mut shrunk);
         // Room for a block to be reused; if there is none, it is freed here.
@@ -246,6 +320,7 @@ fn write(
     if written.failed.is_none() {
         written.failed = file.sync_all().err().map(|error| error.to_string());
     }
+    written.shelf = shelf;
     written
 }
 

@@ -23,6 +23,7 @@ pub mod pace;
 pub mod packets;
 pub mod sessions;
 pub mod shard;
+pub mod standby;
 pub mod tenants;
 pub mod tools;
 #[cfg(feature = "opus")]

@@ -12,6 +12,7 @@
 //!
 //! **Invariant:** what is read back makes a session step alike; no clock, no file, only bytes.
 
+pub mod frames;
 pub mod pack;
 mod read;
 mod redact;

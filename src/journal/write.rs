@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     HappenedRef, Header, Journal, Kind, LoggedRef, MAGIC, Mode, OutcomesRef, Pcm, SourcedRef,
-    VERSION, agent_audio, checked_len, heard,
+    VERSION, agent_audio, checked_len, frames, heard,
 };
 use crate::clock::Tick;
 use crate::id::{CallId, LaneId};
@@ -44,6 +44,8 @@ pub struct Scribe {
     spoken: Vec<u32>,
     /// Lanes whose audio comes in packets.
     coded: Vec<LaneId>,
+    /// Frames not yet taken by the driver, if it wants them.
+    frames: Option<Vec<u8>>,
 }
 
 /// What a tick came to, for its entry.
@@ -72,6 +74,7 @@ impl Scribe {
             heard: 0,
             spoken: Vec::new(),
             coded: Vec::new(),
+            frames: None,
         };
         scribe.bytes.extend_from_slice(MAGIC);
         scribe.bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -113,6 +116,9 @@ impl Scribe {
         }
         self.heard = heard(input);
         follow(&mut self.coded, &input.coded);
+        if let Some(frames) = &mut self.frames {
+            frames::encode(input, frames);
+        }
         self.open = Some(begin_entry(&mut self.bytes, Kind::Tick));
         let arrived = Arrived {
             tick: input.tick,
@@ -159,9 +165,23 @@ impl Scribe {
         into.append(&mut self.bytes);
     }
 
+    /// Keeps the [frames](super::frames) of each tick from now on.
+    pub fn keep_frames(&mut self) {
+        self.frames.get_or_insert_default();
+    }
+
+    /// The frames that were kept since they were last taken, in exchange for an empty buffer; none if there are none.
+    pub fn take_frames(&mut self, empty: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
+        let frames = self.frames.as_mut().filter(|frames| !frames.is_empty())?;
+        Some(std::mem::replace(frames, empty()))
+    }
+
     /// Throws away what is written and not taken.
     pub fn discard(&mut self) {
         self.bytes.clear();
+        if let Some(frames) = &mut self.frames {
+            frames.clear();
+        }
     }
 
     /// Bytes waiting to be taken.

@@ -451,6 +451,18 @@ impl Session {
         self.digest
     }
 
+    /// Whether there is nothing that it waits for, and nothing that is being said: no engine, model or worker knows
+    /// anything of it that it does not.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.life == Life::Running
+            && self.playout.is_idle()
+            && self.lanes.iter().all(|lane| !lane.is_listening())
+            && (self.pending.is_empty() && self.answered.is_empty() && self.requests.is_empty())
+            && (self.minds.is_empty() && self.native.is_none() && self.leaving.is_none())
+            && (self.next.is_none() && self.entering.is_none())
+    }
+
     /// Whether it is over.
     #[must_use]
     pub fn has_ended(&self) -> bool {

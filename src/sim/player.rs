@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::id::CallId;
 use crate::journal::{Journal, Mode, TickEntry, Transcode, heard};
 use crate::session::Session;
+use crate::session::checkpoint::Checkpoint;
 use crate::session::input::Input;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
@@ -99,6 +100,28 @@ impl<'j> Player<'j> {
             heard: 0,
             panicked: false,
         })
+    }
+
+    /// A player from a checkpoint of the journal's session on.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); and the checkpoint has to be of that session, on the configuration that the journal
+    /// begins with.
+    pub fn from(
+        journal: &'j Journal,
+        transcode: Option<Box<dyn Transcode>>,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, NotReplayable> {
+        if !journal.changes.is_empty() {
+            return Err(NotReplayable("the configuration was changed under way".to_owned()));
+        }
+        let next = checkpoint.tick;
+        let at = journal.ticks.partition_point(|entry| entry.input.tick < next);
+        let mut player = Self::new(journal, transcode)?;
+        let restored = checkpoint.restore(&player.plan);
+        player.session = restored.map_err(|error| NotReplayable(error.to_string()))?;
+        player.at = at;
+        Ok(player)
     }
 
     /// Steps the next tick; its entry, or nothing at the end.

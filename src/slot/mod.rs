@@ -59,8 +59,8 @@ pub struct Slot {
     called: Vec<(CallId, Called)>,
     /// What the driver itself has to say, for the next tick.
     announced: Vec<Inbound>,
-    /// Ticks to be jumped over before the next one.
-    behind: u32,
+    /// Ticks to be jumped over, after so many others.
+    jump: Option<(u32, u32)>,
     status: Status,
     done: Option<Tick>,
 }
@@ -92,7 +92,7 @@ impl Slot {
             output: Output::default(),
             called: Vec::new(),
             announced: Vec::new(),
-            behind: 0,
+            jump: None,
             status: Status::Running,
             done: None,
         }
@@ -134,7 +134,7 @@ impl Slot {
     }
 
     fn tick_unguarded<L: Laps>(&mut self, skipped: u32, see: impl FnOnce(&Input), laps: &mut L) {
-        let skipped = skipped.saturating_add(std::mem::take(&mut self.behind));
+        let skipped = skipped.saturating_add(self.jumped());
         let now = self.session.tick().after(u64::from(skipped));
         self.input.clear(now, skipped);
         for edge in &mut self.edges {
@@ -178,9 +178,25 @@ impl Slot {
         self.announced.push(value);
     }
 
-    /// Has the next tick jump over so many: the time that nobody stepped the session.
-    pub const fn jump(&mut self, ticks: u32) {
-        self.behind = self.behind.saturating_add(ticks);
+    /// Jumps over so many ticks, in which nobody has stepped the session, once it has done so many others: what it waits
+    /// for may be there by then, and it does not lose its patience for a time in which nobody was asked.
+    pub const fn jump(&mut self, after: u32, ticks: u32) {
+        self.jump = Some((after, ticks));
+    }
+
+    /// How many ticks are jumped over now.
+    fn jumped(&mut self) -> u32 {
+        match self.jump {
+            Some((0, ticks)) => {
+                self.jump = None;
+                ticks
+            }
+            Some((after, ticks)) => {
+                self.jump = Some((after - 1, ticks));
+                0
+            }
+            None => 0,
+        }
     }
 
     /// Goes on with a plan that [succeeds](Plan::succeeding) the present one, from the next tick on: a

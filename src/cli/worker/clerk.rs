@@ -93,7 +93,7 @@ impl Clerk {
     fn made(&self, order: Order) -> Result<Made, String> {
         let (job, shown) = (order.job.clone(), order.shown);
         let (making, right) = make(order);
-        let Making { slot, folder, journal, overran, since_ms } = making?;
+        let Making { slot, folder, journal, overran, taken } = making?;
         let show = self.show(&job, shown);
         let (papers, tell) = (self.kept.clone(), self.tell.clone());
         let watch = LiveWatch {
@@ -111,7 +111,7 @@ impl Clerk {
             })),
             reason: None,
         };
-        Ok(Made { slot, watch, since_ms })
+        Ok(Made { slot, watch, taken })
     }
 
     /// Shows what happens, where that is wanted: a terminal that does not keep up loses lines.

@@ -15,6 +15,7 @@ use super::served::Served;
 use crate::cli::failure::Failure;
 use crate::cli::journalled::{self, About, Journalled};
 use crate::host::codec::OpusInlet;
+use crate::host::standby;
 use crate::host::tools::{LiveTools, Overrun, RoomCall};
 use crate::host::transcoder::transcoder;
 use crate::journal::Journal;
@@ -29,6 +30,10 @@ use crate::sim::player::plan_of;
 use crate::sim::resume::{Resumed, resume};
 use crate::slot::{Edge, Slot};
 use crate::tool::{Called, Hands};
+
+/// Ticks of a call whose folder is filled from its beginning when it is gone on with: five minutes of 20 ms. Stepping more
+/// takes longer than anybody in a call waits; what is missing can be had from the journal.
+const WHOLE_TICKS: usize = 15_000;
 
 /// Inline calls that took too long and are told of in a tick at most.
 const OVERRUNS_WAITING: usize = 64;
@@ -58,8 +63,16 @@ pub(super) struct Making {
     pub(super) folder: Option<Folder>,
     pub(super) journal: Option<Journalled>,
     pub(super) overran: Receiver<Overrun>,
-    /// When whoever held it before wrote last, in milliseconds since 1970.
+    pub(super) taken: Option<Taken>,
+}
+
+/// How a session was taken over.
+pub(super) struct Taken {
+    /// When whoever held it before wrote last, in milliseconds since 1970, if that is known.
     pub(super) since_ms: Option<u64>,
+    /// Ticks of its journal, and those that were stepped.
+    pub(super) ticks: u64,
+    pub(super) stepped: u64,
 }
 
 /// Makes it; the right to write its files comes back.
@@ -103,7 +116,7 @@ impl Maker {
         if let Some(journal) = &mut journal {
             journal.announce(&mut slot);
         }
-        Ok(Making { slot, folder, journal, overran, since_ms: None })
+        Ok(Making { slot, folder, journal, overran, taken: None })
     }
 
     /// Goes on where the journal ends.
@@ -114,20 +127,23 @@ impl Maker {
         if journal.ticks.is_empty() {
             return self.new_one(edge);
         }
-        let recorded = plan_of(&journal).map_err(|error| wrong(&error))?;
-        let transcode = transcoder(&journal.header.codec, &recorded)
-            .map_err(|codec| wrong(&format!("another codec wrote it: {codec}")))?;
-        let mut folder = match &self.out {
-            Some(out) => Some(again(out, recorded, &journal).map_err(|error| wrong(&error))?),
-            None => None,
-        };
-        let resumed = resume(&journal, transcode, |input, out| {
-            if let Some(folder) = &mut folder {
-                let timing = Timing { skipped: input.skipped, ..Timing::default() };
-                folder.tick(input.tick, out, timing);
+        let recorded = Arc::new(plan_of(&journal).map_err(|error| wrong(&error))?);
+        let (resumed, folder) = match self.quick(path, &journal) {
+            Some(resumed) => (resumed, self.folder(&recorded, &journal)?),
+            None => {
+                let transcode = transcoder(&journal.header.codec, &recorded)
+                    .map_err(|codec| wrong(&format!("another codec wrote it: {codec}")))?;
+                let mut folder = self.folder(&recorded, &journal)?;
+                let resumed = resume(&journal, transcode, None, |input, out| {
+                    if let Some(folder) = &mut folder {
+                        let timing = Timing { skipped: input.skipped, ..Timing::default() };
+                        folder.tick(input.tick, out, timing);
+                    }
+                });
+                (resumed.map_err(|error| wrong(&error))?, folder)
             }
-        });
-        let Resumed { plan, session, owed } = resumed.map_err(|error| wrong(&error))?;
+        };
+        let Resumed { plan, session, owed, stepped } = resumed;
         if session.has_ended() {
             return Err(OVER.to_owned());
         }
@@ -160,7 +176,35 @@ impl Maker {
         slot.announce(Inbound::Line { state: lost });
         slot.announce(Inbound::Line { state: LineState::Restored });
         told.into_iter().for_each(|value| slot.announce(value));
-        Ok(Making { slot, folder, journal: Some(written), overran, since_ms })
+        let taken = Some(Taken { since_ms, ticks: journal.ticks.len() as u64, stepped });
+        Ok(Making { slot, folder, journal: Some(written), overran, taken })
+    }
+
+    /// The session from its last checkpoint on, where that is quicker, and a folder is not to have all of the call.
+    fn quick(&self, path: &Path, journal: &Journal) -> Option<Resumed> {
+        if self.out.is_some() && journal.ticks.len() < WHOLE_TICKS {
+            return None;
+        }
+        let (checkpoint, kept) = standby::read(path)?;
+        resume(journal, Some(Box::new(kept)), Some(checkpoint), |_, _| {}).ok()
+    }
+
+    /// The folder of a call that somebody else has begun: its files are made anew.
+    fn folder(&self, plan: &Arc<Plan>, journal: &Journal) -> Result<Option<Folder>, String> {
+        let Some(out) = &self.out else { return Ok(None) };
+        match fs::remove_dir_all(out) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(format!("{}: {error}", out.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let folder = Folder::create(out, Arc::clone(plan), false);
+        let mut folder = folder.map_err(|error| error.to_string())?;
+        folder.seeded(journal.header.seed);
+        if let Some(began_ms) = journal.header.started_ms {
+            folder.live_since(began_ms);
+        }
+        Ok(Some(folder))
     }
 
     fn engines(&self, plan: &Plan) -> Result<Vec<Box<dyn Edge>>, String> {
@@ -185,6 +229,7 @@ impl Maker {
             seed,
             virtual_time: false,
             opus: true,
+            shared: true,
         };
         let Some(out) = &self.out else { return Ok((None, journalled::alone(&about))) };
         let opened = journalled::open(&about, || {
@@ -200,20 +245,3 @@ impl Maker {
 
 /// Why a call is not gone on with that was over when its worker died.
 pub(super) const OVER: &str = "the call was over already";
-
-/// The folder of a call that somebody else has begun: its files are made anew, and filled as the journal is stepped.
-fn again(out: &Path, plan: Plan, journal: &Journal) -> Result<Folder, String> {
-    match fs::remove_dir_all(out) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(format!("{}: {error}", out.display()));
-        }
-        Ok(()) | Err(_) => {}
-    }
-    let mut folder =
-        Folder::create(out, Arc::new(plan), false).map_err(|error| error.to_string())?;
-    folder.seeded(journal.header.seed);
-    if let Some(began_ms) = journal.header.started_ms {
-        folder.live_since(began_ms);
-    }
-    Ok(folder)
-}

@@ -162,8 +162,8 @@ enum Event {
 struct Made {
     slot: Slot,
     watch: LiveWatch,
-    /// When whoever held it before wrote last, in milliseconds since 1970; none: it is new.
-    since_ms: Option<u64>,
+    /// How it was taken over; none: it is new.
+    taken: Option<making::Taken>,
 }
 
 pub(super) fn start(args: &StartArgs, tools: Registry) -> Result<ExitCode, Failure> {

@@ -9,7 +9,7 @@ use super::{Door, Office, Place, STOPPING, plan_name};
 use crate::cli::livekit::{Ends, ends, entry, shown_name};
 use crate::cli::worker::choice::choose;
 use crate::cli::worker::job::{Job, Stage, identity, tenant};
-use crate::cli::worker::making::Order;
+use crate::cli::worker::making::{Order, Taken};
 use crate::cli::worker::served::{Conversation, Served};
 use crate::cli::worker::{Event, Made};
 use crate::config::JobKind;
@@ -28,6 +28,10 @@ use crate::session::plan::Plan;
 /// The longest gap that a session jumps over when it is gone on with, in milliseconds: timers of a longer one are over
 /// in any case.
 const GAP_MAX_MS: u64 = 600_000;
+
+/// How long a session that is gone on with has for what it waited for, before it learns how much time has passed, in
+/// milliseconds: engines that were asked again when its room was entered have answered by then.
+const SETTLE_MS: u32 = 200;
 
 impl Office {
     /// Is this job taken?
@@ -289,13 +293,20 @@ impl Office {
             return;
         }
         let Some(made) = job.made.take() else { return };
-        let Made { mut slot, mut watch, since_ms } = *made;
-        if let Some(since_ms) = since_ms {
-            let gap_ms = wall_ms().saturating_sub(since_ms).min(GAP_MAX_MS);
-            slot.jump(slot.plan().len.ticks(gap_ms as u32) as u32);
+        let Made { mut slot, mut watch, taken } = *made;
+        if let Some(Taken { since_ms, ticks, stepped }) = taken {
+            let now_ms = wall_ms();
+            let gap_ms = now_ms.saturating_sub(since_ms.unwrap_or(now_ms)).min(GAP_MAX_MS);
+            let len = slot.plan().len;
+            slot.jump(len.ticks(SETTLE_MS) as u32, len.ticks(gap_ms as u32) as u32);
             let text = format!("{id}: taken over: nobody held the call for {gap_ms} ms");
-            let fields =
-                [("job", json!(id)), ("room", json!(job.offer.room)), ("gap_ms", json!(gap_ms))];
+            let fields = [
+                ("job", json!(id)),
+                ("room", json!(job.offer.room)),
+                ("gap_ms", json!(gap_ms)),
+                ("ticks", json!(ticks)),
+                ("stepped", json!(stepped)),
+            ];
             self.log.tell("job.taken_over", &text, &fields);
         }
         watch.meter = Some(SessionMeter::begin(&self.meters));
