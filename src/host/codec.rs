@@ -51,8 +51,10 @@ pub struct InletCounts {
     pub malformed: u64,
     /// Lost frames restored from the packet after them.
     pub recovered: u64,
-    /// Frames made up by the decoder.
+    /// Frames made up by the decoder, those of a pause's first 100 ms included.
     pub concealed: u64,
+    /// Packets that were given up, or dropped to make up for a delay: restored or not, they are lost.
+    pub missed: u64,
 }
 
 /// One participant's packets, put in order and decoded.
@@ -138,6 +140,7 @@ impl OpusInlet {
         let trimmed = if self.ready < self.frame { self.order.trim(self.target) } else { None };
         if let Some(packet) = trimmed {
             // Not heard, but the decoder goes on from it.
+            self.counts.missed += 1;
             let ready = self.ready;
             self.decode(&packet);
             self.ready = ready;
@@ -205,6 +208,7 @@ impl OpusInlet {
 
     /// Restores a lost packet from the next one, as far as that has it.
     fn recover(&mut self) {
+        self.counts.missed += 1;
         let room = self.ready..(self.ready + self.packet_samples).min(self.pcm.len());
         let next = self.order.peek_next().filter(|next| has_correction(next.bytes()));
         let restored = next.is_some_and(|next| {
@@ -432,6 +436,7 @@ impl Edge for OpusLine {
         LineCounts::add(&self.counts.malformed, happened.malformed);
         LineCounts::add(&self.counts.recovered, happened.recovered);
         LineCounts::add(&self.counts.concealed, happened.concealed);
+        LineCounts::add(&self.counts.missed, happened.missed);
     }
 
     fn take(&mut self, _now: Tick, out: &Output) {

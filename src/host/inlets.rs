@@ -66,6 +66,7 @@ impl Inlets {
             happened.malformed += after.malformed - before.malformed;
             happened.recovered += after.recovered - before.recovered;
             happened.concealed += after.concealed - before.concealed;
+            happened.missed += after.missed - before.missed;
         }
         happened
     }

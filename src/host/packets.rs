@@ -109,6 +109,8 @@ pub struct LineCounts {
     pub recovered: AtomicU64,
     /// Frames made up where nothing was to be had.
     pub concealed: AtomicU64,
+    /// Packets that were lost on the way, or came too late.
+    pub missed: AtomicU64,
     /// Packets for the network that found the ring full: it has stalled.
     pub unsent: AtomicU64,
 }
@@ -122,6 +124,7 @@ pub struct LineTally {
     pub malformed: u64,
     pub recovered: u64,
     pub concealed: u64,
+    pub missed: u64,
     pub unsent: u64,
 }
 
@@ -156,6 +159,51 @@ pub fn line(outlet: OpusOutlet, len: TickLen) -> (Trunk, OpusLine) {
     let counts = Arc::new(LineCounts::default());
     let trunk = Trunk { arrivals, departures, retired, counts: Arc::clone(&counts) };
     (trunk, OpusLine::new(arriving, leaving, retiring, outlet, len, counts))
+}
+
+/// A line for who has packets already and decodes none: the network's end, and the other.
+#[must_use]
+pub fn plain_line() -> (Trunk, PlainLine) {
+    let (arrivals, arriving) = rtrb::RingBuffer::new(ARRIVALS_WAITING);
+    let (leaving, departures) = rtrb::RingBuffer::new(DEPARTURES_WAITING);
+    let (_, retired) = rtrb::RingBuffer::new(1);
+    let counts = Arc::new(LineCounts::default());
+    let trunk = Trunk { arrivals, departures, retired, counts: Arc::clone(&counts) };
+    (trunk, PlainLine { arriving, leaving, seq: 0, frame: 0, counts })
+}
+
+/// The end of a line where nothing is decoded or encoded.
+#[derive(Debug)]
+pub struct PlainLine {
+    arriving: rtrb::Consumer<Arrival>,
+    leaving: rtrb::Producer<RingPacket>,
+    seq: u16,
+    frame: u64,
+    counts: Arc<LineCounts>,
+}
+
+impl PlainLine {
+    /// Sends the packet of the next 20 ms, or nothing. Whether there was room for it.
+    pub fn send(&mut self, packet: Option<Packet>) -> bool {
+        let frame = self.frame;
+        self.frame += 1;
+        let Some(packet) = packet else { return true };
+        let seq = self.seq;
+        self.seq = seq.wrapping_add(1);
+        let sent = self.leaving.push(RingPacket { lane: LaneId::default(), seq, frame, packet });
+        LineCounts::add(&self.counts.unsent, u64::from(sent.is_err()));
+        sent.is_ok()
+    }
+
+    /// The next packet that has come, if there is one; whatever else comes is let go.
+    pub fn receive(&mut self) -> Option<RingPacket> {
+        loop {
+            match self.arriving.pop().ok()? {
+                Arrival::Packet(packet) => return Some(packet),
+                Arrival::Joined { .. } | Arrival::Left { .. } | Arrival::Value(_) => {}
+            }
+        }
+    }
 }
 
 impl Trunk {
@@ -212,6 +260,7 @@ impl Trunk {
             malformed: now(&counts.malformed),
             recovered: now(&counts.recovered),
             concealed: now(&counts.concealed),
+            missed: now(&counts.missed),
             unsent: now(&counts.unsent),
         }
     }
