@@ -50,16 +50,17 @@ def tone_of(piece):
 
 
 def judge(tones, order):
-    """Pieces that are a tone of the melody, and the same as before or the next one."""
-    following = {a: b for a, b in zip(order, order[1:] + order[:1])}
-    right, last = 0, None
+    """Pieces that are a tone of the melody, the same as before or the next one. A piece in which one tone ends and
+    another begins may be none of them: one alone is as right as what follows it."""
+    following = dict(zip(order, order[1:] + order[:1]))
+    right, last, between = 0, None, 0
     for tone in tones:
-        # A piece with two tones in it is no clear one; what follows it must still fit.
-        if tone in following and last in (None, tone) or last is not None and following.get(last) == tone:
-            right += 1
-            last = tone
-        elif tone is not None:
-            last = None
+        if tone is None:
+            between += 1
+            continue
+        fits = tone in following and (last is None or tone == last or tone == following[last])
+        right += fits * (1 + (between if between == 1 else 0))
+        last, between = tone if fits else None, 0
     return right
 
 

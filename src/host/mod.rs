@@ -20,6 +20,7 @@ pub mod load;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;
+mod ring;
 pub mod sessions;
 pub mod shard;
 pub mod tools;

@@ -14,7 +14,7 @@ use super::stage::{Stage, Stages};
 use crate::cli::bench::guest::{House, leave};
 use crate::cli::failure::Failure;
 use crate::host::pace::{Clock, sharpen};
-use crate::host::packets::{Packet, PlainLine, plain_line};
+use crate::host::packets::{PlainLine, plain_line};
 use crate::livekit::bell::Cord;
 use crate::livekit::edge::Notice;
 use crate::livekit::room::{Line, News, Room};
@@ -161,7 +161,7 @@ impl Guest {
             counts.sent += 1;
             *said += 1;
         }
-        self.line.send(packet.and_then(Packet::new));
+        self.line.send(packet);
         if packet.is_some() {
             self.cord.ring();
         }

@@ -36,6 +36,9 @@ use crate::cli::failure::Failure;
 use crate::cli::view::line;
 use crate::host::codec::OutletOptions;
 
+/// Sessions that are tried at most unless it is said.
+const MOST: u32 = 8_000;
+
 /// Says how many sessions there is room for, and what each costs, beside bare Opus.
 ///
 /// With --sessions it measures so many. Without, it looks for the most of which 999 of 1000 ticks begin less than a
@@ -58,6 +61,9 @@ pub(super) struct DensityArgs {
     /// So many sessions; without it, the most that there is room for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20_000))]
     sessions: Option<u32>,
+    /// Where to look for the most, at most
+    #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    most: u32,
     /// The share of the time for which each participant talks: 1 is without a pause
     #[arg(long, value_name = "SHARE", default_value_t = 0.4, value_parser = share)]
     talk: f64,

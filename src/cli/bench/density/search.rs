@@ -55,7 +55,7 @@ pub(super) fn trial(args: &DensityArgs, sessions: u32) -> Result<Figures, Failur
 pub(super) fn search(args: &DensityArgs) -> Result<ExitCode, Failure> {
     let mut trials: Vec<Figures> = Vec::new();
     let (mut good, mut bad): (Option<Figures>, Option<u32>) = (None, None);
-    let mut next = FIRST;
+    let mut next = FIRST.min(args.most);
     while trials.len() < TRIALS {
         let figures = trial(args, next)?;
         if !args.json {
@@ -80,12 +80,12 @@ pub(super) fn search(args: &DensityArgs) -> Result<ExitCode, Failure> {
             None => {
                 let share = good.as_ref().map_or(1.0, |good| good.cores.max(1e-4));
                 let fits = f64::from(least) / share;
-                ((fits * 0.9) as u32).clamp(least + 1, least.saturating_mul(16)).min(20_000)
+                ((fits * 0.9) as u32).min(least.saturating_mul(16)).max(least + 1).min(args.most)
             }
             Some(bad) if bad <= least + (least / CLOSE).max(1) => break,
             Some(bad) => least + (bad - least) / 2,
         };
-        if next == 0 || least == 20_000 {
+        if next == 0 || least == args.most {
             break;
         }
     }
