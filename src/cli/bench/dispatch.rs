@@ -67,17 +67,17 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
     let house = House::new(args.server.server()?)?;
     let plan = plan(CALLER)?;
     let worker = Worker::start(&house, NAME, AGENT, &[])?;
-    let base_kib = worker.memory_kib();
+    let base_kib = worker.process().memory_kib();
     let mut bench = Bench { house, plan, talk: args.talk, callers: Vec::new(), rooms: 0 };
     let alone = bench.samples(args.samples)?;
     // What the first calls leave behind serves every other.
-    let warm_kib = worker.memory_kib();
+    let warm_kib = worker.process().memory_kib();
     for _ in 0..args.jobs {
         let (caller, _) = bench.arrives()?;
         bench.callers.push(caller);
     }
     let among = bench.samples(args.samples)?;
-    let all_kib = worker.memory_kib();
+    let all_kib = worker.process().memory_kib();
     let of_one_kib = warm_kib
         .zip(all_kib)
         .map(|(warm, all)| all.saturating_sub(warm) as f64 / f64::from(args.jobs));

@@ -14,6 +14,8 @@ mod guest;
 mod latency;
 mod pacing;
 mod plot;
+#[cfg(feature = "opus")]
+mod process;
 mod recording;
 #[cfg(feature = "livekit")]
 mod rooms;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::guest::House;
-use super::rooms::memory_kib;
+use super::process::Process;
 use crate::cli::failure::Failure;
 
 /// What a worker has told of jobs that are over.
@@ -83,14 +83,9 @@ impl Worker {
         Err(Failure::broken("the bench's worker does not register"))
     }
 
-    /// What it holds; none where the system does not say.
-    pub(super) fn memory_kib(&self) -> Option<u64> {
-        memory_kib(&self.number().to_string())
-    }
-
-    /// The number of its process.
-    pub(super) fn number(&self) -> u32 {
-        self.process.id()
+    /// Its process.
+    pub(super) fn process(&self) -> Process {
+        Process::of(self.process.id())
     }
 
     /// What it has told so far.

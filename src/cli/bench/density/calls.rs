@@ -79,7 +79,7 @@ impl Calls {
         let config = config.map_err(|why| broken(why.to_string()))?;
         let (plan, tools) = load::plan(config, Registry::default())?;
         let engines = (depth == Depth::Session).then(|| -> Result<_, Failure> {
-            let ears = EarPool::start(count.min(EARS), || Ok(Box::new(HearsPhrases::default())));
+            let ears = EarPool::start(count.min(EARS), || Ok(Box::new(HearsPhrases)));
             let said: Arc<[Arc<[i16]>]> = clips(plan.rate).map_err(broken)?.into();
             let rate_hz = plan.rate.hz();
             let new = move || {
@@ -137,7 +137,6 @@ impl Edge for Silent {
 }
 
 /// A recogniser that hears one phrase after the other.
-#[derive(Default)]
 struct HearsPhrases;
 
 /// Which phrase comes next, of whichever recogniser: each call gets its own share of all.

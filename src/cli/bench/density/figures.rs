@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a promise is judged only where it speaks of what was measured; of everything else nothing is said.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub(super) struct Figures {
     pub(super) talk: f64,
     pub(super) seconds: u32,
     pub(super) complexity: u8,
+    /// Who answers in rooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) agent: Option<String>,
     /// Whether the threads of ticks were in the real-time class, and how often one was put back from it.
     pub(super) real_time: bool,
     pub(super) demotions: u32,
@@ -38,6 +42,9 @@ pub(super) struct Figures {
     pub(super) ticks: u64,
     pub(super) turns: u64,
     pub(super) packets: Packets,
+    /// Of those that were lost, what became of them, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) losses: BTreeMap<String, u64>,
     /// What real clients heard, where they are asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) content: Option<String>,
@@ -135,7 +142,9 @@ impl Figures {
                 }
             }
             "livekit" => {
-                if let Some(ratio) = self.ratio() {
+                // Who is silent has no frames to encode, and nothing to be compared with.
+                let speaks = self.talk >= 1.0 && self.agent.as_deref() == Some("echo");
+                if let Some(ratio) = self.ratio().filter(|_| speaks) {
                     judge(
                         ratio <= 1.6,
                         format!(
@@ -214,6 +223,9 @@ impl Figures {
                 text,
                 "  packets       {sent} sent, {lost} lost; with speech {decoded} decoded, {encoded} encoded"
             );
+        }
+        for (name, count) in &self.losses {
+            let _ = writeln!(text, "    {name:<22}{count:>8}");
         }
         if self.turns > 0 {
             let _ = writeln!(text, "  turns         {}", self.turns);

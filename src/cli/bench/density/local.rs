@@ -8,9 +8,9 @@ use super::codec::{Bare, Cost};
 use super::figures::{Figures, Lateness, Memory, Packets};
 use super::pattern::Pattern;
 use super::probe::{Probe, Record};
-use super::process::Process;
 use super::stage::{Stage, Stages};
 use super::{Depth, Setting};
+use crate::cli::bench::process::Process;
 use crate::cli::failure::Failure;
 use crate::host::pace::{Class, Clock, pause};
 use crate::host::shard::Shard;
@@ -89,6 +89,8 @@ pub(super) fn measure(setting: &Setting) -> Result<Figures, Failure> {
     }
     let steps = seen.steps.max(1) as f64;
     let Counts { decoded, encoded, sent, lost } = counts;
+    // What was jumped over nobody heard, where somebody listens.
+    let unheard = if sent > 0 { seen.skipped } else { 0 };
     let of_bare = |cost: &Cost| cost.of(decoded, encoded) / steps / 1e3;
     let us = |share: f64| seen.lateness.value_at_quantile(share) as f64 / 1e3;
     Ok(Figures {
@@ -121,18 +123,7 @@ pub(super) fn measure(setting: &Setting) -> Result<Figures, Failure> {
         },
         ticks: seen.steps,
         turns: seen.turns,
-        // What was jumped over nobody heard.
-        packets: Packets {
-            decoded,
-            encoded,
-            sent: sent + skipped(&seen, sent),
-            lost: lost + skipped(&seen, sent),
-        },
+        packets: Packets { decoded, encoded, sent: sent + unheard, lost: lost + unheard },
         ..Figures::default()
     })
-}
-
-/// Ticks that were jumped over, where somebody listens.
-const fn skipped(seen: &super::probe::Seen, sent: u64) -> u64 {
-    if sent > 0 { seen.skipped } else { 0 }
 }

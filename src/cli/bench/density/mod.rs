@@ -14,7 +14,6 @@ mod guests;
 mod local;
 mod pattern;
 mod probe;
-mod process;
 #[cfg(feature = "livekit")]
 mod rooms;
 #[cfg(feature = "livekit")]

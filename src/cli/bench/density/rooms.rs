@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
+
 use super::codec::{Bare, Cost};
-use super::content::{Singer, told};
+use super::content::{Listened, Singer, told};
 use super::figures::{Figures, Memory, Packets};
 use super::guests::Guests;
 use super::pattern::Pattern;
-use super::process::Process;
 use super::scrape::Scraped;
 use super::stage::{Stage, Stages};
 use super::{Agent, Setting};
@@ -46,6 +47,10 @@ const SETTLING_MS: u32 = 2_000;
 const LEAVING_STEPS: u32 = 600;
 const LEAVING_STEP_MS: u32 = 50;
 
+/// What the worker calls packets that were lost: on their way to it, at a ring, in a decoder, on their way out.
+const LOSSES: [&str; 4] =
+    ["packets_missed", "packets_refused", "packets_undecodable", "frames_unsent"];
+
 /// Ticks a second.
 const TICKS_A_SECOND: u32 = 50;
 
@@ -71,7 +76,7 @@ pub(super) fn measure(
     server: &ServerArgs,
     python_path: &Path,
 ) -> Result<Figures, Failure> {
-    let Setting { sessions, talk, seconds, options, agent: of, .. } = *setting;
+    let Setting { sessions, talk, seconds, options, agent: who, .. } = *setting;
     let count = sessions as usize;
     let house = House::new(server.server()?)?;
     let guest = plan(GUEST)?;
@@ -82,9 +87,9 @@ pub(super) fn measure(
 
     let clock = Clock::default();
     // A worker refuses jobs beyond its load: here it is to be seen what happens there.
-    let config = agent(of, options.complexity);
+    let config = agent(who, options.complexity);
     let worker = Worker::start(&house, NAME, &config, &["--max-load", "1"])?;
-    let process = Process::of(worker.number());
+    let process = worker.process();
     pause(SETTLING_MS);
     let base_kib = process.memory_kib();
 
@@ -133,8 +138,15 @@ pub(super) fn measure(
     let ticks = between.ticks.max(1) as f64;
     let cpu_ns: u64 = of_threads.values().sum();
     let of_bare = |cost: &Cost| cost.of(decoded, encoded) / ticks / 1e3;
-    let of = |name: &str| left.counts.get(name).copied().unwrap_or(0);
-    let lost_in = of("packets_missed") + of("packets_refused") + of("packets_undecodable");
+    // Over whole calls: the worker tells it when it leaves a room.
+    let mut losses: BTreeMap<String, u64> = LOSSES
+        .iter()
+        .filter_map(|&name| Some((name.to_owned(), *left.counts.get(name)?)))
+        .collect();
+    losses.insert("agents_missed".to_owned(), counted.counts.lost);
+    losses.insert("ticks_skipped".to_owned(), between.skipped);
+    losses.retain(|_, count| *count > 0);
+    let lost: u64 = losses.values().sum();
     let mut threads_us: Vec<(String, f64)> =
         of_threads.iter().map(|(name, &ns)| (name.clone(), ns as f64 / ticks / 1e3)).collect();
     threads_us.retain(|(_, us)| *us >= 0.05);
@@ -145,6 +157,7 @@ pub(super) fn measure(
         talk,
         seconds,
         complexity: options.complexity as u8,
+        agent: who.to_possible_value().map(|value| value.get_name().to_owned()),
         real_time: enlist().is_some(),
         cpu_us: cpu_ns as f64 / ticks / 1e3,
         cores: cpu_ns as f64 / wall_ns as f64,
@@ -163,11 +176,11 @@ pub(super) fn measure(
         packets: Packets {
             decoded,
             encoded,
-            // Lost is counted over whole calls, and so is sent.
             sent: counted.said + counted.heard + counted.counts.lost + between.skipped,
-            lost: lost_in + counted.counts.lost + of("frames_unsent") + between.skipped,
+            lost,
         },
-        content_right: (!listened.is_empty()).then(|| listened.iter().all(|of| of.is_right())),
+        losses,
+        content_right: (!listened.is_empty()).then(|| listened.iter().all(Listened::is_right)),
         content: Some(content.unwrap_or_else(|| self::told(&listened))),
         ..Figures::default()
     })

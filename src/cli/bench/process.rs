@@ -2,10 +2,9 @@
 //!
 //! Nothing of it is there where the system does not say, which is elsewhere than on Linux.
 
+#[cfg(feature = "livekit")]
 use std::collections::BTreeMap;
-use std::fs::{read_dir, read_to_string};
-
-use crate::cli::bench::rooms::memory_kib;
+use std::fs::read_to_string;
 
 /// A process, of which Linux says something under this name.
 #[derive(Debug, Clone)]
@@ -25,15 +24,17 @@ impl Process {
 
     /// What it holds.
     pub(super) fn memory_kib(&self) -> Option<u64> {
-        memory_kib(&self.0)
+        let status = read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
     }
 
     /// Nanoseconds of processors, by the names of its threads.
     #[cfg(feature = "livekit")]
     pub(super) fn threads_ns(&self) -> BTreeMap<String, u64> {
         let mut threads = BTreeMap::new();
-        let tasks = read_dir(format!("/proc/{}/task", self.0)).into_iter().flatten().flatten();
-        for task in tasks {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0));
+        for task in tasks.into_iter().flatten().flatten() {
             let read = |file: &str| read_to_string(task.path().join(file)).unwrap_or_default();
             let name = read("comm").trim().to_owned();
             let ran = read("schedstat");
@@ -41,5 +42,22 @@ impl Process {
             *threads.entry(name).or_default() += ns.unwrap_or(0);
         }
         threads
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::Process;
+
+    #[test]
+    fn this_process_holds_something() {
+        assert!(Process::this().memory_kib() > Some(1_000));
+    }
+
+    #[cfg(feature = "livekit")]
+    #[test]
+    fn a_thread_of_this_process_has_run_for_some_time() {
+        let threads = Process::of(std::process::id()).threads_ns();
+        assert!(threads.values().any(|&ns| ns > 0), "{threads:?}");
     }
 }
