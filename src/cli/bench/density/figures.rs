@@ -34,6 +34,9 @@ pub(super) struct Figures {
     pub(super) cores: f64,
     /// The same work in bare Opus, before and after; none where no packet is decoded or encoded.
     pub(super) bare_us: Option<[f64; 2]>,
+    /// The same while the sessions ran, where others have the processors with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bare_meanwhile_us: Option<f64>,
     /// Of processors by thread, per session and tick, in microseconds, where another process is measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) threads_us: Vec<(String, f64)>,
@@ -197,6 +200,13 @@ impl Figures {
                 text,
                 "  bare Opus     {:8.1} µs for the same packets (before {before:.1}, after {after:.1}): {ratio:.2} ×",
                 f64::midpoint(before, after)
+            );
+        }
+        if let Some(us) = self.bare_meanwhile_us.filter(|us| *us > 0.0) {
+            let _ = writeln!(
+                text,
+                "  bare Opus     {us:8.1} µs at the same time, with all others on the machine: {:.2} ×",
+                self.cpu_us / us
             );
         }
         for (name, us) in &self.threads_us {

@@ -47,6 +47,9 @@ const SETTLING_MS: u32 = 2_000;
 const LEAVING_STEPS: u32 = 600;
 const LEAVING_STEP_MS: u32 = 50;
 
+/// Streams of bare Opus while rooms are measured: enough for a figure, and a few percent of a core.
+const BESIDE: usize = 4;
+
 /// What the worker calls packets that were lost: on their way to it, at a ring, in a decoder, on their way out.
 const LOSSES: [&str; 4] =
     ["packets_missed", "packets_refused", "packets_undecodable", "frames_unsent"];
@@ -84,6 +87,7 @@ pub(super) fn measure(
     let mut bare = Bare::new(count, &pattern, guest.rate, options)?;
     let bare_ticks = u64::from((seconds * TICKS_A_SECOND / 4).clamp(50, 250));
     let before = bare.run(bare_ticks)?;
+    let mut beside = Bare::new(BESIDE, &pattern, guest.rate, options)?;
 
     let clock = Clock::default();
     // A worker refuses jobs beyond its load: here it is to be seen what happens there.
@@ -120,7 +124,9 @@ pub(super) fn measure(
     let (begun, scraped) = (clock.now(), Scraped::of(&worker.http)?);
     let threads = process.threads_ns();
     stages.set(Stage::Measure);
-    pause(seconds * 1_000);
+    // A few streams of bare Opus meanwhile, at the same moments as everybody: what the others on the machine take from
+    // the worker they take from it, too.
+    let during = beside.run(u64::from(seconds * TICKS_A_SECOND))?;
     let of_threads = since(&threads, &process.threads_ns());
     let between = Scraped::of(&worker.http)?.since(&scraped);
     let wall_ns = clock.now().since_ns(begun);
@@ -162,6 +168,7 @@ pub(super) fn measure(
         cpu_us: cpu_ns as f64 / ticks / 1e3,
         cores: cpu_ns as f64 / wall_ns as f64,
         bare_us: Some([of_bare(&before), of_bare(&after)]),
+        bare_meanwhile_us: Some(of_bare(&during)),
         threads_us,
         memory: base_kib.map(|base_kib| Memory {
             base_kib,
