@@ -562,7 +562,7 @@ fn opus(plan: &Plan, clock: Clock, frames: &[&[i16]], row: &mut impl FnMut(&str,
     row(
         "Opus: decode a packet",
         median_us(clock, |n| {
-            inlet.push(n as u16, packets[n % packets.len()].packet);
+            inlet.push(n as u16, packets[n % packets.len()].packet.bytes());
             black_box(inlet.pull());
         }),
     );

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use opus::{Application, Bitrate, Channels, Decoder, Encoder, Signal};
 
 pub use super::inlets::Inlets;
-use super::packets::{Arrival, LineCounts, PACKET_MAX, Packet, RingPacket};
+use super::packets::{Arrival, Departure, Joining, LineCounts, PACKET_MAX, Packet, RingPacket};
+use super::ring;
 use crate::clock::{Rate, Tick, TickLen};
 use crate::id::LaneId;
 use crate::pcm::reorder::{Pulled, Reorder, ReorderCounts};
@@ -44,6 +45,24 @@ pub struct Frame<'a> {
     pub pcm: &'a [i16],
 }
 
+/// Places for packets that wait, and one for who comes when all are there.
+const SHELVES: usize = PACKETS_HELD as usize + 1;
+
+/// A packet that waits: its place, and its length.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    place: u8,
+    len: u16,
+}
+
+impl Held {
+    /// Where it lies.
+    const fn range(self) -> std::ops::Range<usize> {
+        let from = self.place as usize * PACKET_MAX;
+        from..from + self.len as usize
+    }
+}
+
 /// What happened to a participant's packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InletCounts {
@@ -51,13 +70,17 @@ pub struct InletCounts {
     pub malformed: u64,
     /// Lost frames restored from the packet after them.
     pub recovered: u64,
-    /// Frames made up by the decoder.
+    /// Frames made up by the decoder, those of a pause's first 100 ms included.
     pub concealed: u64,
+    /// Packets that were given up, or dropped to make up for a delay: restored or not, they are lost.
+    pub missed: u64,
 }
 
 /// One participant's packets, put in order and decoded.
 pub struct OpusInlet {
-    order: Reorder<Packet>,
+    order: Reorder<Held>,
+    /// Where packets lie that wait: those in use are the first ones mostly, and only they take memory.
+    shelf: Box<[u8]>,
     decoder: Decoder,
     frame: usize,
     target: u16,
@@ -109,6 +132,7 @@ impl OpusInlet {
         let longest = rate.samples(PACKET_MS_MAX);
         Ok(Self {
             order: Reorder::new(depth, PACKETS_HELD),
+            shelf: vec![0; SHELVES * PACKET_MAX].into_boxed_slice(),
             decoder: Decoder::new(rate.hz(), Channels::Mono)?,
             frame: rate.frame(),
             target: PACKETS_QUEUED_TARGET.max(depth),
@@ -136,9 +160,14 @@ impl OpusInlet {
         self.seq
     }
 
-    /// Takes in a packet, with RTP's sequence number.
-    pub fn push(&mut self, seq: u16, packet: Packet) {
-        self.order.push(seq, packet);
+    /// Takes in a packet, with RTP's sequence number. One of more than [`PACKET_MAX`] bytes is none.
+    pub fn push(&mut self, seq: u16, packet: &[u8]) {
+        debug_assert!(packet.len() <= PACKET_MAX, "a line lets no such packet in");
+        let taken = self.order.queued().fold(0_u64, |taken, held| taken | 1 << held.place);
+        let held = Held { place: taken.trailing_ones() as u8, len: packet.len() as u16 };
+        let Some(place) = self.shelf.get_mut(held.range()) else { return };
+        place.copy_from_slice(packet);
+        self.order.push(seq, held);
     }
 
     /// The next 20 ms; called once a frame period. Nothing before the first packet, and nothing once
@@ -148,10 +177,11 @@ impl OpusInlet {
         self.ready -= self.given;
         self.given = 0;
         let trimmed = if self.ready < self.frame { self.order.trim(self.target) } else { None };
-        if let Some(packet) = trimmed {
+        if let Some(held) = trimmed {
             // Not heard, but the decoder goes on from it.
+            self.counts.missed += 1;
             let ready = self.ready;
-            self.decode(&packet);
+            self.decode(held);
             self.ready = ready;
         }
         for _ in 0..PACKETS_A_FRAME {
@@ -159,9 +189,9 @@ impl OpusInlet {
                 break;
             }
             match self.order.pull() {
-                Pulled::Item(packet) => {
+                Pulled::Item(held) => {
                     self.begun = true;
-                    self.decode(&packet);
+                    self.decode(held);
                 }
                 Pulled::Lost => self.recover(),
                 Pulled::Waiting => {
@@ -195,10 +225,9 @@ impl OpusInlet {
         self.order.counts()
     }
 
-    fn decode(&mut self, packet: &Packet) {
+    fn decode(&mut self, held: Held) {
         // To the decoder, no bytes mean a lost packet.
-        let bytes = packet.bytes();
-        let decoded = match bytes {
+        let decoded = match &self.shelf[held.range()] {
             [] => None,
             bytes => self.decoder.decode(bytes, &mut self.pcm[self.ready..], false).ok(),
         };
@@ -217,10 +246,11 @@ impl OpusInlet {
 
     /// Restores a lost packet from the next one, as far as that has it.
     fn recover(&mut self) {
+        self.counts.missed += 1;
         let room = self.ready..(self.ready + self.packet_samples).min(self.pcm.len());
-        let next = self.order.peek_next().filter(|next| has_correction(next.bytes()));
-        let restored = next.is_some_and(|next| {
-            self.decoder.decode(next.bytes(), &mut self.pcm[room.clone()], true).is_ok()
+        let next = self.order.peek_next().map(|next| &self.shelf[next.range()]);
+        let restored = next.filter(|next| has_correction(next)).is_some_and(|next| {
+            self.decoder.decode(next, &mut self.pcm[room.clone()], true).is_ok()
         });
         if restored {
             self.counts.recovered += 1;
@@ -281,6 +311,9 @@ impl Default for OutletOptions {
     }
 }
 
+/// Room for a packet at least, in bytes: with correction, coarse codings have as much.
+const PACKET_ROOM_MIN: usize = 128;
+
 /// Frames of digital silence that are still encoded: the first has the end of what came before (the
 /// encoder looks 6.5 ms ahead), the others let the far decoder conceal with silence.
 const SILENCE_ENCODED: u64 = 3;
@@ -292,6 +325,7 @@ const SILENCE_MARKED: u64 = 20;
 pub struct OpusOutlet {
     encoder: Encoder,
     rate: Rate,
+    bitrate_bps: i32,
     dtx: bool,
     bytes: Box<[u8; PACKET_MAX]>,
     /// Frames of digital silence up to now.
@@ -324,6 +358,7 @@ impl OpusOutlet {
         Ok(Self {
             encoder,
             rate,
+            bitrate_bps: options.bitrate_bps,
             dtx: options.dtx,
             bytes: Box::new([0; PACKET_MAX]),
             silent: 0,
@@ -331,6 +366,12 @@ impl OpusOutlet {
             frame: 0,
             seq: 0,
         })
+    }
+
+    /// Room for a packet, in bytes, where there are many: twice what the bitrate comes to, since the encoder spends it
+    /// as it is needed.
+    pub(super) fn packet_bytes(&self) -> usize {
+        (self.bitrate_bps.unsigned_abs() as usize / 8 / 50 * 2).clamp(PACKET_ROOM_MIN, PACKET_MAX)
     }
 
     /// Encodes the next 20 ms. Digital silence costs the encoder more than speech does, so after a
@@ -362,8 +403,10 @@ impl OpusOutlet {
 /// What arrives waits in a ring of 256 and what leaves in one of 64 ([`super::packets`]). A full
 /// ring drops the newest: the far side conceals what is missing, and the count says so.
 pub struct OpusLine {
-    arriving: rtrb::Consumer<Arrival>,
-    leaving: rtrb::Producer<RingPacket>,
+    arriving: ring::Receiver<Arrival>,
+    leaving: ring::Sender<Departure>,
+    /// Where a packet is read to.
+    bytes: Box<[u8; PACKET_MAX]>,
     /// Inlets on their way to be freed elsewhere.
     retiring: rtrb::Producer<Box<OpusInlet>>,
     inlets: Inlets,
@@ -381,15 +424,16 @@ impl std::fmt::Debug for OpusLine {
 
 impl OpusLine {
     pub(super) fn new(
-        arriving: rtrb::Consumer<Arrival>,
-        leaving: rtrb::Producer<RingPacket>,
+        arriving: ring::Receiver<Arrival>,
+        leaving: ring::Sender<Departure>,
         retiring: rtrb::Producer<Box<OpusInlet>>,
         outlet: OpusOutlet,
         len: TickLen,
         counts: Arc<LineCounts>,
     ) -> Self {
-        let (inlets, taken_up) = (Inlets::new(len), Vec::new());
-        Self { arriving, leaving, retiring, inlets, outlet, counts, taken_up }
+        let (inlets, bytes) = (Inlets::new(len), Box::new([0; PACKET_MAX]));
+        let taken_up = Vec::new();
+        Self { arriving, leaving, bytes, retiring, inlets, outlet, counts, taken_up }
     }
 
     /// Goes on with a lane of a session that another edge has had: the participant is there already. To be called
@@ -409,13 +453,15 @@ impl OpusLine {
     /// Whether the network's end is gone, and all that it sent was taken.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.arriving.is_abandoned() && self.arriving.is_empty()
+        self.arriving.is_over()
     }
 
-    fn admit(&mut self, arrival: Arrival, input: &mut Input) {
+    /// Admits what has come; of a packet, `len` bytes were read.
+    fn admit(&mut self, arrival: Arrival, len: usize, input: &mut Input) {
         match arrival {
             Arrival::Value(value) => input.inbound.push(*value),
-            Arrival::Joined { lane, name, inlet } => {
+            Arrival::Joined(joining) => {
+                let Joining { lane, name, inlet } = *joining;
                 input.coded.push(Coded::Joined { lane });
                 if let Some(other) = self.inlets.join(lane, inlet) {
                     self.free(other);
@@ -429,8 +475,9 @@ impl OpusLine {
                 }
                 input.inbound.push(Inbound::Left { lane });
             }
-            Arrival::Packet(RingPacket { lane, seq, packet, .. }) => {
-                input.packet(lane, seq, packet.bytes());
+            Arrival::Packet { lane, seq } => {
+                let packet = &self.bytes[..len];
+                input.packet(lane, seq, packet);
                 if !self.inlets.push(lane, seq, packet) {
                     LineCounts::add(&self.counts.strangers, 1);
                 }
@@ -447,20 +494,24 @@ impl OpusLine {
 impl Edge for OpusLine {
     fn give(&mut self, _now: Tick, input: &mut Input) {
         input.coded.append(&mut self.taken_up);
-        for _ in 0..self.arriving.slots() {
-            let Ok(arrival) = self.arriving.pop() else { break };
-            self.admit(arrival, input);
+        for _ in 0..self.arriving.len() {
+            let Some((arrival, len)) = self.arriving.pop(&mut self.bytes[..]) else { break };
+            self.admit(arrival, len, input);
         }
         let happened = self.inlets.pull(input);
         LineCounts::add(&self.counts.malformed, happened.malformed);
         LineCounts::add(&self.counts.recovered, happened.recovered);
         LineCounts::add(&self.counts.concealed, happened.concealed);
+        LineCounts::add(&self.counts.missed, happened.missed);
     }
 
     fn take(&mut self, _now: Tick, out: &Output) {
         for pcm in out.audio.chunks_exact(self.outlet.rate.frame()) {
-            let Some(packet) = self.outlet.encode(pcm) else { continue };
-            LineCounts::add(&self.counts.unsent, u64::from(self.leaving.push(packet).is_err()));
+            let Some(RingPacket { seq, frame, packet, .. }) = self.outlet.encode(pcm) else {
+                continue;
+            };
+            let pushed = self.leaving.push(Departure { seq, frame }, packet.bytes());
+            LineCounts::add(&self.counts.unsent, u64::from(pushed.is_err()));
         }
     }
 }

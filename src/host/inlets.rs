@@ -4,7 +4,7 @@
 //! from a journal.
 
 use super::codec::{Frame, InletCounts, NoCodec, OpusInlet, PACKETS_HELD};
-use super::packets::Packet;
+use super::packets::PACKET_MAX;
 use crate::clock::{Rate, TickLen};
 use crate::id::LaneId;
 use crate::journal::Transcode;
@@ -51,7 +51,7 @@ impl Inlets {
     }
 
     /// A packet comes. False if nobody has joined on its lane.
-    pub fn push(&mut self, lane: LaneId, seq: u16, packet: Packet) -> bool {
+    pub fn push(&mut self, lane: LaneId, seq: u16, packet: &[u8]) -> bool {
         let inlet = self.inlets.iter_mut().find(|(known, _)| *known == lane);
         inlet.map(|(_, inlet)| inlet.push(seq, packet)).is_some()
     }
@@ -71,6 +71,7 @@ impl Inlets {
             happened.malformed += after.malformed - before.malformed;
             happened.recovered += after.recovered - before.recovered;
             happened.concealed += after.concealed - before.concealed;
+            happened.missed += after.missed - before.missed;
         }
         happened
     }
@@ -106,7 +107,7 @@ impl OpusTranscoder {
             Coded::Left { lane } => drop(self.inlets.leave(lane)),
             Coded::Packet { lane, seq, from, len } => {
                 let bytes = packets.get(from as usize..).and_then(|b| b.get(..usize::from(len)));
-                if let Some(packet) = bytes.and_then(Packet::new) {
+                if let Some(packet) = bytes.filter(|bytes| bytes.len() <= PACKET_MAX) {
                     self.inlets.push(lane, seq, packet);
                 }
             }

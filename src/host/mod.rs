@@ -21,6 +21,8 @@ pub mod load;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;
+#[cfg(feature = "opus")]
+mod ring;
 pub mod sessions;
 pub mod shard;
 pub mod standby;

@@ -65,7 +65,7 @@ impl Wire {
         };
         if let Some(sent) = encoder.encode(pcm) {
             input.packet(lane, sent.seq, sent.packet.bytes());
-            self.inlets.push(lane, sent.seq, sent.packet);
+            self.inlets.push(lane, sent.seq, sent.packet.bytes());
         }
     }
 }

@@ -14,8 +14,9 @@ use crate::session::input::{Inbound, Input};
 use crate::session::output::{AgentState, Effect, Output, RpcError};
 use crate::slot::Edge;
 
-/// Notices on their way to the network at most: a second of everything that a session can say.
-pub const NOTICES_WAITING: usize = 1_024;
+/// Notices on their way to the network at most: five seconds of an agent that speaks, which says in each tick how far it
+/// has come.
+pub const NOTICES_WAITING: usize = 256;
 
 /// What the room is to be told.
 #[derive(Debug, Clone, PartialEq)]

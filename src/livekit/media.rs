@@ -113,7 +113,8 @@ pub struct MediaCounts {
 
 /// The connection.
 pub struct Media {
-    rtc: Rtc,
+    /// In a place of its own: it is large, and a room's task would have room for each of its moves.
+    rtc: Box<Rtc>,
     microphone: Mid,
     /// Sections for others' audio, and which track each has.
     sections: Vec<(Mid, Option<String>)>,
@@ -162,7 +163,7 @@ impl Media {
         // A path that answers nothing for so long is lost: the usual 20 s are longer than the server waits.
         config.set_max_stun_rto(STUN_RTO_MAX);
         config.set_max_stun_retransmits(STUN_RETRANSMITS);
-        let mut rtc = config
+        let rtc = config
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, red)
@@ -171,6 +172,7 @@ impl Media {
             // Voice is not sent again: what is missing is restored from the next packet, or concealed.
             .set_send_buffer_audio(1)
             .build(now);
+        let mut rtc = Box::new(rtc);
         for candidate in candidates {
             rtc.add_local_candidate(candidate.clone());
         }

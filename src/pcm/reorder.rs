@@ -182,6 +182,11 @@ impl<T> Reorder<T> {
         self.slots[0].as_ref()
     }
 
+    /// The items that are queued, in order.
+    pub fn queued(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+
     /// Bounds the delay; called once per frame period. When more than `target` items were queued at
     /// 50 calls in a row, gives up a gap at the head, if there is one, and drops the oldest item.
     /// It is returned, in case a decoder should see it. A target below `depth` takes away the cushion

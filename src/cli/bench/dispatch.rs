@@ -3,23 +3,19 @@
 //! A caller is in a room, and asks the server for an agent by its name; the worker is `antiphon start` as it runs in
 //! production. The time is taken until the first packet of the agent's voice is read at the caller.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
-use livekit_protocol::CreateAgentDispatchRequest;
 use serde_json::{Value, json};
 
 use super::guest::{Caller, House, plan, until};
 use super::latency::{pace, percentile};
-use super::rooms::memory_kib;
 use super::server::ServerArgs;
+use super::worker::Worker;
 use crate::cli::failure::Failure;
 use crate::cli::view::line;
 use crate::host::pace::{Clock, Moment};
-use crate::livekit::api::ask;
 use crate::livekit::room::{News, Stamp};
 use crate::session::plan::Plan;
 
@@ -70,18 +66,18 @@ pub(super) struct DispatchArgs {
 pub(super) fn dispatch(args: &DispatchArgs) -> Result<ExitCode, Failure> {
     let house = House::new(args.server.server()?)?;
     let plan = plan(CALLER)?;
-    let worker = Worker::start(&house)?;
-    let base_kib = worker.memory_kib();
+    let worker = Worker::start(&house, NAME, AGENT, &[])?;
+    let base_kib = worker.process().memory_kib();
     let mut bench = Bench { house, plan, talk: args.talk, callers: Vec::new(), rooms: 0 };
     let alone = bench.samples(args.samples)?;
     // What the first calls leave behind serves every other.
-    let warm_kib = worker.memory_kib();
+    let warm_kib = worker.process().memory_kib();
     for _ in 0..args.jobs {
         let (caller, _) = bench.arrives()?;
         bench.callers.push(caller);
     }
     let among = bench.samples(args.samples)?;
-    let all_kib = worker.memory_kib();
+    let all_kib = worker.process().memory_kib();
     let of_one_kib = warm_kib
         .zip(all_kib)
         .map(|(warm, all)| all.saturating_sub(warm) as f64 / f64::from(args.jobs));
@@ -151,7 +147,7 @@ impl Bench {
         let clock = Clock::default();
         let (tell, told) = bounded(1);
         let asked = clock.now();
-        self.ask(&room, tell)?;
+        self.house.dispatch(&room, NAME, tell)?;
         let mut heard = None;
         let (talk, callers) = (self.talk, &mut self.callers);
         pace(FRAMES_MAX, |frame, _| {
@@ -177,31 +173,6 @@ impl Bench {
         let heard: Moment = heard.ok_or_else(|| Failure::broken("no agent was heard in 5 s"))?;
         Ok((caller, heard.since_ns(asked) as f64 / 1e6))
     }
-
-    /// Asks the server for an agent, on the network's thread.
-    fn ask(
-        &self,
-        room: &str,
-        tell: crossbeam_channel::Sender<Result<(), String>>,
-    ) -> Result<(), Failure> {
-        let request = CreateAgentDispatchRequest {
-            agent_name: NAME.to_owned(),
-            room: room.to_owned(),
-            ..CreateAgentDispatchRequest::default()
-        };
-        let (address, tls) = (self.house.server.address.clone(), self.house.tls.clone());
-        let token = self.house.server.key.admin(room).map_err(Failure::broken)?;
-        let spawned = self.house.network.spawn(move |_| async move {
-            let with = (token.secret(), &request);
-            let asked = ask(&address, &tls, "AgentDispatchService", "CreateDispatch", with).await;
-            tell.try_send(asked.map(drop)).ok();
-        });
-        if spawned {
-            Ok(())
-        } else {
-            Err(Failure::broken("the network's thread has too much to do"))
-        }
-    }
 }
 
 /// A frame of somebody who talks, or is silent.
@@ -213,60 +184,4 @@ fn step(caller: &mut Caller, talks: bool) {
             }
         }
     });
-}
-
-/// `antiphon start` as a process of its own, ended with its value.
-struct Worker {
-    process: Child,
-    folder: PathBuf,
-}
-
-impl Worker {
-    fn start(house: &House) -> Result<Self, Failure> {
-        let broken = |why: std::io::Error| Failure::broken(format!("the bench's worker: {why}"));
-        let folder = std::env::temp_dir().join(format!("antiphon-dispatch-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).map_err(broken)?;
-        let config = folder.join("bench.yaml");
-        std::fs::write(&config, AGENT).map_err(broken)?;
-        let (key, secret) = house.server.key.parts();
-        let process = Command::new(std::env::current_exe().map_err(broken)?)
-            .args(["start", "--json", "--http", "0", "--agent-name", NAME])
-            .arg(&config)
-            .env("LIVEKIT_URL", house.server.address.to_string())
-            .env("LIVEKIT_API_KEY", key)
-            .env("LIVEKIT_API_SECRET", secret)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(broken)?;
-        let mut worker = Self { process, folder };
-        let out = worker.process.stdout.take().ok_or_else(|| Failure::broken("no output"))?;
-        let mut lines = BufReader::new(out).lines();
-        let registered = |line: &String| line.contains("\"worker.registered\"");
-        if !lines.by_ref().map_while(Result::ok).any(|line| registered(&line)) {
-            return Err(Failure::broken("the bench's worker does not register"));
-        }
-        // What it says must be read, or it would wait.
-        std::thread::Builder::new()
-            .name("worker output".to_owned())
-            .spawn(move || lines.for_each(drop))
-            .map_err(broken)?;
-        Ok(worker)
-    }
-}
-
-impl Worker {
-    /// What it holds; none where the system does not say.
-    fn memory_kib(&self) -> Option<u64> {
-        memory_kib(&self.process.id().to_string())
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-        std::fs::remove_dir_all(&self.folder).ok();
-    }
 }

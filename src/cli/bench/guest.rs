@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
+use livekit_protocol::CreateAgentDispatchRequest;
 
 use super::server::Server;
 use crate::cli::failure::Failure;
@@ -15,6 +16,7 @@ use crate::host::pace::{Class, Clock, Moment};
 use crate::host::packets::line;
 use crate::host::shard::{Measured, Shard, Watch};
 use crate::host::tools::{LiveTools, Workers};
+use crate::livekit::api::ask;
 use crate::livekit::edge::RoomEdge;
 use crate::livekit::network::Network;
 use crate::livekit::paths::Allowed;
@@ -79,19 +81,19 @@ impl House {
         })
     }
 
-    fn enter(
+    /// How somebody enters a room: the agent, or a caller by this identity.
+    pub(super) fn options(
         &self,
         plan: &Plan,
         room: &str,
         identity: Option<&str>,
-        stamped: bool,
-    ) -> Result<Entered, Failure> {
+    ) -> Result<Options, Failure> {
         let key = &self.server.key;
         let pass = match identity {
             None => key.agent(room, AGENT, AGENT),
             Some(identity) => key.visitor(room, identity, identity, None),
         };
-        let options = Options {
+        Ok(Options {
             address: self.server.address.clone(),
             pass: pass.map_err(Failure::broken)?,
             name: AGENT.to_owned(),
@@ -107,7 +109,17 @@ impl House {
             telephones: Telephones { key: None, trunk: None },
             seats: None,
             insists: false,
-        };
+        })
+    }
+
+    fn enter(
+        &self,
+        plan: &Plan,
+        room: &str,
+        identity: Option<&str>,
+        stamped: bool,
+    ) -> Result<Entered, Failure> {
+        let options = self.options(plan, room, identity)?;
         let outlet = OpusOutlet::new(plan.rate, OutletOptions::default())
             .map_err(|why| broken("no codec", why))?;
         let (trunk, opus) = line(outlet, plan.len);
@@ -139,6 +151,32 @@ impl House {
             return Err(Failure::broken("the sessions' thread is gone"));
         }
         Ok(Agent { room, stop, ended })
+    }
+
+    /// Asks the server for an agent of this name, on the network's thread; what came of it is told.
+    pub(super) fn dispatch(
+        &self,
+        room: &str,
+        agent: &str,
+        tell: Sender<Result<(), String>>,
+    ) -> Result<(), Failure> {
+        let request = CreateAgentDispatchRequest {
+            agent_name: agent.to_owned(),
+            room: room.to_owned(),
+            ..CreateAgentDispatchRequest::default()
+        };
+        let (address, tls) = (self.server.address.clone(), self.tls.clone());
+        let token = self.server.key.admin(room).map_err(Failure::broken)?;
+        let spawned = self.network.spawn(move |_| async move {
+            let with = (token.secret(), &request);
+            let asked = ask(&address, &tls, "AgentDispatchService", "CreateDispatch", with).await;
+            tell.try_send(asked.map(drop)).ok();
+        });
+        if spawned {
+            Ok(())
+        } else {
+            Err(Failure::broken("the network's thread has too much to do"))
+        }
     }
 
     /// A caller joins a room; it is stepped by who asked for it.
@@ -177,7 +215,7 @@ pub(super) fn until(room: &Room, wanted: impl Fn(&News) -> bool) -> Result<(), F
 }
 
 /// Leaves a room, and waits until that is done.
-fn leave(room: &Room) -> Result<(), Failure> {
+pub(super) fn leave(room: &Room) -> Result<(), Failure> {
     room.leave();
     loop {
         match room.news.recv_timeout(PATIENCE) {

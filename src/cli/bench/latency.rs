@@ -110,7 +110,7 @@ pub(super) fn latency(args: &LatencyArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The Python to use, if it has the client.
-fn python(path: &Path) -> Result<PathBuf, String> {
+pub(super) fn python(path: &Path) -> Result<PathBuf, String> {
     let tried = Command::new(path).args(["-c", "import livekit.rtc"]).stdin(Stdio::null()).output();
     match tried {
         Ok(output) if output.status.success() => Ok(path.to_owned()),

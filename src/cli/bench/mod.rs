@@ -3,6 +3,8 @@
 //! **Invariant:** what is measured is what calls run on, not an imitation of it.
 
 mod contender;
+#[cfg(feature = "opus")]
+mod density;
 #[cfg(feature = "livekit")]
 mod dispatch;
 mod figures;
@@ -12,6 +14,8 @@ mod guest;
 mod latency;
 mod pacing;
 mod plot;
+#[cfg(feature = "opus")]
+mod process;
 mod recording;
 #[cfg(feature = "livekit")]
 mod rooms;
@@ -21,6 +25,8 @@ mod server;
 mod stages;
 mod table;
 mod talkers;
+#[cfg(feature = "livekit")]
+mod worker;
 
 use std::process::ExitCode;
 
@@ -39,7 +45,8 @@ Examples:
   antiphon bench pacing --busy 2 --class fifo --plot pacing.svg
   antiphon bench latency
   antiphon bench rooms
-  antiphon bench dispatch")]
+  antiphon bench dispatch
+  antiphon bench density --depth media")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     bench: Bench,
@@ -49,6 +56,8 @@ pub(super) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum Bench {
     Pacing(pacing::PacingArgs),
+    #[cfg(feature = "opus")]
+    Density(density::DensityArgs),
     #[cfg(feature = "livekit")]
     Latency(latency::LatencyArgs),
     #[cfg(feature = "livekit")]
@@ -60,6 +69,8 @@ enum Bench {
 pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
     match &args.bench {
         Bench::Pacing(args) => pacing::pacing(args),
+        #[cfg(feature = "opus")]
+        Bench::Density(args) => density::density(args),
         #[cfg(feature = "livekit")]
         Bench::Latency(args) => latency::latency(args),
         #[cfg(feature = "livekit")]

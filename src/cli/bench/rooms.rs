@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use serde_json::json;
 
 use super::guest::{House, plan, until};
+use super::process::Process;
 use super::server::ServerArgs;
 use crate::cli::failure::Failure;
 use crate::cli::view::line;
@@ -112,20 +113,13 @@ struct Held {
 
 /// None where the system does not say.
 fn held() -> Option<Held> {
-    let memory_kib = memory_kib("self")?;
+    let memory_kib = Process::this().memory_kib()?;
     let count = |path: &str| std::fs::read_dir(path).ok().map(Iterator::count);
     Some(Held {
         memory_kib,
         descriptors: count("/proc/self/fd")?,
         threads: count("/proc/self/task")?,
     })
-}
-
-/// The memory of a process, of which Linux says something under this name; none where the system does not say.
-pub(super) fn memory_kib(process: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The slope of a line through points, by least squares.

@@ -51,6 +51,22 @@ impl ServerArgs {
     }
 }
 
+impl ServerArgs {
+    /// Has another bench's process reach the same server.
+    pub(super) fn pass_on(&self, command: &mut Command) {
+        let named = [
+            ("LIVEKIT_URL", self.url.as_deref()),
+            ("LIVEKIT_API_KEY", self.api_key.as_deref()),
+            ("LIVEKIT_API_SECRET", self.api_secret.as_ref().map(Secret::reveal)),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+    }
+}
+
 fn start() -> Result<Server, Failure> {
     let program = program().ok_or_else(|| {
         Failure::input(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use crate::cli::failure::Failure;
-use crate::clock::TickLen;
+use crate::clock::{Rate, TickLen};
 use crate::config;
 use crate::host::tools::{LiveTools, Workers};
 use crate::id::LaneId;
@@ -51,11 +51,7 @@ impl Talkers {
         let config = config.map_err(|why| broken(why.to_string()))?;
         let plan = Plan::new(config).map_err(|why| broken(why.to_string()))?;
         let header = Header { virtual_time: false, ..Header::new(&plan, 1) };
-        let clip = |bytes: &&[u8]| {
-            let wav = wav::read(bytes).map_err(|why| broken(why.to_string()))?;
-            Ok(resample::convert(&wav.pcm, wav.rate_hz, plan.rate.hz()).into())
-        };
-        let clips = CLIPS.iter().map(clip).collect::<Result<_, _>>()?;
+        let clips = clips(plan.rate).map_err(broken)?;
         let workers = Workers::start(Registry::default(), 1);
         Ok(Self { plan: Arc::new(plan), clips, workers, header })
     }
@@ -94,6 +90,15 @@ impl Talkers {
         let scribe = Some(Scribe::new(&self.header));
         Slot::new(Arc::clone(plan), session, vec![Box::new(caller)], Box::new(tools), scribe)
     }
+}
+
+/// What callers of benches say, at a rate; what is wrong with the clips, if anything is.
+pub(super) fn clips(rate: Rate) -> Result<Vec<Arc<[i16]>>, String> {
+    let clip = |bytes: &&[u8]| {
+        let wav = wav::read(bytes).map_err(|why| why.to_string())?;
+        Ok(resample::convert(&wav.pcm, wav.rate_hz, rate.hz()).into())
+    };
+    CLIPS.iter().map(clip).collect()
 }
 
 /// What a journal's file would take of a slot; `block` keeps its room.

@@ -165,6 +165,7 @@ impl Tally {
             ("packets_refused", line.refused),
             ("packets_of_nobody", line.strangers),
             ("packets_undecodable", line.malformed),
+            ("packets_missed", line.missed),
             ("frames_restored", line.recovered),
             ("frames_concealed", line.concealed),
             ("frames_unsent", line.unsent),

@@ -41,8 +41,10 @@ use crate::tool::Registry;
 use crate::web::health::Board;
 use crate::web::server::Server;
 
-/// Events that wait for the office at most: some of each of thousands of jobs.
-const EVENTS_WAITING: usize = 65_536;
+/// Events that wait for the office at most: some of each job that there may be, since room for them is made at once,
+/// and as many that are no job's.
+const EVENTS_OF_ONE: usize = 8;
+const EVENTS_WAITING: usize = 1_024;
 
 /// How often signals are looked for while nothing happens.
 const LOOK: Duration = Duration::from_millis(50);
@@ -166,7 +168,7 @@ impl Office {
         place: Place,
     ) -> Result<Self, Failure> {
         let mut wrong = Vec::new();
-        let (tell, events) = bounded(EVENTS_WAITING);
+        let (tell, events) = bounded(EVENTS_WAITING + EVENTS_OF_ONE * args.max_jobs as usize);
         let engines = args.engines.map_or_else(|| 2 * cores(), usize::from);
         let calls = args.max_jobs as usize;
         let sizes = Sizes {
