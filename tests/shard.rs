@@ -530,16 +530,17 @@ fn sessions_begin_at_once_and_spread_over_the_tick() {
 
 /// Takes so much of each tick's time, computing or waiting, or tells so many events.
 enum Greedy {
-    Computes(Duration),
+    Computes(u32),
     Waits(u32),
     Tells(usize),
 }
 
 impl Edge for Greedy {
     fn give(&mut self, _now: Tick, input: &mut Input) {
-        let begun = std::time::Instant::now();
+        let clock = Clock::default();
+        let begun = clock.now();
         match *self {
-            Self::Computes(time) => while begun.elapsed() < time {},
+            Self::Computes(ms) => while clock.now().since_ns(begun) < u64::from(ms) * 1_000_000 {},
             Self::Waits(ms) => pause(ms),
             Self::Tells(count) => input.inbound.extend((0..count).map(|_| Inbound::Custom {
                 lane: None,
@@ -560,9 +561,8 @@ fn a_session_that_takes_more_than_its_share_is_shed_and_the_others_do_not_notice
     let none = || Registry::default();
     let mut others: Vec<Sight> =
         (0..4).map(|_| admit(&shard, &plan, vec![caller(&plan, vec![])], none())).collect();
-    let ms = Duration::from_millis;
     let greedy = [
-        (Greedy::Computes(ms(15)), Excess::Time),
+        (Greedy::Computes(15), Excess::Time),
         (Greedy::Waits(15), Excess::Time),
         (Greedy::Tells(500), Excess::Events),
     ];

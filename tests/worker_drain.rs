@@ -124,7 +124,7 @@ fn rounds() -> usize {
 fn a_rolling_restart_under_calls_loses_none() {
     let server = Server::start(&Options::default());
     let mut worker = Worker::start(&server, &[DESK], &[]);
-    let mut called = |worker: &Worker| {
+    let called = |worker: &Worker| {
         let room = room("rolling");
         let (ann, agent) = caller(&server, worker, &room);
         (ann, agent, room)

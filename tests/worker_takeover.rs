@@ -8,8 +8,9 @@ mod rooms;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use antiphon::host::pace::pause;
+use antiphon::host::pace::{Clock, pause};
 use rooms::peer::{LOUD_DBFS, Peer};
 use rooms::server::{Options, Server};
 use rooms::worker::Worker;
@@ -384,9 +385,11 @@ fn a_worker_that_is_started_anew_has_the_calls_of_the_one_before() {
 /// Waits until something is so of which nobody tells.
 #[track_caller]
 fn wait(what: &str, is_so: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
+    let clock = Clock::default();
+    let begun = clock.now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "in {PATIENCE:?} it was not so that {what}");
+        let waited = Duration::from_nanos(clock.now().since_ns(begun));
+        assert!(waited < PATIENCE, "in {PATIENCE:?} there was not: {what}");
         pause(20);
     }
 }
