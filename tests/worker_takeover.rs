@@ -13,7 +13,7 @@ use std::time::Duration;
 use antiphon::host::pace::{Clock, pause};
 use rooms::peer::{LOUD_DBFS, Peer};
 use rooms::server::{Options, Server};
-use rooms::worker::Worker;
+use rooms::worker::{Worker, dispatch};
 use rooms::{PATIENCE, number, room};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -51,10 +51,16 @@ impl Stage {
     /// A worker that goes on with others' calls.
     #[track_caller]
     fn worker(&self) -> Worker {
+        self.worker_of(DESK)
+    }
+
+    /// The same, with this configuration.
+    #[track_caller]
+    fn worker_of(&self, config: &str) -> Worker {
         let (shared, out) = (self.leases(), self.folder.path().join("calls"));
         let arguments = ["--take-over", text(&shared), "--out", text(&out)];
         let log = self.log();
-        let worker = Worker::command("start", &[DESK], &arguments, |command| {
+        let worker = Worker::command("start", &[config], &arguments, |command| {
             rooms::program::Program::start(command.env("LOG", &log), &self.server)
         });
         worker.event("worker.registered", |_| true);
@@ -77,7 +83,8 @@ impl Stage {
 
     /// The files of leases.
     fn held(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.leases()).expect("the folder is there").flatten();
+        let entries = std::fs::read_dir(self.leases().join("leases"));
+        let entries = entries.expect("the folder is there").flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.ends_with(".lease")).collect()
     }
@@ -208,6 +215,26 @@ fn a_call_goes_on_when_its_worker_is_killed() {
     let mut second = second;
     assert_eq!(second.stops(PATIENCE), Some(0), "{}", second.complaints());
     assert_eq!(stage.held(), Vec::<String>::new());
+}
+
+#[test]
+fn an_agent_that_waits_for_somebody_waits_elsewhere() {
+    let stage = Stage::new();
+    let named = format!("{DESK}livekit: {{ agent_name: desk }}\n");
+    let first = stage.worker_of(&named);
+    let room = room("waits");
+    dispatch(&stage.server, &room, "desk", &json!({}));
+    first.of_room("job.joined", &room);
+    let second = stage.worker_of(&named);
+    first.signal("KILL");
+    let joined = second.of_room("job.joined", &room);
+    let agent = joined["identity"].as_str().expect("it has one").to_owned();
+    let mut ann = Peer::join(&stage.server, &room, "ann");
+    ann.reads(&agent, "Hello.");
+    ann.ask(json!({ "do": "chat", "text": "goodbye" }));
+    ann.reads(&agent, "Until next time.");
+    second.of_room("job.kept", &room);
+    wait("the lease being given back", || stage.held().is_empty());
 }
 
 #[test]

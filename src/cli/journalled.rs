@@ -75,6 +75,9 @@ pub(super) fn open(
         return Ok((folder, journalled));
     }
     let path = about.named.unwrap_or(&beside).to_owned();
+    if let Some(folder) = path.parent().filter(|_| about.shared) {
+        prune(folder, about.plan);
+    }
     let is_beside = about.named.is_none_or(|named| named == beside);
     // What may be refused comes first, but for a new file in a folder that may have to be made.
     let is_new = !path.exists();
@@ -142,20 +145,34 @@ pub(super) fn alone(about: &About<'_>) -> Option<Journalled> {
 }
 
 /// Goes on with the journal of a call that somebody else has held, in a file of its own that takes the other's place:
-/// whoever still writes there writes to nothing. `bytes` are what was found there, and `journal` what they say.
+/// whoever still writes there writes to nothing. `may` says at the last moment whether it is this worker's. `bytes` are what was found there, and `journal` what they say.
 ///
 /// # Errors
 /// The file cannot be made.
 #[cfg(feature = "livekit")]
-pub(super) fn go_on(path: &Path, bytes: &[u8], journal: &Journal) -> std::io::Result<Journalled> {
+pub(super) fn go_on(
+    path: &Path,
+    bytes: &[u8],
+    journal: &Journal,
+    may: impl FnOnce() -> bool,
+) -> std::io::Result<Journalled> {
     let whole = match journal.tail {
         Tail::Whole => bytes,
         Tail::Torn { at } => &bytes[..at],
     };
-    let part = path.with_extension("part");
-    std::fs::write(&part, whole)?;
-    let ink = Ink::go_on(&part, path)?;
-    std::fs::rename(&part, path)?;
+    // Others may be doing the same, on this machine or on another.
+    let part = path.with_extension(format!("{:x}-{}.part", wall_ms(), std::process::id()));
+    let opened = (|| {
+        std::fs::write(&part, whole)?;
+        std::fs::File::open(&part)?.sync_all()?;
+        let ink = Ink::go_on(&part, path)?;
+        if !may() {
+            return Err(std::io::Error::other("another worker has it"));
+        }
+        std::fs::rename(&part, path)?;
+        Ok(ink)
+    })();
+    let ink = opened.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
     let scribe = Some(Scribe::resume(journal));
     Ok(Journalled { scribe, ink: Some((path.to_owned(), ink)), ..Journalled::none() })
 }

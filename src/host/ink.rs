@@ -21,7 +21,7 @@ use super::standby::{self, Shelf};
 use crate::clock::Tick;
 use crate::journal::Scribe;
 use crate::journal::pack::shrink;
-use crate::session::checkpoint::Checkpoint;
+use crate::session::checkpoint::{Checkpoint, config_hash};
 use crate::slot::Slot;
 
 /// Blocks on their way to the disk at most: at two a tick of 20 ms, five seconds of a stuck disk.
@@ -48,6 +48,8 @@ pub struct Ink {
     mark: Mark,
     /// When the next checkpoint is taken, if any are.
     next: Option<Tick>,
+    /// The hash of the plan at this address, for checkpoints.
+    hashed: Option<(usize, u64)>,
 }
 
 /// What goes to the writer.
@@ -170,6 +172,7 @@ impl Ink {
             trouble: None,
             mark,
             next,
+            hashed: None,
         })
     }
 
@@ -206,6 +209,10 @@ impl Ink {
                 cause = cause.or_else(|| Some("the disk is too slow".to_owned()));
             }
         }
+        if cause.is_some() {
+            // Nobody has to wait for what never comes.
+            self.mark.0.store(u64::MAX, Ordering::Release);
+        }
         self.trouble.clone_from(&cause);
         cause
     }
@@ -213,9 +220,18 @@ impl Ink {
     /// Takes a checkpoint of the session, if it is time and there is nothing that it waits for. Frames are kept since.
     pub fn check(&mut self, slot: &mut Slot) {
         let now = slot.session().tick();
-        if self.next.is_some_and(|next| now >= next) && slot.session().is_at_rest() {
-            self.next = Some(now.after(slot.plan().len.ticks_min_one(standby::APART_MS)));
-            let checkpoint = Checkpoint::take(slot.session(), slot.plan());
+        let is_due = self.next.is_some_and(|next| now >= next) && self.trouble.is_none();
+        if is_due && slot.session().is_at_rest() {
+            let plan = slot.plan();
+            self.next = Some(now.after(plan.len.ticks_min_one(standby::APART_MS)));
+            // What a plan is told by is long to make, and the same until there is another one.
+            let at = std::ptr::from_ref(plan) as usize;
+            let hash = match self.hashed {
+                Some((known, hash)) if known == at => hash,
+                _ => config_hash(plan),
+            };
+            self.hashed = Some((at, hash));
+            let checkpoint = Checkpoint::hashed(slot.session(), hash);
             self.send(Block::Checkpoint(Box::new(checkpoint)));
             if let Some(scribe) = slot.scribe() {
                 scribe.keep_frames();

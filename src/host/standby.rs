@@ -83,6 +83,11 @@ fn frames_of(journal: &Path, tick: Tick) -> PathBuf {
     journal.with_extension(format!("{tick}.frames"))
 }
 
+/// Removes what lies beside a journal that nobody goes on with.
+pub fn remove(journal: &Path) {
+    Shelf::beside(journal).clear();
+}
+
 fn checkpoint(journal: &Path) -> Option<Checkpoint> {
     Checkpoint::from_bytes(&fs::read(checkpoint_of(journal)).ok()?).ok()
 }

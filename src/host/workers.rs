@@ -79,14 +79,15 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Waits until it is, or the disk has had its time: the call is made all the same.
-    fn wait(&self) {
-        for _ in 0..WRITTEN_MAX_MS {
-            if self.mark.has(self.tick) {
-                return;
+    /// Waits until it is, or the disk has had its time; whether it is.
+    fn wait(&self) -> bool {
+        (0..WRITTEN_MAX_MS).any(|_| {
+            let is_written = self.mark.has(self.tick);
+            if !is_written {
+                pause(1);
             }
-            pause(1);
-        }
+            is_written
+        })
     }
 }
 
@@ -194,12 +195,15 @@ impl Workers {
                 let Ok(work) = calls.recv_timeout(Duration::from_secs(1)) else { continue };
                 let (mut next, mut is_left_behind) = (locked(&aside).admit(work), false);
                 while let Some(Work { tools, context, call, place, reply, written, .. }) = next {
-                    if let Some(written) = &written {
-                        written.wait();
-                    }
+                    let may = written.is_none_or(|written| written.wait());
                     // Told to have failed, it must not happen after all.
                     if place.moves(QUEUED, RUNNING) {
-                        let outcome = tools.execute(&context, &call);
+                        let outcome = if may {
+                            tools.execute(&context, &call)
+                        } else {
+                            let why = "the journal does not keep up: the call was not made";
+                            Outcome::failed(FailureKind::Interrupted, why)
+                        };
                         is_left_behind |= !place.moves(RUNNING, DONE);
                         // A session that is gone does not want it any more.
                         drop(reply.send((call.id, outcome)));

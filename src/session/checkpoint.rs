@@ -58,7 +58,12 @@ impl Checkpoint {
     /// Takes a checkpoint of a session between two ticks.
     #[must_use]
     pub fn take(session: &Session, plan: &Plan) -> Self {
-        let config = config_hash(plan);
+        Self::hashed(session, config_hash(plan))
+    }
+
+    /// The same, of a session whose plan has this [hash](config_hash).
+    #[must_use]
+    pub fn hashed(session: &Session, config: u64) -> Self {
         Self { build: BUILD.to_owned(), config, tick: session.tick(), session: session.clone() }
     }
 
@@ -107,7 +112,8 @@ impl Checkpoint {
 
 /// Of the configuration, and of the agents in the order in which they are numbered: a session that has
 /// gone on with another configuration keeps the ids of the first.
-fn config_hash(plan: &Plan) -> u64 {
+#[must_use]
+pub fn config_hash(plan: &Plan) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(plan.config.to_json().as_bytes());
     for agent in &plan.agents {

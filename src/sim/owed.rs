@@ -19,8 +19,8 @@ use crate::tool::{Called, FailureKind, Outcome, ToolCall};
 /// Why something has failed that was under way.
 pub const GONE: &str = "the process that held the call is gone";
 
-/// The longest utterance that is told again, in frames: a minute. What was said before that is left out.
-const FRAMES_MAX: usize = 3_000;
+/// The longest utterance that is told again, in frames, from its end: what a recogniser's queue has room for at once.
+const FRAMES_MAX: usize = 480;
 
 /// What a session waits for.
 #[derive(Debug, Default)]
@@ -110,9 +110,10 @@ impl Owed {
         match effect {
             Effect::Listen { lane, utterance, frame } => {
                 let frames = &mut self.utterances.entry((*lane, *utterance)).or_default().frames;
-                if frames.len() < FRAMES_MAX * SPEECH_FRAME {
-                    frames.extend_from_slice(out.frame(*frame));
+                if frames.len() >= FRAMES_MAX * SPEECH_FRAME {
+                    frames.drain(..SPEECH_FRAME);
                 }
+                frames.extend_from_slice(out.frame(*frame));
             }
             Effect::ListenEnd { lane, utterance } => {
                 if let Some(utterance) = self.utterances.get_mut(&(*lane, *utterance)) {

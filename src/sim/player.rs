@@ -120,6 +120,16 @@ impl<'j> Player<'j> {
         let mut player = Self::new(journal, transcode)?;
         let restored = checkpoint.restore(&player.plan);
         player.session = restored.map_err(|error| NotReplayable(error.to_string()))?;
+        // One that was taken after the journal's end knows of what nobody else does.
+        let last = at.checked_sub(1).and_then(|last| journal.ticks.get(last));
+        let follows = last.is_some_and(|last| {
+            last.input.tick.after(1) == next && last.outcomes.digest == player.session.digest()
+        });
+        if !follows {
+            return Err(NotReplayable(format!(
+                "no tick is recorded before the checkpoint at {next}"
+            )));
+        }
         player.at = at;
         Ok(player)
     }

@@ -13,6 +13,7 @@ use super::{Event, Made};
 use crate::cli::failure::Failure;
 use crate::cli::watch::{LiveWatch, Over, Show};
 use crate::record::{FolderThread, SessionEnd};
+use crate::session::event::EventKind;
 use crate::slot::message;
 
 /// Clerks of each kind: one that waits for a disk does not keep a call from beginning.
@@ -116,13 +117,15 @@ impl Clerk {
 
     /// Shows what happens, where that is wanted: a terminal that does not keep up loses lines.
     fn show(&self, job: &str, shown: bool) -> Show {
-        if !shown {
-            return Box::new(|_, _| true);
-        }
         let (job, tell) = (job.to_owned(), self.tell.clone());
         Box::new(move |_, out| {
             for event in &out.events {
-                drop(tell.try_send(Event::Happened(job.clone(), Box::new(event.clone()))));
+                if matches!(event.kind, EventKind::JournalLost { .. }) {
+                    drop(tell.try_send(Event::Unwritten(job.clone())));
+                }
+                if shown {
+                    drop(tell.try_send(Event::Happened(job.clone(), Box::new(event.clone()))));
+                }
             }
             true
         })

@@ -47,6 +47,8 @@ pub(super) struct Job {
     pub(super) stage: Stage,
     /// Another worker has held it, which is dead; the server that made it knows nothing of it as this worker's.
     pub(super) taken_over: bool,
+    /// How long nobody had held it when it was taken over, in milliseconds.
+    pub(super) age_ms: u64,
     /// The way out of the room.
     pub(super) exit: Option<Exit>,
     /// The session, before it begins.
@@ -103,6 +105,7 @@ impl Job {
             offered,
             stage: Stage::Offered,
             taken_over: false,
+            age_ms: 0,
             exit: None,
             made: None,
             heard: false,
@@ -128,6 +131,7 @@ impl Job {
     pub(super) fn is_deserted(&self, now: Moment) -> bool {
         self.taken_over
             && self.stage == Stage::Entering
+            && !self.heard
             && now.since_ns(self.offered) >= DESERTED_NS
     }
 

@@ -18,11 +18,14 @@ use crate::host::codec::OpusInlet;
 use crate::host::standby;
 use crate::host::tools::{LiveTools, Overrun, RoomCall};
 use crate::host::transcoder::transcoder;
+use crate::id::LaneId;
 use crate::journal::Journal;
 use crate::livekit::edge::RoomEdge;
+use crate::livekit::roster::Seat;
 use crate::record::{Folder, Timing};
 use crate::seed::Seed;
 use crate::session::Session;
+use crate::session::event::{Event, EventKind};
 use crate::session::input::{Inbound, LineState};
 use crate::session::plan::Plan;
 use crate::sim::owed::{Again, GONE};
@@ -51,8 +54,8 @@ pub(super) struct Order {
     pub(super) out: Option<PathBuf>,
     /// Where the journal is that others could go on with, and the right to write it.
     pub(super) shared: Option<(PathBuf, Right)>,
-    /// Somebody else has held it.
-    pub(super) taken_over: bool,
+    /// Whose lanes it has, if somebody else has held it.
+    pub(super) seats: Option<Vec<Seat>>,
     /// Whether what happens in it is to be shown.
     pub(super) shown: bool,
 }
@@ -68,8 +71,6 @@ pub(super) struct Making {
 
 /// How a session was taken over.
 pub(super) struct Taken {
-    /// When whoever held it before wrote last, in milliseconds since 1970, if that is known.
-    pub(super) since_ms: Option<u64>,
     /// Ticks of its journal, and those that were stepped.
     pub(super) ticks: u64,
     pub(super) stepped: u64,
@@ -77,14 +78,21 @@ pub(super) struct Taken {
 
 /// Makes it; the right to write its files comes back.
 pub(super) fn make(order: Order) -> (Result<Making, String>, Option<Right>) {
-    let Order { job, session, served, plan, edge, calls, out, shared, taken_over, shown: _ } =
-        order;
+    let Order { job, session, served, plan, edge, calls, out, shared, seats, shown: _ } = order;
     let (path, right) = shared.unzip();
-    let maker = Maker { job, session, served, plan, calls, out, path };
+    let taken_over = seats.is_some();
+    let seats = seats.unwrap_or_default();
+    let maker = Maker { job, session, served, plan, calls, out, path, seats };
     let made = match maker.path.clone().filter(|_| taken_over) {
         Some(path) => match fs::read(&path) {
-            Ok(bytes) => maker.taken_over(&bytes, &path, edge),
             // It died before the session began.
+            Ok(bytes) if bytes.is_empty() => maker.new_one(edge),
+            Ok(bytes) => {
+                let aside = maker.set_aside();
+                let made = maker.taken_over(&bytes, (&path, right.as_ref()), edge);
+                aside.end(made.is_ok());
+                made
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => maker.new_one(edge),
             Err(error) => Err(format!("{}: {error}", path.display())),
         },
@@ -101,31 +109,79 @@ struct Maker {
     calls: Sender<RoomCall>,
     out: Option<PathBuf>,
     path: Option<PathBuf>,
+    seats: Vec<Seat>,
+}
+
+/// The folder of a call as somebody else has left it, until it is known that there is another.
+struct Aside(Option<(PathBuf, PathBuf)>);
+
+impl Aside {
+    fn end(self, is_made: bool) {
+        let Some((aside, out)) = self.0 else { return };
+        if is_made {
+            drop(fs::remove_dir_all(aside));
+        } else {
+            drop(fs::remove_dir_all(&out));
+            drop(fs::rename(aside, out));
+        }
+    }
 }
 
 impl Maker {
-    fn new_one(self, edge: RoomEdge) -> Result<Making, String> {
+    fn set_aside(&self) -> Aside {
+        let moved = self.out.as_ref().and_then(|out| {
+            let aside = out.with_extension("before");
+            fs::rename(out, &aside).ok().map(|()| (aside, out.clone()))
+        });
+        Aside(moved)
+    }
+
+    /// Whoever is in the room, and of whom a session does not know: the room takes them for known.
+    fn greet(&self, session: &Session, edge: &mut RoomEdge) -> Result<Vec<Inbound>, String> {
+        let mut joined = Vec::new();
+        for (at, seat) in self.seats.iter().enumerate().filter(|(_, seat)| !seat.sid.is_empty()) {
+            let lane = LaneId(at as u16);
+            if !session.lanes().iter().any(|known| known.id == lane && known.present) {
+                let inlet = OpusInlet::new(self.plan.rate, self.plan.reorder);
+                edge.take_up(lane, inlet.map_err(|error| error.to_string())?);
+                joined.push(Inbound::Joined { lane, name: seat.identity.clone() });
+            }
+        }
+        Ok(joined)
+    }
+
+    fn new_one(self, mut edge: RoomEdge) -> Result<Making, String> {
+        let session_seed = Seed::new(self.plan.config.seed).branch(&self.job).next_u64();
+        let session = Session::new(&self.plan, session_seed);
+        let joined = self.greet(&session, &mut edge)?;
         let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
         edges.extend(self.engines(&self.plan)?);
-        let seed = Seed::new(self.plan.config.seed).branch(&self.job).next_u64();
-        let (folder, mut journal) = self.files(seed)?;
+        let (folder, mut journal) = self.files(session_seed)?;
         let (tools, overran) = self.tools(journal.as_ref());
-        let session = Session::new(&self.plan, seed);
         let scribe = journal.as_mut().and_then(|journal| journal.scribe.take());
         let mut slot = Slot::new(self.plan, session, edges, Box::new(tools), scribe);
         if let Some(journal) = &mut journal {
             journal.announce(&mut slot);
         }
+        joined.into_iter().for_each(|value| slot.announce(value));
         Ok(Making { slot, folder, journal, overran, taken: None })
     }
 
     /// Goes on where the journal ends.
-    fn taken_over(self, bytes: &[u8], path: &Path, mut edge: RoomEdge) -> Result<Making, String> {
+    fn taken_over(
+        self,
+        bytes: &[u8],
+        (path, right): (&Path, Option<&Right>),
+        mut edge: RoomEdge,
+    ) -> Result<Making, String> {
         let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-        let since_ms = crate::host::archive::modified_ms(path);
         let journal = Journal::read(bytes).map_err(|error| wrong(&error))?;
         if journal.ticks.is_empty() {
             return self.new_one(edge);
+        }
+        let is_over = |event: &Event| matches!(event.kind, EventKind::SessionEnded { .. });
+        if journal.ticks.last().is_some_and(|last| last.outcomes.events.iter().any(is_over)) {
+            return Err(OVER.to_owned());
         }
         let recorded = Arc::new(plan_of(&journal).map_err(|error| wrong(&error))?);
         let (resumed, folder) = match self.quick(path, &journal) {
@@ -154,6 +210,7 @@ impl Maker {
             let inlet = OpusInlet::new(plan.rate, plan.reorder).map_err(|error| wrong(&error))?;
             edge.take_up(lane.id, inlet.numbered(lane.next_frame()));
         }
+        let joined = self.greet(&session, &mut edge)?;
         let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
         let mut engines = self.engines(&plan)?;
         let known = self.served.workers.tools();
@@ -163,7 +220,8 @@ impl Maker {
             engine.take(session.tick(), &output);
         }
         edges.append(&mut engines);
-        let mut written = journalled::go_on(path, bytes, &journal)
+        let holds = || right.is_none_or(Right::holds);
+        let mut written = journalled::go_on(path, bytes, &journal, holds)
             .map_err(|error| wrong(&format!("the journal cannot be gone on with: {error}")))?;
         let (mut tools, overran) = self.tools(Some(&written));
         for call in calls {
@@ -175,8 +233,8 @@ impl Maker {
         let lost = LineState::Lost(GONE.to_owned());
         slot.announce(Inbound::Line { state: lost });
         slot.announce(Inbound::Line { state: LineState::Restored });
-        told.into_iter().for_each(|value| slot.announce(value));
-        let taken = Some(Taken { since_ms, ticks: journal.ticks.len() as u64, stepped });
+        joined.into_iter().chain(told).for_each(|value| slot.announce(value));
+        let taken = Some(Taken { ticks: journal.ticks.len() as u64, stepped });
         Ok(Making { slot, folder, journal: Some(written), overran, taken })
     }
 
@@ -189,15 +247,9 @@ impl Maker {
         resume(journal, Some(Box::new(kept)), Some(checkpoint), |_, _| {}).ok()
     }
 
-    /// The folder of a call that somebody else has begun: its files are made anew.
+    /// The folder of a call that somebody else has begun and that is set aside: its files are made anew.
     fn folder(&self, plan: &Arc<Plan>, journal: &Journal) -> Result<Option<Folder>, String> {
         let Some(out) = &self.out else { return Ok(None) };
-        match fs::remove_dir_all(out) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(format!("{}: {error}", out.display()));
-            }
-            Ok(()) | Err(_) => {}
-        }
         let folder = Folder::create(out, Arc::clone(plan), false);
         let mut folder = folder.map_err(|error| error.to_string())?;
         folder.seeded(journal.header.seed);

@@ -154,6 +154,8 @@ enum Event {
     Edited(usize),
     /// Of a lease.
     Lease(leases::News),
+    /// The journal of a session is lost.
+    Unwritten(String),
     /// A configuration was read anew.
     Loaded(usize, dev::Reloaded),
 }

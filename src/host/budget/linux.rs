@@ -15,5 +15,9 @@ pub(super) fn usage() -> Option<Usage> {
         usage.assume_init()
     };
     let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1_000;
-    Some((ns(usage.ru_utime) + ns(usage.ru_stime), usage.ru_nvcsw as u64))
+    Some(Usage {
+        cpu_ns: ns(usage.ru_utime) + ns(usage.ru_stime),
+        waited: usage.ru_nvcsw as u64,
+        preempted: usage.ru_nivcsw as u64,
+    })
 }

@@ -64,8 +64,15 @@ impl fmt::Display for Excess {
     }
 }
 
-/// What a thread has used: processor time in nanoseconds, and how often it waited of its own accord.
-type Usage = (u64, u64);
+/// What a thread has used.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    /// Processor time, in nanoseconds.
+    cpu_ns: u64,
+    /// How often it waited of its own accord, and how often it was made to.
+    waited: u64,
+    preempted: u64,
+}
 
 /// The allowance of a session.
 #[derive(Debug)]
@@ -102,8 +109,10 @@ impl Budget {
     pub(super) fn end(&mut self, step_ns: u64, events: usize) -> Option<Excess> {
         let after = self.before.and_then(|_| os::usage());
         let own = self.before.zip(after).map_or(step_ns, |(before, after)| {
-            // Whoever waits on the thread of a tick keeps it, whether it computes or not.
-            if after.1 > before.1 { step_ns } else { after.0.saturating_sub(before.0).min(step_ns) }
+            // Whoever waits on the thread of a tick keeps it, whether it computes or not; unless others had it meanwhile.
+            let waited = after.waited > before.waited && after.preempted == before.preempted;
+            let cpu_ns = after.cpu_ns.saturating_sub(before.cpu_ns).min(step_ns);
+            if waited { step_ns } else { cpu_ns }
         });
         self.charge(own, events)
     }

@@ -67,7 +67,8 @@ fn job(job: livekit_protocol::Job) -> Option<Job> {
         JobType::JtParticipant => JobKind::Participant,
     };
     let fits = |text: &str| !text.is_empty() && text.chars().count() <= NAME_LEN_MAX;
-    let is_plain = !job.id.chars().any(|c| c.is_control() || c == '/' || c == '\\');
+    let is_plain = !job.id.starts_with('.')
+        && !job.id.chars().any(|c| c.is_control() || c == '/' || c == '\\');
     let room = job.room.unwrap_or_default();
     if !fits(&job.id) || !is_plain || !fits(&room.name) || job.metadata.len() > METADATA_MAX {
         return None;

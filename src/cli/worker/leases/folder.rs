@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Lease;
-use crate::host::archive::ENDING;
+use crate::host::archive::{ENDING, modified_ms};
 use crate::host::pace::wall_ms;
 
 /// The longest lease that is read, in bytes: its metadata and a thousand participants.
@@ -21,6 +21,8 @@ const FILES_MAX: usize = 100_000;
 /// The folder, and what this worker holds of it.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
+    /// Where journals are; leases are in a folder of it, since journals may be many.
+    journals: Arc<PathBuf>,
     folder: Arc<PathBuf>,
     name: Arc<str>,
     rights: Arc<Mutex<Rights>>,
@@ -46,7 +48,8 @@ pub(super) struct Found {
 
 impl Shared {
     /// Opens the folder under a name that no other worker has.
-    pub(super) fn open(folder: &Path) -> Result<Self, String> {
+    pub(super) fn open(journals: &Path) -> Result<Self, String> {
+        let folder = &journals.join("leases");
         let shown = folder.display();
         let wrong = |error: io::Error| format!("{shown}: {error}");
         fs::create_dir_all(folder).map_err(wrong)?;
@@ -56,7 +59,13 @@ impl Shared {
             match make(&folder.join(format!("{name}.worker"))) {
                 Ok(true) => {
                     let folder = Arc::new(folder.to_owned());
-                    return Ok(Self { folder, name: name.into(), rights: Arc::default() });
+                    let journals = Arc::new(journals.to_owned());
+                    return Ok(Self {
+                        journals,
+                        folder,
+                        name: name.into(),
+                        rights: Arc::default(),
+                    });
                 }
                 // Another one of this moment, on another machine.
                 Ok(false) => moment += 1,
@@ -71,7 +80,7 @@ impl Shared {
     }
 
     pub(super) fn journal(&self, job: &str) -> PathBuf {
-        self.folder.join(format!("{job}.{ENDING}"))
+        self.journals.join(format!("{job}.{ENDING}"))
     }
 
     fn lease(&self, job: &str, number: u32) -> PathBuf {
@@ -82,16 +91,23 @@ impl Shared {
         self.folder.join(format!("{name}.worker"))
     }
 
-    /// Whether nobody has taken the job over, as far as anybody can tell.
+    /// Whether nobody has taken the job over. Where nobody can tell, it is not this worker's.
     pub(super) fn holds(&self, job: &str) -> bool {
         let rights = self.rights();
         let (own, lost) = (rights.held.get(job).copied(), rights.lost.contains(job));
         drop(rights);
-        let higher = |own| {
-            let found = self.look().unwrap_or_default();
-            highest(&found, job).is_some_and(|number| number > own)
-        };
-        !lost && !own.is_some_and(higher)
+        let is_there = |own| self.look().is_ok_and(|found| highest(&found, job) == Some(own));
+        // One for which there never was a lease is nobody else's.
+        !lost && own.is_none_or(is_there)
+    }
+
+    /// How long ago the journal of a job was written, in milliseconds, by the clock of the folder: compared with this
+    /// worker's own file. None if nothing was written.
+    pub(super) fn age_ms(&self, job: &str) -> Option<u64> {
+        let journal = self.journal(job);
+        fs::metadata(&journal).ok().filter(|about| about.len() > 0)?;
+        let (own, written) = (modified_ms(&self.worker(&self.name))?, modified_ms(&journal)?);
+        Some(own.saturating_sub(written))
     }
 
     /// What this worker holds.
@@ -134,6 +150,9 @@ impl Shared {
 
     /// A lease as its file has it; none if it is not whole, or there is none.
     pub(super) fn read(&self, job: &str, number: u32) -> Option<Lease> {
+        if job.is_empty() || job.starts_with('.') {
+            return None;
+        }
         let path = self.lease(job, number);
         let len = fs::metadata(&path).ok()?.len();
         let text = (len <= LEASE_LEN_MAX).then(|| fs::read(&path).ok()).flatten()?;

@@ -1,6 +1,6 @@
 //! Leases: which worker holds which call, in a folder that workers share.
 //!
-//! A worker has a file there, `NAME.worker`, with a number that rises twice a second. A call has one, `JOB.N.lease`:
+//! In its folder `leases`, a worker has a file, `NAME.worker`, with a number that rises twice a second. A call has one, `JOB.N.lease`:
 //! who holds it for the Nth time, and what another one needs to go on with it. A worker whose number stands still for
 //! [`HELD`], by the clock of whoever looks, is taken for dead: clocks of different machines are never compared. Whoever
 //! makes the file with the next number has the call; a file can be made once, so that nobody shares one. A worker that
@@ -76,8 +76,8 @@ impl Lease {
 pub(super) enum News {
     /// The holder of this call is dead, for so long: it can be [claimed](Leases::claim). Told again while that is so.
     Free(Box<Lease>, Duration),
-    /// This worker holds it now.
-    Claimed(Box<Lease>),
+    /// This worker has taken it over; how long ago its journal was written, in milliseconds, if it was.
+    Claimed(Box<Lease>, Option<u64>),
     /// Another worker has taken it over.
     Lost(String),
     /// Something does not work, in words.
@@ -90,6 +90,7 @@ enum Order {
     Moved(String, String),
     Claim(Box<Lease>),
     Release(String),
+    GiveBack(String),
 }
 
 /// The leases of a worker. What they do is done on a thread of theirs, since folders may be slow.
@@ -136,6 +137,11 @@ impl Leases {
     /// Tries to have a call that is free.
     pub(super) fn claim(&self, lease: Lease) {
         self.order(Order::Claim(Box::new(lease)));
+    }
+
+    /// Gives a call back that others are to go on with.
+    pub(super) fn give_back(&self, job: &str) {
+        self.order(Order::GiveBack(job.to_owned()));
     }
 
     /// Gives a call back that is over.

@@ -8,6 +8,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::folder::{Found, Shared, highest};
 use super::{HELD, LOOK, Lease, News, Order, RENEWED};
 use crate::host::pace::{Clock, Moment};
+use crate::host::standby;
+
+/// A pause between two looks after which nothing is believed of who was silent meanwhile, in nanoseconds.
+const STALLED_NS: u64 = 1_000_000_000;
+
+/// How long a call is anybody's until it is nobody's any more, in nanoseconds.
+const GIVEN_UP_NS: u64 = 300_000_000_000;
 
 /// How long after its last word the file of a worker that holds nothing is removed, in nanoseconds.
 const BURIED_NS: u64 = 60_000_000_000;
@@ -18,12 +25,16 @@ struct Watcher<T> {
     clock: Clock,
     count: u64,
     renewed: Moment,
+    /// When the folder was last seen.
+    looked: Moment,
     /// What each worker said last, and since when.
     workers: BTreeMap<String, (String, Moment)>,
     /// Who holds each lease, once that was read.
     holders: BTreeMap<(String, u32), String>,
     /// The leases of this worker.
     own: BTreeMap<String, Lease>,
+    /// Leases of this worker that were not to be seen.
+    missed: BTreeSet<String>,
     /// What was complained of last: once is enough.
     trouble: Option<String>,
 }
@@ -38,9 +49,11 @@ pub(super) fn watch(shared: Shared, orders: &Receiver<Order>, tell: impl Fn(News
         clock,
         count: 0,
         renewed: now,
+        looked: now,
         workers: BTreeMap::new(),
         holders: BTreeMap::new(),
         own: BTreeMap::new(),
+        missed: BTreeSet::new(),
         trouble: None,
     };
     watcher.renew(now);
@@ -71,18 +84,30 @@ impl<T: Fn(News)> Watcher<T> {
             Order::Hold(call) => {
                 let found = self.shared.look().unwrap_or_default();
                 let number = highest(&found, &call.job.id).map_or(1, |number| number + 1);
-                self.take(Lease { number, worker: self.shared.name().to_owned(), call: *call });
+                let worker = self.shared.name().to_owned();
+                self.take(&Lease { number, worker, call: *call });
             }
             Order::Claim(free) => {
                 let (number, worker) = (free.number + 1, self.shared.name().to_owned());
-                let (job, former) = (free.id().to_owned(), free.number);
-                if self.take(Lease { number, worker, ..*free }) {
+                let former = free.number;
+                let lease = Lease { number, worker, ..*free };
+                if self.take(&lease) {
                     // Whoever held it before finds that it does not, whether this is there or not.
-                    self.shared.remove(&job, former);
+                    (1..=former).for_each(|number| self.shared.remove(lease.id(), number));
+                    self.renew(self.clock.now());
+                    let age_ms = self.shared.age_ms(lease.id());
+                    (self.tell)(News::Claimed(Box::new(lease), age_ms));
                 }
             }
-            Order::Seats(job, seats) => self.changed(&job, |call| call.seats = seats),
-            Order::Moved(job, room_sid) => self.changed(&job, |call| call.job.room_sid = room_sid),
+            Order::GiveBack(job) => {
+                self.changed(&job, |lease| lease.worker.clear());
+                self.shared.rights().held.remove(&job);
+                self.own.remove(&job);
+            }
+            Order::Seats(job, seats) => self.changed(&job, |lease| lease.call.seats = seats),
+            Order::Moved(job, room_sid) => {
+                self.changed(&job, |lease| lease.call.job.room_sid = room_sid);
+            }
             Order::Release(job) => {
                 let mut rights = self.shared.rights();
                 rights.held.remove(&job);
@@ -90,24 +115,24 @@ impl<T: Fn(News)> Watcher<T> {
                 drop(rights);
                 if let Some(lease) = self.own.remove(&job) {
                     self.shared.remove(&job, lease.number);
+                    standby::remove(&self.shared.journal(&job));
                 }
             }
         }
     }
 
-    fn changed(&mut self, job: &str, change: impl FnOnce(&mut super::Call)) {
+    fn changed(&mut self, job: &str, change: impl FnOnce(&mut Lease)) {
         let Some(lease) = self.own.get_mut(job) else { return };
-        change(&mut lease.call);
+        change(lease);
         let written = self.shared.write(lease);
         self.troubled(written.err());
     }
 
     /// Takes a lease, if nobody else has.
-    fn take(&mut self, lease: Lease) -> bool {
-        match self.shared.put(&lease) {
+    fn take(&mut self, lease: &Lease) -> bool {
+        match self.shared.put(lease) {
             Ok(true) => {
-                (self.tell)(News::Claimed(Box::new(lease.clone())));
-                self.own.insert(lease.id().to_owned(), lease);
+                self.own.insert(lease.id().to_owned(), lease.clone());
                 true
             }
             Ok(false) => false,
@@ -139,6 +164,11 @@ impl<T: Fn(News)> Watcher<T> {
             Err(error) => return self.troubled(Some(error)),
         };
         self.trouble = None;
+        // Where this worker could not look, or not write, nobody else could say that they live.
+        if now.since_ns(self.looked) > STALLED_NS {
+            self.workers.values_mut().for_each(|(_, since)| *since = now);
+        }
+        self.looked = self.clock.now();
         for (name, says) in &found.workers {
             match self.workers.get_mut(name) {
                 Some(known) if known.0 == *says => {}
@@ -151,10 +181,23 @@ impl<T: Fn(News)> Watcher<T> {
         self.bury(&found, now);
     }
 
-    /// Calls that others have taken over.
+    /// Calls that others have taken over, and perhaps brought to their end.
     fn lost(&mut self, found: &Found) {
-        let lost = |job: &str, own: u32| highest(found, job).is_some_and(|number| number > own);
-        for (job, _) in self.own.extract_if(.., |job, lease| lost(job, lease.number)) {
+        let Self { own, missed, .. } = self;
+        let lost = |job: &str, own: u32| match highest(found, job) {
+            Some(number) if number == own => {
+                missed.remove(job);
+                false
+            }
+            Some(number) if number > own => true,
+            // A folder on a network may not know of it yet.
+            Some(_) | None => !missed.insert(job.to_owned()),
+        };
+        let mut lost = lost;
+        let lost: Vec<String> =
+            own.extract_if(.., |job, lease| lost(job, lease.number)).map(|(job, _)| job).collect();
+        for job in lost {
+            self.missed.remove(&job);
             let mut rights = self.shared.rights();
             rights.held.remove(&job);
             rights.lost.insert(job.clone());
@@ -185,6 +228,11 @@ impl<T: Fn(News)> Watcher<T> {
             if silent < HELD {
                 continue;
             }
+            if silent.as_nanos() as u64 >= GIVEN_UP_NS {
+                numbers.iter().for_each(|number| self.shared.remove(job, *number));
+                standby::remove(&self.shared.journal(job));
+                continue;
+            }
             // Whoever has made the last file may have died before it was written: what it held is in the one before.
             let lease = numbers.iter().rev().find_map(|&number| self.shared.read(job, number));
             if let Some(lease) = lease {
@@ -196,7 +244,8 @@ impl<T: Fn(News)> Watcher<T> {
     /// Removes what workers have left that are gone, and forgets them.
     fn bury(&mut self, found: &Found, now: Moment) {
         let own = self.shared.name().to_owned();
-        let gone = |since: Moment| now.since_ns(since) >= BURIED_NS;
+        // Not before its calls are given up: their silence counts from its last word.
+        let gone = |since: Moment| now.since_ns(since) >= GIVEN_UP_NS + BURIED_NS;
         let long_gone: BTreeSet<String> = self
             .workers
             .iter()
@@ -250,7 +299,7 @@ mod tests {
     fn claimed(told: &Receiver<News>) -> Lease {
         loop {
             match told.recv_timeout(PATIENCE).expect("there is news") {
-                News::Claimed(lease) => return *lease,
+                News::Claimed(lease, _) => return *lease,
                 News::Trouble(why) => panic!("{why}"),
                 News::Free(..) | News::Lost(_) => {}
             }
@@ -278,12 +327,11 @@ mod tests {
         let (one, of_one) = worker(folder.path());
         let (two, of_two) = worker(folder.path());
         one.hold(call("AJ_2"));
-        assert_eq!(claimed(&of_one).id(), "AJ_2");
         let found = free(&of_one);
         assert_eq!(found, lease);
         one.claim(found.clone());
-        two.claim(free(&of_two));
         let own = claimed(&of_one);
+        two.claim(found);
         assert_eq!((own.number, own.call.seats[0].sid.as_str()), (2, "PA_1"));
         // The second finds that there is a holder, who lives: in the end nothing is free any more.
         while let Ok(news) = of_two.recv_timeout(2 * HELD) {
@@ -304,8 +352,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, told) = worker(folder.path());
         one.hold(call("AJ_1"));
-        let own = claimed(&told);
         let other = Shared::open(folder.path()).unwrap();
+        let own = (0..1_000).find_map(|_| {
+            crate::host::pace::pause(10);
+            other.read("AJ_1", 1)
+        });
+        let own = own.expect("it is held");
         assert!(other.put(&Lease { number: 2, worker: other.name().into(), ..own }).unwrap());
         let lost = told.recv_timeout(PATIENCE).expect("there is news");
         assert!(matches!(lost, News::Lost(id) if id == "AJ_1"));
@@ -321,12 +373,13 @@ mod tests {
         for (name, text) in
             [("x.lease", ""), ("AJ_1.1.lease", "{"), ("AJ_2.one.lease", ""), ("a.worker", "")]
         {
-            std::fs::write(folder.path().join(name), text).unwrap();
+            let leases = folder.path().join("leases");
+            std::fs::create_dir_all(&leases).unwrap();
+            std::fs::write(leases.join(name), text).unwrap();
         }
         let shared = Shared::open(folder.path()).unwrap();
         let found = shared.look().unwrap();
         assert_eq!(found.leases.keys().collect::<Vec<_>>(), ["AJ_1"]);
         assert_eq!(shared.read("AJ_1", 1), None);
-        assert!(shared.holds("AJ_1"), "a call that nobody has taken over");
     }
 }

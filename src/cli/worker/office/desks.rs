@@ -111,6 +111,8 @@ impl Office {
         let (shards, network) = (self.sessions.busy_ns(), self.network.busy_ns());
         self.gauge.look(now, &shards, network, self.jobs.len());
         self.jobs.retain(|_, job| !job.is_forgotten(now));
+        // Another one was faster.
+        self.claims.retain(|_, since| now.since_ns(*since) < LOOK_NS);
         self.bury(now);
         self.show();
         let standing = self.standing();

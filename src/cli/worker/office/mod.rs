@@ -113,6 +113,8 @@ pub(super) struct Office {
     clerks: Clerks,
     leases: Option<Leases>,
     tenants: Tenants,
+    /// Calls that this worker wants to take over, and since when.
+    claims: BTreeMap<String, Moment>,
     events: Receiver<Event>,
     tell: Sender<Event>,
     meters: Arc<Meters>,
@@ -237,6 +239,7 @@ impl Office {
                 sessions: args.tenant_max_jobs,
                 a_minute: args.tenant_max_rate,
             }),
+            claims: BTreeMap::new(),
             events,
             tell,
             meters,
@@ -345,6 +348,12 @@ impl Office {
             Event::Kept { job, troubles } => self.kept(&job, &troubles),
             Event::Changed(at, reading, config) => self.changed(at, reading, *config),
             Event::Lease(news) => self.leased(news),
+            Event::Unwritten(id) => {
+                // Whoever went on with it would not know what has happened since.
+                if let Some(leases) = &self.leases {
+                    leases.release(&id);
+                }
+            }
             Event::Edited(at) => self.edited(at),
             Event::Loaded(at, loaded) => self.loaded(at, loaded),
         }

@@ -13,8 +13,6 @@ use crate::cli::worker::job::{Job, Stage};
 use crate::cli::worker::leases::{Call, Lease, Leases, News};
 use crate::cli::worker::served::{Conversation, Served};
 use crate::config::JournalMode;
-use crate::host::archive::modified_ms;
-use crate::host::pace::wall_ms;
 use crate::host::transcoder::opus_codec;
 use crate::session::checkpoint::BUILD;
 use crate::session::plan::Plan;
@@ -45,7 +43,11 @@ pub(super) fn open(
         }
     }
     let tell = tell.clone();
-    let opened = Leases::open(folder, move |news| drop(tell.try_send(Event::Lease(news))));
+    let opened = Leases::open(folder, move |news| match news {
+        // They are told again.
+        News::Free(..) | News::Trouble(_) => drop(tell.try_send(Event::Lease(news))),
+        News::Claimed(..) | News::Lost(_) => drop(tell.send(Event::Lease(news))),
+    });
     opened.map_err(|why| wrong.push(format!("--take-over: {why}"))).ok()
 }
 
@@ -75,15 +77,17 @@ impl Office {
             News::Free(lease, silent) => {
                 // Those with more room go first; then it is better held by a worker that is full than by none.
                 let has_room = self.load() < 1.0 || silent >= PREFERRED;
-                let may = has_room && self.may_take(&lease.call).is_some();
+                let id = lease.id().to_owned();
+                let is_known = self.jobs.contains_key(&id) || self.claims.contains_key(&id);
+                let may = has_room && !is_known && self.may_take(&lease.call).is_some();
                 if let Some(leases) = self.leases.as_ref().filter(|_| may) {
+                    self.claims.insert(id, self.clock.now());
                     leases.claim(*lease);
                 }
             }
-            News::Claimed(lease) => {
-                if !self.jobs.contains_key(lease.id()) {
-                    self.take_over(*lease);
-                }
+            News::Claimed(lease, age_ms) => {
+                self.claims.remove(lease.id());
+                self.take_over(*lease, age_ms);
             }
             News::Lost(id) => self.lost(&id),
             News::Trouble(why) => {
@@ -96,7 +100,7 @@ impl Office {
     /// What a call would go on with here, if it would.
     fn may_take(&self, call: &Call) -> Option<(usize, Arc<Served>, Conversation, Arc<Plan>)> {
         let is_ours = call.server == self.place.address.to_string() && call.build == build();
-        let is_full = self.jobs.len() >= self.limits.sessions;
+        let is_full = self.jobs.len() + self.claims.len() >= self.limits.sessions;
         if !is_ours || self.door != super::Door::Open || is_full {
             return None;
         }
@@ -114,28 +118,37 @@ impl Office {
     }
 
     /// Goes on with a call whose worker has died.
-    fn take_over(&mut self, lease: Lease) {
+    fn take_over(&mut self, lease: Lease, age_ms: Option<u64>) {
         let id = lease.id().to_owned();
         let Some(leases) = &self.leases else { return };
-        let now_ms = wall_ms();
-        let is_old = modified_ms(&leases.journal(&id))
-            .is_some_and(|written| now_ms.saturating_sub(written) > TAKEN_MS);
-        let taken = self.may_take(&lease.call).filter(|_| !is_old);
+        let is_old = age_ms.is_some_and(|age_ms| age_ms > TAKEN_MS);
+        let taken = self.may_take(&lease.call);
         let Call { job: offer, identity, session, seats, .. } = lease.call;
         let room = offer.room.clone();
-        let Some((desk, served, conversation, plan)) = taken else {
+        if is_old {
             leases.release(&id);
-            let why = if is_old { "nobody has held it for too long" } else { "it cannot be held" };
+            let why = "nobody has held it for too long";
             let text = format!("{id}: the call of a dead worker is over: {why}");
             let fields = [("job", json!(id)), ("room", json!(room)), ("reason", json!(why))];
             self.log.tell("job.abandoned", &text, &fields);
+            return;
+        }
+        let Some((desk, served, conversation, plan)) = taken else {
+            // Another one may.
+            leases.give_back(&id);
             return;
         };
         let name = crate::cli::livekit::shown_name(&plan).to_owned();
         let pass = self.place.key.agent(&room, &identity, &name);
         let now = self.clock.now();
         let job = Job::new(offer, desk, (served, conversation, plan), now);
-        let job = Job { stage: Stage::Entering, taken_over: true, session_name: session, ..job };
+        let job = Job {
+            stage: Stage::Entering,
+            taken_over: true,
+            session_name: session,
+            age_ms: age_ms.unwrap_or(0),
+            ..job
+        };
         self.jobs.insert(id.clone(), job);
         self.meters.job_taken_over();
         let text = format!("{id}: its worker is gone: the call in `{room}` is taken over");

@@ -13,7 +13,6 @@ use crate::cli::worker::making::{Order, Taken};
 use crate::cli::worker::served::{Conversation, Served};
 use crate::cli::worker::{Event, Made};
 use crate::config::JobKind;
-use crate::host::pace::wall_ms;
 use crate::livekit::address::Address;
 use crate::livekit::room::{self, Room};
 use crate::livekit::roster::Seat;
@@ -157,7 +156,7 @@ impl Office {
         if job.offer.kind != JobKind::Room {
             options.listen_to.clone_from(&job.offer.participant);
         }
-        options.seats = seats;
+        options.seats.clone_from(&seats);
         options.insists = self.leases.is_some();
         let (tell, of) = (self.tell.clone(), id.to_owned());
         let tell: room::Teller =
@@ -173,7 +172,7 @@ impl Office {
             calls,
             out: self.out.as_ref().map(|out| out.join(id)),
             shared: leases.map(|leases| (leases.journal(id), leases.right(id))),
-            taken_over: job.taken_over,
+            seats: seats.filter(|_| job.taken_over),
             shown: self.log.friendly,
         };
         if !self.clerks.make(order) {
@@ -294,9 +293,9 @@ impl Office {
         }
         let Some(made) = job.made.take() else { return };
         let Made { mut slot, mut watch, taken } = *made;
-        if let Some(Taken { since_ms, ticks, stepped }) = taken {
-            let now_ms = wall_ms();
-            let gap_ms = now_ms.saturating_sub(since_ms.unwrap_or(now_ms)).min(GAP_MAX_MS);
+        if let Some(Taken { ticks, stepped }) = taken {
+            let since_ms = now.since_ns(job.offered) / 1_000_000;
+            let gap_ms = job.age_ms.saturating_add(since_ms).min(GAP_MAX_MS);
             let len = slot.plan().len;
             slot.jump(len.ticks(SETTLE_MS) as u32, len.ticks(gap_ms as u32) as u32);
             let text = format!("{id}: taken over: nobody held the call for {gap_ms} ms");
