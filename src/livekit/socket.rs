@@ -197,6 +197,16 @@ impl Socket {
     }
 }
 
+/// A text of the server's without tokens: it repeats the one that it does not accept.
+fn without_tokens(text: &str) -> String {
+    let hidden = |word: &str| {
+        let start = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        start.starts_with("eyJ") && start.len() > 20
+    };
+    let words = text.split(' ').map(|word| if hidden(word) { "(a token)" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn refusal(error: tungstenite::Error) -> SignalError {
     match error {
         tungstenite::Error::Http(response) => {
@@ -205,7 +215,7 @@ fn refusal(error: tungstenite::Error) -> SignalError {
             let text = String::from_utf8_lossy(body);
             // The text is the server's, or of somebody between: nothing that moves a cursor.
             let shown = text.trim().chars().filter(|c| !c.is_control()).take(REASON_MAX);
-            let reason: String = shown.collect();
+            let reason = without_tokens(&shown.collect::<String>());
             let reason = if reason.is_empty() {
                 status.canonical_reason().unwrap_or("no reason given").to_owned()
             } else {
@@ -221,5 +231,19 @@ fn refusal(error: tungstenite::Error) -> SignalError {
             SignalError::Closed
         }
         other => SignalError::Protocol(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_does_not_repeat_the_token() {
+        let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJl";
+        let told = format!("invalid token: {token}, error: go-jose: wrong, \"{token}\"");
+        let shown = without_tokens(&told);
+        assert_eq!(shown, "invalid token: (a token) error: go-jose: wrong, (a token)");
+        assert_eq!(without_tokens("no such room"), "no such room");
     }
 }
