@@ -59,8 +59,8 @@ pub struct Slot {
     called: Vec<(CallId, Called)>,
     /// What the driver itself has to say, for the next tick.
     announced: Vec<Inbound>,
-    /// Ticks to be jumped over, after so many others.
-    jump: Option<(u32, u32)>,
+    /// Ticks to be jumped over, once the session is at rest.
+    jump: u32,
     status: Status,
     done: Option<Tick>,
 }
@@ -92,7 +92,7 @@ impl Slot {
             output: Output::default(),
             called: Vec::new(),
             announced: Vec::new(),
-            jump: None,
+            jump: 0,
             status: Status::Running,
             done: None,
         }
@@ -178,25 +178,15 @@ impl Slot {
         self.announced.push(value);
     }
 
-    /// Jumps over so many ticks, in which nobody has stepped the session, once it has done so many others: what it waits
-    /// for may be there by then, and it does not lose its patience for a time in which nobody was asked.
-    pub const fn jump(&mut self, after: u32, ticks: u32) {
-        self.jump = Some((after, ticks));
+    /// Jumps over so many ticks, in which nobody has stepped the session, as soon as it is [at
+    /// rest](Session::is_at_rest): it does not lose its patience for a time in which nobody was asked.
+    pub const fn jump(&mut self, ticks: u32) {
+        self.jump = ticks;
     }
 
     /// How many ticks are jumped over now.
     fn jumped(&mut self) -> u32 {
-        match self.jump {
-            Some((0, ticks)) => {
-                self.jump = None;
-                ticks
-            }
-            Some((after, ticks)) => {
-                self.jump = Some((after - 1, ticks));
-                0
-            }
-            None => 0,
-        }
+        if self.jump > 0 && self.session.is_at_rest() { std::mem::take(&mut self.jump) } else { 0 }
     }
 
     /// Goes on with a plan that [succeeds](Plan::succeeding) the present one, from the next tick on: a

@@ -28,10 +28,6 @@ use crate::session::plan::Plan;
 /// in any case.
 const GAP_MAX_MS: u64 = 600_000;
 
-/// How long a session that is gone on with has for what it waited for, before it learns how much time has passed, in
-/// milliseconds: engines that were asked again when its room was entered have answered by then.
-const SETTLE_MS: u32 = 200;
-
 impl Office {
     /// Is this job taken?
     pub(super) fn offered(&mut self, at: usize, offer: worker::Job) {
@@ -296,8 +292,7 @@ impl Office {
         if let Some(Taken { ticks, stepped }) = taken {
             let since_ms = now.since_ns(job.offered) / 1_000_000;
             let gap_ms = job.age_ms.saturating_add(since_ms).min(GAP_MAX_MS);
-            let len = slot.plan().len;
-            slot.jump(len.ticks(SETTLE_MS) as u32, len.ticks(gap_ms as u32) as u32);
+            slot.jump(slot.plan().len.ticks(gap_ms as u32) as u32);
             let text = format!("{id}: taken over: nobody held the call for {gap_ms} ms");
             let fields = [
                 ("job", json!(id)),
