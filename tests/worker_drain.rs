@@ -66,12 +66,16 @@ fn the_second_signal_ends_calls_with_a_goodbye_that_is_heard() {
     let mut worker = Worker::start(&server, &[DESK], &["--out", "calls"]);
     let room = room("goodbye");
     let (mut ann, agent) = caller(&server, &worker, &room);
+    let job = worker.of_room("job.joined", &room)["job"].as_str().expect("it has one").to_owned();
+    let call = worker.folder().join("calls").join(&job);
     ann.ask(json!({ "do": "chat", "text": "a long story" }));
     // While it is being told.
     ann.event("text_stream", |event| {
         event["identity"] == agent.as_str()
             && event["text"].as_str().is_some_and(|text| text.starts_with("Once upon"))
     });
+    // A worker that shares its calls with nobody leaves nothing for others.
+    assert!(!call.join("journal.checkpoint").exists());
     worker.signal("TERM");
     worker.event("worker.draining", |_| true);
     worker.signal("TERM");
@@ -86,8 +90,7 @@ fn the_second_signal_ends_calls_with_a_goodbye_that_is_heard() {
     assert!(worker.events("job.failed").is_empty());
 
     // What was being said was cut, the goodbye was heard to its end, and all files are there.
-    let job = over["job"].as_str().expect("a job has an id");
-    let call = worker.folder().join("calls").join(job);
+    assert_eq!(over["job"], job.as_str());
     let events = std::fs::read_to_string(call.join("events.jsonl")).expect("events are kept");
     let events: Vec<Value> =
         events.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();

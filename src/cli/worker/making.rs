@@ -281,7 +281,7 @@ impl Maker {
             seed,
             virtual_time: false,
             opus: true,
-            shared: true,
+            shared: self.path.is_some(),
         };
         let Some(out) = &self.out else { return Ok((None, journalled::alone(&about))) };
         let opened = journalled::open(&about, || {
