@@ -315,14 +315,7 @@ pub(crate) fn room(bytes: &[u8]) {
     use livekit_protocol::{JoinResponse, ParticipantInfo, Room};
 
     let now = Clock::default().now();
-    let agent = stay::Agent {
-        name: "a".into(),
-        track: "cid".into(),
-        listen_to: None,
-        agents: false,
-        seats: Vec::new(),
-        insists: 0,
-    };
+    let agent = stay::Agent { name: "a".into(), track: "cid".into(), ..stay::Agent::default() };
     let mut stay = stay::Stay::new(now, agent);
     let person = |identity: &str| ParticipantInfo {
         identity: identity.into(),

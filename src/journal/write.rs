@@ -89,11 +89,9 @@ impl Scribe {
         for entry in &journal.ticks {
             follow(&mut coded, &entry.input.coded);
         }
-        let now = journal.ticks.last().map_or(Tick(0), |entry| entry.input.tick);
-        let told = journal.ticks.last().map(|entry| entry.input.tick);
         let mut scribe = Self::new(&journal.header);
         scribe.discard();
-        Self { now, told, next_clip: journal.clips, coded, ..scribe }
+        Self { next_clip: journal.clips, coded, ..scribe }
     }
 
     /// Notes what arrived for a tick, before the session takes it.

@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** nothing is asked again of which a part has come, and no call of a tool that is not idempotent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{AskId, CallId, ItemId, LaneId, NativeId, UtteranceId};
 use crate::session::input::{Inbound, Input};
@@ -28,7 +28,7 @@ pub struct Owed {
     utterances: BTreeMap<(LaneId, UtteranceId), Utterance>,
     items: BTreeMap<ItemId, Asked>,
     asks: BTreeMap<AskId, Asked>,
-    natives: BTreeMap<NativeId, ()>,
+    natives: BTreeSet<NativeId>,
     calls: BTreeMap<CallId, ToolCall>,
 }
 
@@ -137,7 +137,7 @@ impl Owed {
                 if wish.is_end() {
                     self.natives.remove(native);
                 } else {
-                    self.natives.insert(*native, ());
+                    self.natives.insert(*native);
                 }
             }
             // Nobody waits for what was answered.
@@ -146,8 +146,8 @@ impl Owed {
     }
 
     /// Whether it waits for nothing.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
+    #[cfg(test)]
+    fn is_nothing(&self) -> bool {
         let Self { utterances, items, asks, natives, calls } = self;
         utterances.is_empty()
             && items.is_empty()
@@ -187,7 +187,7 @@ impl Owed {
                 output.effects.push(effect);
             }
         }
-        for native in self.natives.into_keys() {
+        for native in self.natives {
             let event = NativeEvent::Lost { error: gone(), last: true };
             told.push(Inbound::Native { native, event });
         }

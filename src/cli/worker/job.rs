@@ -122,11 +122,6 @@ impl Job {
         }
     }
 
-    /// As whom the agent is in the room.
-    pub(super) fn identity(&self) -> String {
-        identity(&self.offer)
-    }
-
     /// Whether nobody is left of a call that was taken over.
     pub(super) fn is_deserted(&self, now: Moment) -> bool {
         self.taken_over

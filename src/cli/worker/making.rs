@@ -200,9 +200,6 @@ impl Maker {
             }
         };
         let Resumed { plan, session, owed, stepped } = resumed;
-        if session.has_ended() {
-            return Err(OVER.to_owned());
-        }
         if (plan.rate, plan.len) != (self.plan.rate, self.plan.len) {
             return Err(wrong(&"the configuration has another rate or tick by now"));
         }
@@ -296,4 +293,4 @@ impl Maker {
 }
 
 /// Why a call is not gone on with that was over when its worker died.
-pub(super) const OVER: &str = "the call was over already";
+const OVER: &str = "the call was over already";

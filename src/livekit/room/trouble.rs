@@ -57,11 +57,7 @@ impl Carrier {
     /// Another one of the agent's identity has put it out. Whoever of them has no right to be there hears of that soon,
     /// so this one does not come back at once.
     pub(super) fn put_out(&mut self) {
-        self.dead = true;
-        self.timers.media = now() + TROUBLE_TIME;
-        self.timers.path = None;
-        self.timers.restart = None;
-        self.link_lost(true);
+        self.give_up_media();
         self.link.lose(now(), true, false);
     }
 

@@ -154,7 +154,7 @@ pub struct StayCounts {
 }
 
 /// What the stay is told about the agent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Agent {
     /// The name that is shown, in [`names::NAME`].
     pub name: String,

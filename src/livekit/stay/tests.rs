@@ -38,14 +38,7 @@ fn me() -> ParticipantInfo {
 /// A stay in a room with ann, whose values up to then are taken.
 fn stay() -> (Stay, Moment) {
     let now = Clock::default().now();
-    let agent = Agent {
-        name: "desk".into(),
-        track: "cid".into(),
-        listen_to: None,
-        agents: false,
-        seats: Vec::new(),
-        insists: 0,
-    };
+    let agent = Agent { name: "desk".into(), track: "cid".into(), ..Agent::default() };
     let mut stay = Stay::new(now, agent);
     stay.joined(
         now,
@@ -448,14 +441,7 @@ fn a_flood_of_attributes_is_cut_off_and_the_last_ones_are_known_later() {
 #[test]
 fn a_request_before_the_call_begins_is_refused() {
     let now = Clock::default().now();
-    let agent = Agent {
-        name: "desk".into(),
-        track: "cid".into(),
-        listen_to: None,
-        agents: false,
-        seats: Vec::new(),
-        insists: 0,
-    };
+    let agent = Agent { name: "desk".into(), track: "cid".into(), ..Agent::default() };
     let mut stay = Stay::new(now, agent);
     let request = RpcRequest { id: "a".into(), version: 1, ..RpcRequest::default() };
     stay.data(now, true, &from("ann", Value::RpcRequest(request)));

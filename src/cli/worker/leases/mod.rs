@@ -1,10 +1,10 @@
 //! Leases: which worker holds which call, in a folder that workers share.
 //!
-//! In its folder `leases`, a worker has a file, `NAME.worker`, with a number that rises twice a second. A call has one, `JOB.N.lease`:
-//! who holds it for the Nth time, and what another one needs to go on with it. A worker whose number stands still for
-//! [`HELD`], by the clock of whoever looks, is taken for dead: clocks of different machines are never compared. Whoever
-//! makes the file with the next number has the call; a file can be made once, so that nobody shares one. A worker that
-//! finds a higher number than its own has lost the call, and ends it without writing.
+//! In its folder `leases`, a worker has a file, `NAME.worker`, with a number that rises twice a second. A call has one,
+//! `JOB.N.lease`: who holds it for the Nth time, and what another one needs to go on with it. A worker whose number stands
+//! still for [`HELD`], by the clock of whoever looks, is taken for dead: clocks of different machines are never compared.
+//! Whoever makes the file with the next number has the call; a file can be made once, so that nobody shares one. A worker
+//! that finds a higher number than its own, or none, has lost the call, and ends it without writing.
 //!
 //! **Invariant:** of two workers that believe that they hold a call, the one with the lower number is told that it does
 //! not, and no lease is given back by any but its holder.
@@ -19,10 +19,14 @@ use crossbeam_channel::{Sender, bounded};
 use serde::{Deserialize, Serialize};
 
 use self::folder::Shared;
+use crate::livekit::roster::Seat;
 use crate::livekit::worker;
 
 /// How long a worker may be silent until its calls are anybody's.
 pub(super) const HELD: Duration = Duration::from_secs(2);
+
+/// How long a call is anybody's until it is nobody's any more: nobody in it waits longer.
+pub(super) const GIVEN_UP: Duration = Duration::from_secs(300);
 
 /// How often a worker says that it is there.
 const RENEWED: Duration = Duration::from_millis(500);
@@ -44,14 +48,12 @@ pub(super) struct Call {
     pub(super) config: String,
     /// Which of its conversations.
     pub(super) conversation: Option<String>,
-    /// As whom the agent is in the room.
-    pub(super) identity: String,
     /// What the session's tools call it: the same wherever it goes on.
     pub(super) session: String,
     /// The build that steps it: only the same one can go on.
     pub(super) build: String,
     /// Who has had a lane, in the order of the lanes.
-    pub(super) seats: Vec<crate::livekit::roster::Seat>,
+    pub(super) seats: Vec<Seat>,
 }
 
 /// A call that somebody holds.
@@ -86,7 +88,7 @@ pub(super) enum News {
 
 enum Order {
     Hold(Box<Call>),
-    Seats(String, Vec<crate::livekit::roster::Seat>),
+    Seats(String, Vec<Seat>),
     Moved(String, String),
     Claim(Box<Lease>),
     Release(String),
@@ -125,7 +127,7 @@ impl Leases {
     }
 
     /// Notes who has a lane.
-    pub(super) fn seats(&self, job: &str, seats: Vec<crate::livekit::roster::Seat>) {
+    pub(super) fn seats(&self, job: &str, seats: Vec<Seat>) {
         self.order(Order::Seats(job.to_owned(), seats));
     }
 

@@ -6,18 +6,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::folder::{Found, Shared, highest};
-use super::{HELD, LOOK, Lease, News, Order, RENEWED};
+use super::{GIVEN_UP, HELD, LOOK, Lease, News, Order, RENEWED};
 use crate::host::pace::{Clock, Moment};
 use crate::host::standby;
 
 /// A pause between two looks after which nothing is believed of who was silent meanwhile, in nanoseconds.
 const STALLED_NS: u64 = 1_000_000_000;
 
-/// How long a call is anybody's until it is nobody's any more, in nanoseconds.
-const GIVEN_UP_NS: u64 = 300_000_000_000;
-
-/// How long after its last word the file of a worker that holds nothing is removed, in nanoseconds.
-const BURIED_NS: u64 = 60_000_000_000;
+/// How long after that the file of its worker is removed.
+const BURIED: Duration = Duration::from_secs(60);
 
 struct Watcher<T> {
     shared: Shared,
@@ -184,7 +181,7 @@ impl<T: Fn(News)> Watcher<T> {
     /// Calls that others have taken over, and perhaps brought to their end.
     fn lost(&mut self, found: &Found) {
         let Self { own, missed, .. } = self;
-        let lost = |job: &str, own: u32| match highest(found, job) {
+        let mut is_lost = |job: &str, own: u32| match highest(found, job) {
             Some(number) if number == own => {
                 missed.remove(job);
                 false
@@ -193,9 +190,8 @@ impl<T: Fn(News)> Watcher<T> {
             // A folder on a network may not know of it yet.
             Some(_) | None => !missed.insert(job.to_owned()),
         };
-        let mut lost = lost;
-        let lost: Vec<String> =
-            own.extract_if(.., |job, lease| lost(job, lease.number)).map(|(job, _)| job).collect();
+        let lost = own.extract_if(.., |job, lease| is_lost(job, lease.number));
+        let lost: Vec<String> = lost.map(|(job, _)| job).collect();
         for job in lost {
             self.missed.remove(&job);
             let mut rights = self.shared.rights();
@@ -208,8 +204,7 @@ impl<T: Fn(News)> Watcher<T> {
 
     /// Calls whose holder is dead.
     fn free(&mut self, found: &Found, now: Moment) {
-        let there = |job: &str, number| highest(found, job) == Some(number);
-        self.holders.retain(|(job, number), _| there(job, *number));
+        self.holders.retain(|(job, number), _| highest(found, job) == Some(*number));
         for (job, numbers) in &found.leases {
             let Some(&number) = numbers.last() else { continue };
             if self.own.contains_key(job) {
@@ -224,11 +219,11 @@ impl<T: Fn(News)> Watcher<T> {
             // One that is not written yet has a holder that says nothing; so has one whose worker has no file.
             let holder = holder.unwrap_or_else(|| format!("{job}.{number}"));
             let (_, since) = self.workers.entry(holder).or_insert_with(|| (String::new(), now));
-            let silent = Duration::from_nanos(now.since_ns(*since));
+            let silent = silent(*since, now);
             if silent < HELD {
                 continue;
             }
-            if silent.as_nanos() as u64 >= GIVEN_UP_NS {
+            if silent >= GIVEN_UP {
                 numbers.iter().for_each(|number| self.shared.remove(job, *number));
                 standby::remove(&self.shared.journal(job));
                 continue;
@@ -245,7 +240,7 @@ impl<T: Fn(News)> Watcher<T> {
     fn bury(&mut self, found: &Found, now: Moment) {
         let own = self.shared.name().to_owned();
         // Not before its calls are given up: their silence counts from its last word.
-        let gone = |since: Moment| now.since_ns(since) >= GIVEN_UP_NS + BURIED_NS;
+        let gone = |since: Moment| silent(since, now) >= GIVEN_UP + BURIED;
         let long_gone: BTreeSet<String> = self
             .workers
             .iter()
@@ -260,6 +255,11 @@ impl<T: Fn(News)> Watcher<T> {
             }
         }
     }
+}
+
+/// How long somebody has said nothing.
+fn silent(since: Moment, now: Moment) -> Duration {
+    Duration::from_nanos(now.since_ns(since))
 }
 
 #[cfg(test)]
@@ -288,7 +288,6 @@ mod tests {
             server: "ws://x".into(),
             config: "desk".into(),
             conversation: None,
-            identity: format!("agent-{id}"),
             session: String::new(),
             build: String::new(),
             seats: Vec::new(),

@@ -8,17 +8,15 @@ use crossbeam_channel::Sender;
 use serde_json::json;
 
 use super::Office;
+use crate::cli::livekit::shown_name;
 use crate::cli::worker::Event;
-use crate::cli::worker::job::{Job, Stage};
-use crate::cli::worker::leases::{Call, Lease, Leases, News};
+use crate::cli::worker::job::{Job, Stage, identity};
+use crate::cli::worker::leases::{Call, GIVEN_UP, Lease, Leases, News};
 use crate::cli::worker::served::{Conversation, Served};
 use crate::config::JournalMode;
 use crate::host::transcoder::opus_codec;
 use crate::session::checkpoint::BUILD;
 use crate::session::plan::Plan;
-
-/// How long after the last word of its journal a call is still gone on with, in milliseconds: nobody waits longer.
-const TAKEN_MS: u64 = 300_000;
 
 /// After so long without a holder, a call is gone on with by a worker that is above its limits of time and memory.
 const PREFERRED: Duration = Duration::from_secs(3);
@@ -65,7 +63,6 @@ impl Office {
             server: self.place.address.to_string(),
             config: job.served.name(),
             conversation: job.conversation.clone(),
-            identity: job.identity(),
             session: job.session_name.clone(),
             build: build(),
             seats: Vec::new(),
@@ -121,9 +118,9 @@ impl Office {
     fn take_over(&mut self, lease: Lease, age_ms: Option<u64>) {
         let id = lease.id().to_owned();
         let Some(leases) = &self.leases else { return };
-        let is_old = age_ms.is_some_and(|age_ms| age_ms > TAKEN_MS);
+        let is_old = age_ms.is_some_and(|age_ms| Duration::from_millis(age_ms) > GIVEN_UP);
         let taken = self.may_take(&lease.call);
-        let Call { job: offer, identity, session, seats, .. } = lease.call;
+        let Call { job: offer, session, seats, .. } = lease.call;
         let room = offer.room.clone();
         if is_old {
             leases.release(&id);
@@ -138,8 +135,8 @@ impl Office {
             leases.give_back(&id);
             return;
         };
-        let name = crate::cli::livekit::shown_name(&plan).to_owned();
-        let pass = self.place.key.agent(&room, &identity, &name);
+        let name = shown_name(&plan).to_owned();
+        let pass = self.place.key.agent(&room, &identity(&offer), &name);
         let now = self.clock.now();
         let job = Job::new(offer, desk, (served, conversation, plan), now);
         let job = Job {

@@ -168,7 +168,7 @@ impl Office {
             calls,
             out: self.out.as_ref().map(|out| out.join(id)),
             shared: leases.map(|leases| (leases.journal(id), leases.right(id))),
-            seats: seats.filter(|_| job.taken_over),
+            seats,
             shown: self.log.friendly,
         };
         if !self.clerks.make(order) {
