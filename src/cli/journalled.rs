@@ -75,14 +75,11 @@ pub(super) fn open(
         return Ok((folder, journalled));
     }
     let path = about.named.unwrap_or(&beside).to_owned();
-    if let Some(folder) = path.parent().filter(|_| about.shared) {
-        prune(folder, about.plan);
-    }
     let is_beside = about.named.is_none_or(|named| named == beside);
     // What may be refused comes first, but for a new file in a folder that may have to be made.
     let is_new = !path.exists();
     let early = !(is_new && path.parent() == Some(about.out));
-    let ink = |path: &Path| ink(path, about.shared);
+    let ink = |path: &Path| ink(path, about);
     let early = early.then(|| ink(&path)).transpose()?;
     let folder = folder().inspect_err(|_| {
         if early.is_some() && is_new {
@@ -111,6 +108,17 @@ impl About<'_> {
         }
     }
 
+    /// Opens the file; where others keep their journals beside it, those go that are not to be kept any longer.
+    fn ink(&self, path: &Path) -> std::io::Result<Ink> {
+        if !self.shared {
+            return Ink::create(path);
+        }
+        if let Some(folder) = path.parent() {
+            prune(folder, self.plan);
+        }
+        Ink::create_shared(path)
+    }
+
     fn scribe(&self, mode: Mode, started_ms: u64) -> Scribe {
         Scribe::new(&Header {
             codec: if self.opus { opus_codec() } else { CODEC.to_owned() },
@@ -129,11 +137,8 @@ pub(super) fn alone(about: &About<'_>) -> Option<Journalled> {
     let mode = about.mode()?;
     let now_ms = wall_ms();
     if let Some(path) = about.named {
-        if let Some(folder) = path.parent() {
-            prune(folder, about.plan);
-        }
         let scribe = Some(about.scribe(mode, now_ms));
-        return Some(match Ink::create_shared(path) {
+        return Some(match about.ink(path) {
             Ok(ink) => {
                 Journalled { scribe, ink: Some((path.to_owned(), ink)), ..Journalled::none() }
             }
@@ -145,7 +150,8 @@ pub(super) fn alone(about: &About<'_>) -> Option<Journalled> {
 }
 
 /// Goes on with the journal of a call that somebody else has held, in a file of its own that takes the other's place:
-/// whoever still writes there writes to nothing. `may` says at the last moment whether it is this worker's. `bytes` are what was found there, and `journal` what they say.
+/// whoever still writes there writes to nothing. `bytes` are what was found there, and `journal` what they say; `may` says
+/// at the last moment whether it is this worker's.
 ///
 /// # Errors
 /// The file cannot be made.
@@ -206,9 +212,8 @@ fn prune(folder: &Path, plan: &Plan) {
     }
 }
 
-fn ink(path: &Path, shared: bool) -> Result<Ink, Failure> {
-    let ink = if shared { Ink::create_shared(path) } else { Ink::create(path) };
-    ink.map_err(|error| {
+fn ink(path: &Path, about: &About<'_>) -> Result<Ink, Failure> {
+    about.ink(path).map_err(|error| {
         let shown = path.display();
         Failure::input(format!(
             "{shown}: the journal cannot be written: {error}; choose another place"

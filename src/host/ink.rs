@@ -21,7 +21,7 @@ use super::standby::{self, Shelf};
 use crate::clock::Tick;
 use crate::journal::Scribe;
 use crate::journal::pack::shrink;
-use crate::session::checkpoint::{Checkpoint, config_hash};
+use crate::session::checkpoint::Checkpoint;
 use crate::slot::Slot;
 
 /// Blocks on their way to the disk at most: at two a tick of 20 ms, five seconds of a stuck disk.
@@ -48,8 +48,6 @@ pub struct Ink {
     mark: Mark,
     /// When the next checkpoint is taken, if any are.
     next: Option<Tick>,
-    /// The hash of the plan at this address, for checkpoints.
-    hashed: Option<(usize, u64)>,
 }
 
 /// What goes to the writer.
@@ -120,8 +118,7 @@ impl Ink {
     /// # Errors
     /// The file cannot be made, another call writes to it, or the thread cannot be started.
     pub fn create(path: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        Self::start(file, false, None)
+        Self::start(opened(path)?, false, None)
     }
 
     /// The same, with all beside it that lets [somebody else](super::standby) go on quickly.
@@ -129,8 +126,7 @@ impl Ink {
     /// # Errors
     /// As for [`create`](Self::create).
     pub fn create_shared(path: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        Self::start(file, false, Some(Shelf::beside(path)))
+        Self::start(opened(path)?, false, Some(Shelf::beside(path)))
     }
 
     /// Goes on with a shared journal that is not written any more: what is in it stands. `journal` is where it will lie.
@@ -172,7 +168,6 @@ impl Ink {
             trouble: None,
             mark,
             next,
-            hashed: None,
         })
     }
 
@@ -201,8 +196,7 @@ impl Ink {
             self.send(Block::Frames(frames));
         }
         if scribe.waiting() > 0 {
-            let mut block = self.empties.try_recv().unwrap_or_default();
-            block.clear();
+            let mut block = empty();
             scribe.take(&mut block);
             let blocks = self.blocks.as_ref();
             if blocks.is_none_or(|blocks| blocks.try_send(Block::Entries(block)).is_err()) {
@@ -222,16 +216,8 @@ impl Ink {
         let now = slot.session().tick();
         let is_due = self.next.is_some_and(|next| now >= next) && self.trouble.is_none();
         if is_due && slot.session().is_at_rest() {
-            let plan = slot.plan();
-            self.next = Some(now.after(plan.len.ticks_min_one(standby::APART_MS)));
-            // What a plan is told by is long to make, and the same until there is another one.
-            let at = std::ptr::from_ref(plan) as usize;
-            let hash = match self.hashed {
-                Some((known, hash)) if known == at => hash,
-                _ => config_hash(plan),
-            };
-            self.hashed = Some((at, hash));
-            let checkpoint = Checkpoint::hashed(slot.session(), hash);
+            self.next = Some(now.after(slot.plan().len.ticks_min_one(standby::APART_MS)));
+            let checkpoint = Checkpoint::take(slot.session(), slot.plan());
             self.send(Block::Checkpoint(Box::new(checkpoint)));
             if let Some(scribe) = slot.scribe() {
                 scribe.keep_frames();
@@ -285,6 +271,11 @@ impl Ink {
         let after = |tick: Option<Tick>| tick.map_or(0, |tick| tick.0 + 1);
         Some(Loss { ticks: after(last).saturating_sub(after(written.last)), cause })
     }
+}
+
+/// A file to be written from its beginning, which keeps what is in it until then.
+fn opened(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(path)
 }
 
 fn write(

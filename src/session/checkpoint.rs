@@ -4,7 +4,7 @@
 //! inner numbers. It says so itself, and another build refuses it.
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Session;
 use super::plan::Plan;
@@ -19,7 +19,7 @@ pub const BUILD: &str =
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Checkpoint {
     build: String,
-    /// A hash of the configuration that the session ran on last, and of how its agents are numbered.
+    /// The [hash](Plan::hash) of the plan that the session ran on last.
     config: u64,
     /// The next tick.
     pub tick: Tick,
@@ -58,12 +58,7 @@ impl Checkpoint {
     /// Takes a checkpoint of a session between two ticks.
     #[must_use]
     pub fn take(session: &Session, plan: &Plan) -> Self {
-        Self::hashed(session, config_hash(plan))
-    }
-
-    /// The same, of a session whose plan has this [hash](config_hash).
-    #[must_use]
-    pub fn hashed(session: &Session, config: u64) -> Self {
+        let config = plan.hash();
         Self { build: BUILD.to_owned(), config, tick: session.tick(), session: session.clone() }
     }
 
@@ -103,22 +98,9 @@ impl Checkpoint {
     /// The plan is of another configuration. After a reload it has to be the one that
     /// [succeeded](Plan::succeeding), in which agents have the ids that they had.
     pub fn restore(self, plan: &Plan) -> Result<Session, NotRestored> {
-        if self.config != config_hash(plan) {
+        if self.config != plan.hash() {
             return Err(NotRestored::OtherConfig);
         }
         Ok(self.session)
     }
-}
-
-/// Of the configuration, and of the agents in the order in which they are numbered: a session that has
-/// gone on with another configuration keeps the ids of the first.
-#[must_use]
-pub fn config_hash(plan: &Plan) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(plan.config.to_json().as_bytes());
-    for agent in &plan.agents {
-        hash.update(&[0]);
-        hash.update(agent.name.as_bytes());
-    }
-    hash.digest()
 }

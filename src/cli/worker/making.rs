@@ -151,12 +151,12 @@ impl Maker {
     }
 
     fn new_one(self, mut edge: RoomEdge) -> Result<Making, String> {
-        let session_seed = Seed::new(self.plan.config.seed).branch(&self.job).next_u64();
-        let session = Session::new(&self.plan, session_seed);
+        let seed = Seed::new(self.plan.config.seed).branch(&self.job).next_u64();
+        let session = Session::new(&self.plan, seed);
         let joined = self.greet(&session, &mut edge)?;
         let mut edges: Vec<Box<dyn Edge>> = vec![Box::new(edge)];
         edges.extend(self.engines(&self.plan)?);
-        let (folder, mut journal) = self.files(session_seed)?;
+        let (folder, mut journal) = self.files(seed)?;
         let (tools, overran) = self.tools(journal.as_ref());
         let scribe = journal.as_mut().and_then(|journal| journal.scribe.take());
         let mut slot = Slot::new(self.plan, session, edges, Box::new(tools), scribe);
@@ -247,9 +247,8 @@ impl Maker {
     /// The folder of a call that somebody else has begun and that is set aside: its files are made anew.
     fn folder(&self, plan: &Arc<Plan>, journal: &Journal) -> Result<Option<Folder>, String> {
         let Some(out) = &self.out else { return Ok(None) };
-        let folder = Folder::create(out, Arc::clone(plan), false);
-        let mut folder = folder.map_err(|error| error.to_string())?;
-        folder.seeded(journal.header.seed);
+        let folder = begun(out, plan, journal.header.seed);
+        let mut folder = folder.map_err(|failure| failure.to_string())?;
         if let Some(began_ms) = journal.header.started_ms {
             folder.live_since(began_ms);
         }
@@ -281,12 +280,7 @@ impl Maker {
             shared: self.path.is_some(),
         };
         let Some(out) = &self.out else { return Ok((None, journalled::alone(&about))) };
-        let opened = journalled::open(&about, || {
-            let folder = Folder::create(out, Arc::clone(&self.plan), false);
-            let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
-            folder.seeded(seed);
-            Ok(folder)
-        });
+        let opened = journalled::open(&about, || begun(out, &self.plan, seed));
         let opened = opened.map_err(|error| error.to_string())?;
         Ok((Some(opened.0), Some(opened.1)))
     }
@@ -294,3 +288,11 @@ impl Maker {
 
 /// Why a call is not gone on with that was over when its worker died.
 const OVER: &str = "the call was over already";
+
+/// The folder of a call that is held from now on.
+fn begun(out: &Path, plan: &Arc<Plan>, seed: u64) -> Result<Folder, Failure> {
+    let folder = Folder::create(out, Arc::clone(plan), false);
+    let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
+    folder.seeded(seed);
+    Ok(folder)
+}

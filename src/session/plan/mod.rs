@@ -11,6 +11,9 @@ mod policies;
 mod thinker;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::clock::{FRAME_MS, Rate, TickLen};
 use crate::config::{self, Config, Links, RecogniserEngine, SynthesiserEngine};
@@ -95,6 +98,8 @@ pub struct Plan {
     pub has_natives: bool,
     /// The bounds of what a session holds.
     pub limits: Limits,
+    /// See [`hash`](Self::hash).
+    hash: OnceLock<u64>,
 }
 
 /// How calls of a tool are talked about.
@@ -231,6 +236,21 @@ impl Plan {
         )))
     }
 
+    /// What tells it from the plans of other configurations, and of those in which agents are numbered otherwise: a
+    /// session that has gone on with another configuration keeps the ids of the first. Made once: it takes long.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        *self.hash.get_or_init(|| {
+            let mut hash = Xxh3::new();
+            hash.update(self.config.to_json().as_bytes());
+            for agent in &self.agents {
+                hash.update(&[0]);
+                hash.update(agent.name.as_bytes());
+            }
+            hash.digest()
+        })
+    }
+
     fn after(config: Config, former: Vec<AgentPlan>) -> Result<Self, Unplanned> {
         let wrong = |what: &str| Unplanned(what.to_owned());
         let len = TickLen::from_ms(config.audio.tick_ms).ok_or_else(|| wrong("audio.tick_ms"))?;
@@ -313,6 +333,7 @@ impl Plan {
             has_models: false,
             has_natives: false,
             limits,
+            hash: OnceLock::new(),
             config,
         };
         for at in 0..plan.agents.len() {
