@@ -42,8 +42,8 @@ pub(super) struct Rights {
 pub(super) struct Found {
     /// The numbers of the leases of each job, in order.
     pub(super) leases: BTreeMap<String, Vec<u32>>,
-    /// What each worker's file says.
-    pub(super) workers: BTreeMap<String, String>,
+    /// The workers that have a file.
+    pub(super) workers: BTreeSet<String>,
 }
 
 impl Shared {
@@ -120,7 +120,7 @@ impl Shared {
         fs::write(self.worker(&self.name), count.to_string())
     }
 
-    /// Everything that is there. What each worker's file says is read as well.
+    /// The names of everything that is there.
     pub(super) fn look(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for entry in fs::read_dir(&*self.folder)?.flatten().take(FILES_MAX) {
@@ -129,10 +129,7 @@ impl Shared {
                 continue;
             };
             match ending {
-                "worker" => {
-                    let says = fs::read_to_string(entry.path()).unwrap_or_default();
-                    found.workers.insert(stem.to_owned(), says);
-                }
+                "worker" => drop(found.workers.insert(stem.to_owned())),
                 "lease" => {
                     let named = stem.rsplit_once('.');
                     if let Some((job, number)) =
@@ -146,6 +143,11 @@ impl Shared {
         }
         found.leases.values_mut().for_each(|numbers| numbers.sort_unstable());
         Ok(found)
+    }
+
+    /// What a worker's file says.
+    pub(super) fn says(&self, worker: &str) -> String {
+        fs::read_to_string(self.worker(worker)).unwrap_or_default()
     }
 
     /// A lease as its file has it; none if it is not whole, or there is none.

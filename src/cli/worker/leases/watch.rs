@@ -166,11 +166,10 @@ impl<T: Fn(News)> Watcher<T> {
             self.workers.values_mut().for_each(|(_, since)| *since = now);
         }
         self.looked = self.clock.now();
-        for (name, says) in &found.workers {
-            match self.workers.get_mut(name) {
-                Some(known) if known.0 == *says => {}
-                Some(known) => *known = (says.clone(), now),
-                None => drop(self.workers.insert(name.clone(), (says.clone(), now))),
+        for name in &found.workers {
+            let says = self.shared.says(name);
+            if self.workers.get(name).is_none_or(|(known, _)| *known != says) {
+                self.workers.insert(name.clone(), (says, now));
             }
         }
         self.lost(&found);
@@ -248,7 +247,7 @@ impl<T: Fn(News)> Watcher<T> {
             .map(|(name, _)| name.clone())
             .collect();
         for name in long_gone {
-            if found.workers.contains_key(&name) {
+            if found.workers.contains(&name) {
                 self.shared.bury(&name);
             } else {
                 self.workers.remove(&name);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Door, Office, Place, STOPPING, plan_name};
+use super::{Door, Office, Place, Registration, STOPPING, plan_name};
 use crate::cli::livekit::{Ends, ends, entry, shown_name};
 use crate::cli::worker::choice::choose;
 use crate::cli::worker::job::{Job, Stage, identity, tenant};
@@ -188,10 +188,7 @@ impl Office {
             }
             room::News::Joined { identity, lacks, .. } => {
                 job.is_in = true;
-                if !job.taken_over {
-                    let update = worker::Order::Update(id.to_owned(), JobState::Running);
-                    self.registrations[job.desk].desk.order(update);
-                }
+                report(&self.registrations, job, JobState::Running);
                 let text = format!("{id}: in the room `{room}` as `{identity}`");
                 let fields = [
                     ("job", json!(id)),
@@ -389,11 +386,8 @@ impl Office {
         }
         let end = if state == JobState::Done { JobEnd::Done } else { JobEnd::Failed };
         self.meters.job(end);
-        if !job.taken_over {
-            // Before the room is left: a server takes an agent that leaves a job under way for a failure.
-            let update = worker::Order::Update(id.to_owned(), state);
-            self.registrations[job.desk].desk.order(update);
-        }
+        // Before the room is left: a server takes an agent that leaves a job under way for a failure.
+        report(&self.registrations, job, state);
         match &job.exit {
             Some(exit) => exit.leave(),
             None => self.forget(id),
@@ -443,5 +437,12 @@ impl Office {
             }
             Stage::Leaving(_) => {}
         }
+    }
+}
+
+/// Tells the server how a job is that it knows as this worker's.
+fn report(registrations: &[Registration], job: &Job, state: JobState) {
+    if !job.taken_over {
+        registrations[job.desk].desk.order(worker::Order::Update(job.offer.id.clone(), state));
     }
 }
