@@ -314,6 +314,18 @@ impl Default for OutletOptions {
 /// Room for a packet at least, in bytes: with correction, coarse codings have as much.
 const PACKET_ROOM_MIN: usize = 128;
 
+/// The encoder of an agent's audio.
+pub(crate) fn encoder(rate: Rate, options: OutletOptions) -> opus::Result<Encoder> {
+    let mut encoder = Encoder::new(rate.hz(), Channels::Mono, Application::Voip)?;
+    encoder.set_bitrate(Bitrate::Bits(options.bitrate_bps))?;
+    encoder.set_complexity(options.complexity)?;
+    encoder.set_signal(Signal::Voice)?;
+    encoder.set_inband_fec(options.loss_percent > 0)?;
+    encoder.set_packet_loss_perc(options.loss_percent)?;
+    encoder.set_dtx(options.dtx)?;
+    Ok(encoder)
+}
+
 /// Frames of digital silence that are still encoded: the first has the end of what came before (the
 /// encoder looks 6.5 ms ahead), the others let the far decoder conceal with silence.
 const SILENCE_ENCODED: u64 = 3;
@@ -348,15 +360,8 @@ impl OpusOutlet {
     /// # Errors
     /// The encoder cannot be made, or refuses an option.
     pub fn new(rate: Rate, options: OutletOptions) -> Result<Self, NoCodec> {
-        let mut encoder = Encoder::new(rate.hz(), Channels::Mono, Application::Voip)?;
-        encoder.set_bitrate(Bitrate::Bits(options.bitrate_bps))?;
-        encoder.set_complexity(options.complexity)?;
-        encoder.set_signal(Signal::Voice)?;
-        encoder.set_inband_fec(options.loss_percent > 0)?;
-        encoder.set_packet_loss_perc(options.loss_percent)?;
-        encoder.set_dtx(options.dtx)?;
         Ok(Self {
-            encoder,
+            encoder: encoder(rate, options)?,
             rate,
             bitrate_bps: options.bitrate_bps,
             dtx: options.dtx,

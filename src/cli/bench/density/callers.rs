@@ -22,7 +22,7 @@ const TICK_NS: u64 = 20_000_000;
 const MOMENTS: u64 = 16;
 
 /// Participants on their way to the thread at most.
-const WAITING: usize = 64;
+pub(super) const WAITING: usize = 64;
 
 /// What happened to packets, both ways, while it counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,19 +80,9 @@ impl Callers {
 }
 
 fn talk(pattern: &Pattern, stages: &Stages, coming: &Receiver<(Trunk, usize)>) -> Counts {
-    let clock = Clock::default();
-    let begun = clock.now();
-    let mut counts = Counts::default();
-    let mut people: Vec<Participant> = Vec::new();
     let mut counted = false;
-    for moment in 0.. {
-        clock.sleep_until(begun.after_ns(moment * (TICK_NS / MOMENTS)));
-        let stage = stages.now();
-        if stage == Stage::Over {
-            break;
-        }
-        let counts_now = stage == Stage::Measure;
-        if counts_now && !counted {
+    let come = |stage, people: &mut Vec<Participant>| {
+        if stage == Stage::Measure && !counted {
             counted = true;
             people.iter_mut().for_each(|person| person.lost_before = person.lost());
         }
@@ -102,18 +92,40 @@ fn talk(pattern: &Pattern, stages: &Stages, coming: &Receiver<(Trunk, usize)>) -
             seq: 0,
             lost_before: 0,
         }));
+    };
+    let (people, mut counts) = paced(stages, come, |person| person.frame(pattern));
+    counts.lost = people.iter().map(|person| person.lost() - person.lost_before).sum();
+    counts
+}
+
+/// Paces all who have come until everybody ends: `come` adds them, and `frame` is called once a tick for each, at a
+/// moment of its own. Everybody, and what happened while it counted.
+pub(super) fn paced<P>(
+    stages: &Stages,
+    mut come: impl FnMut(Stage, &mut Vec<P>),
+    mut frame: impl FnMut(&mut P) -> Counts,
+) -> (Vec<P>, Counts) {
+    let clock = Clock::default();
+    let begun = clock.now();
+    let (mut people, mut counts) = (Vec::new(), Counts::default());
+    for moment in 0.. {
+        clock.sleep_until(begun.after_ns(moment * (TICK_NS / MOMENTS)));
+        let stage = stages.now();
+        if stage == Stage::Over {
+            break;
+        }
+        come(stage, &mut people);
         let first = (moment % MOMENTS) as usize;
         for person in people.iter_mut().skip(first).step_by(MOMENTS as usize) {
-            let happened = person.frame(pattern);
-            if counts_now {
+            let happened = frame(person);
+            if stage == Stage::Measure {
                 counts.decoded += happened.decoded;
                 counts.encoded += happened.encoded;
                 counts.sent += happened.sent;
             }
         }
     }
-    counts.lost = people.iter().map(|person| person.lost() - person.lost_before).sum();
-    counts
+    (people, counts)
 }
 
 impl Participant {

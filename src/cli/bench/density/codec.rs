@@ -4,18 +4,18 @@
 //! shard's moments: as many streams as there are sessions, each with a decoder and an encoder of its own, so that
 //! caches are as cold as they are for calls.
 //!
-//! **Invariant:** the encoder has the settings of [`OpusOutlet`](crate::host::codec::OpusOutlet), and what it encodes
-//! is what was decoded.
+//! **Invariant:** the encoder is that of [`OpusOutlet`](crate::host::codec::OpusOutlet), and what it encodes is what was
+//! decoded.
 
 use std::sync::Arc;
 use std::thread;
 
-use opus::{Application, Bitrate, Channels, Decoder, Encoder, Signal};
+use opus::{Channels, Decoder, Encoder};
 
 use super::pattern::{Pattern, is_speech};
 use crate::cli::failure::Failure;
 use crate::clock::Rate;
-use crate::host::codec::OutletOptions;
+use crate::host::codec::{OutletOptions, encoder};
 use crate::host::pace::{Clock, sharpen};
 use crate::host::packets::PACKET_MAX;
 use crate::host::shard::phase_ns;
@@ -52,17 +52,6 @@ impl Cost {
     pub(super) fn of(&self, decoded: u64, encoded: u64) -> f64 {
         self.decode_ns * decoded as f64 + self.encode_ns * encoded as f64
     }
-}
-
-fn encoder(rate: Rate, options: OutletOptions) -> opus::Result<Encoder> {
-    let mut encoder = Encoder::new(rate.hz(), Channels::Mono, Application::Voip)?;
-    encoder.set_bitrate(Bitrate::Bits(options.bitrate_bps))?;
-    encoder.set_complexity(options.complexity)?;
-    encoder.set_signal(Signal::Voice)?;
-    encoder.set_inband_fec(options.loss_percent > 0)?;
-    encoder.set_packet_loss_perc(options.loss_percent)?;
-    encoder.set_dtx(options.dtx)?;
-    Ok(encoder)
 }
 
 impl Bare {

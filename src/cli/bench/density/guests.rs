@@ -8,24 +8,17 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::callers::Counts;
+use super::callers::{Counts, WAITING, paced};
 use super::pattern::{Pattern, is_speech};
-use super::stage::{Stage, Stages};
+use super::stage::Stages;
 use crate::cli::bench::guest::{House, leave};
 use crate::cli::failure::Failure;
-use crate::host::pace::{Clock, sharpen};
+use crate::host::pace::sharpen;
 use crate::host::packets::{PlainLine, plain_line};
 use crate::livekit::bell::Cord;
 use crate::livekit::edge::Notice;
 use crate::livekit::room::{Line, News, Room};
 use crate::session::plan::Plan;
-
-/// A tick, in nanoseconds, and the moments within it at which participants send.
-const TICK_NS: u64 = 20_000_000;
-const MOMENTS: u64 = 16;
-
-/// Participants on their way to the thread at most.
-const WAITING: usize = 64;
 
 /// Somebody in a room.
 struct Guest {
@@ -122,32 +115,14 @@ impl Guests {
 }
 
 fn talk(pattern: &Pattern, stages: &Stages, coming: &Receiver<Guest>) -> Result<Counted, Failure> {
-    let clock = Clock::default();
-    let begun = clock.now();
-    let mut counted = Counted { counts: Counts::default(), said: 0, heard: 0 };
-    let mut guests: Vec<Guest> = Vec::new();
-    for moment in 0.. {
-        clock.sleep_until(begun.after_ns(moment * (TICK_NS / MOMENTS)));
-        let stage = stages.now();
-        if stage == Stage::Over {
-            break;
-        }
-        guests.extend(coming.try_iter());
-        let first = (moment % MOMENTS) as usize;
-        for guest in guests.iter_mut().skip(first).step_by(MOMENTS as usize) {
-            let happened = guest.frame(pattern, &mut counted.said);
-            if stage == Stage::Measure {
-                counted.counts.decoded += happened.decoded;
-                counted.counts.encoded += happened.encoded;
-                counted.counts.sent += happened.sent;
-            }
-        }
-    }
-    counted.heard = guests.iter().map(|guest| guest.heard.count).sum();
-    counted.counts.lost = guests.iter().map(|guest| guest.heard.lost()).sum();
+    let mut said = 0;
+    let come = |_, guests: &mut Vec<Guest>| guests.extend(coming.try_iter());
+    let (guests, mut counts) = paced(stages, come, |guest| guest.frame(pattern, &mut said));
+    counts.lost = guests.iter().map(|guest| guest.heard.lost()).sum();
+    let heard = guests.iter().map(|guest| guest.heard.count).sum();
     guests.iter().for_each(|guest| guest.room.leave());
     guests.iter().try_for_each(|guest| leave(&guest.room))?;
-    Ok(counted)
+    Ok(Counted { counts, said, heard })
 }
 
 impl Guest {
