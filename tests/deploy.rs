@@ -14,7 +14,7 @@ mod rooms;
 use std::fs;
 use std::process::Command;
 
-use read::{Image, Unit, documents, file};
+use read::{Said, documents, file};
 use rooms::peer::Peer;
 use rooms::program::{METRICS_TOKEN, Program};
 use rooms::server::{Options, Server};
@@ -90,7 +90,7 @@ impl Way {
 }
 
 fn of_image() -> Way {
-    let image = Image::read();
+    let image = Said::image();
     let entry: Vec<String> = image.list("ENTRYPOINT");
     assert_eq!(entry, ["/usr/local/bin/antiphon"]);
     let config = image
@@ -105,7 +105,7 @@ fn of_image() -> Way {
 }
 
 fn of_unit() -> Way {
-    let unit = Unit::read();
+    let unit = Said::unit();
     let words: Vec<String> = unit.one("ExecStart").split_whitespace().map(str::to_owned).collect();
     assert_eq!(words[0], "/usr/local/bin/antiphon");
     Way {
@@ -126,7 +126,7 @@ fn of_pod() -> Way {
     Way {
         words: words.collect(),
         config: map["data"]["agent.yaml"].as_str().expect("it has a configuration").to_owned(),
-        signal: Image::read().one("STOPSIGNAL").to_owned(),
+        signal: Said::image().one("STOPSIGNAL").to_owned(),
         is_open: true,
     }
 }
@@ -173,7 +173,7 @@ fn drains(way: &Way, ready: &str, alive: &str) {
 #[test]
 fn the_image_starts_a_worker_that_answers_and_drains() {
     let way = of_image();
-    assert_eq!(way.port().to_string(), Image::read().one("EXPOSE"));
+    assert_eq!(way.port().to_string(), Said::image().one("EXPOSE"));
     drains(&way, "/ready", "/");
 }
 
@@ -268,7 +268,7 @@ fn secrets_come_from_elsewhere_under_names_that_the_program_knows() {
     }
     assert!(documents("kubernetes.yaml").iter().all(|it| it["kind"] != "Secret"));
 
-    let (image, unit) = (Image::read(), Unit::read());
+    let (image, unit) = (Said::image(), Said::unit());
     assert_eq!(image.all("ENV").count(), 0, "what an image sets, everybody who has it reads");
     assert!(image.all("ARG").all(|it| !it.contains("LIVEKIT") && !it.contains("TOKEN")));
     assert_eq!(unit.all("Environment").count(), 0, "what a unit sets, everybody can ask for");
@@ -281,7 +281,7 @@ fn secrets_come_from_elsewhere_under_names_that_the_program_knows() {
 #[test]
 fn whoever_stops_a_worker_waits_longer_than_calls_may_take() {
     let pod_s = template()["spec"]["terminationGracePeriodSeconds"].as_u64().expect("seconds");
-    let unit_s = Unit::read().one("TimeoutStopSec").parse().expect("seconds");
+    let unit_s = Said::unit().one("TimeoutStopSec").parse().expect("seconds");
     for (way, grace_s) in [(of_pod(), pod_s), (of_unit(), unit_s)] {
         assert!(grace_s > way.drain_s() + GOODBYE_S, "{grace_s} s for {:?}", way.words);
     }
@@ -294,7 +294,7 @@ fn whoever_stops_a_worker_waits_longer_than_calls_may_take() {
 
 #[test]
 fn nobody_is_root_and_only_the_state_is_written() {
-    let image = Image::read();
+    let image = Said::image();
     let (user, group) = image.one("USER").split_once(':').expect("a user and a group");
     let [user, group]: [u64; 2] = [user, group].map(|it| it.parse().expect("a number"));
     assert!(user > 0 && group > 0);
@@ -326,7 +326,7 @@ fn nobody_is_root_and_only_the_state_is_written() {
         pod["volumes"].as_array().expect("it has volumes").iter().map(|it| &it["name"]).collect();
     assert!(mounts.iter().all(|it| volumes.contains(&&it["name"])), "{volumes:?}");
 
-    let unit = Unit::read();
+    let unit = Said::unit();
     assert_eq!((unit.one("DynamicUser"), unit.all("User").count()), ("yes", 0));
     assert_eq!((unit.one("CapabilityBoundingSet"), unit.one("NoNewPrivileges")), ("", "yes"));
     assert_eq!(unit.one("WorkingDirectory").replace("%S", "/var/lib"), state);
@@ -335,7 +335,7 @@ fn nobody_is_root_and_only_the_state_is_written() {
 
 #[test]
 fn the_unit_permits_the_real_time_class_and_ends_tools_last() {
-    let unit = Unit::read();
+    let unit = Said::unit();
     assert_eq!(unit.one("RestrictRealtime"), "no");
     assert!(unit.one("LimitRTPRIO").parse::<u64>().is_ok_and(|limit| limit >= PRIORITY));
     assert_eq!((unit.one("KillMode"), unit.one("Restart")), ("mixed", "on-failure"));
@@ -360,7 +360,7 @@ fn the_rollout_takes_no_worker_away_before_there_is_another() {
 
 #[test]
 fn the_image_is_built_with_what_the_project_asks_for() {
-    let image = Image::read();
+    let image = Said::image();
     let manifest = read::text("Cargo.toml");
     let value = |key: &str| {
         let line = manifest.lines().find_map(|line| line.strip_prefix(&format!("{key} = \"")));

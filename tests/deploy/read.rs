@@ -23,27 +23,11 @@ pub(crate) fn file(name: &str) -> String {
 
 /// Names, each with what is said behind it, in order.
 #[derive(Debug)]
-struct Said(Vec<(String, String)>);
+pub(crate) struct Said(Vec<(String, String)>);
 
 impl Said {
-    fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    #[track_caller]
-    fn one(&self, name: &str) -> &str {
-        let all: Vec<&str> = self.all(name).collect();
-        let [one] = all.as_slice() else { panic!("{name} is said {} times", all.len()) };
-        one
-    }
-}
-
-/// The Dockerfile: its instructions.
-#[derive(Debug)]
-pub(crate) struct Image(Said);
-
-impl Image {
-    pub(crate) fn read() -> Self {
+    /// The Dockerfile: its instructions.
+    pub(crate) fn image() -> Self {
         let text = file("Dockerfile").replace("\\\n", " ");
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         let said = lines.map(|line| {
@@ -51,44 +35,32 @@ impl Image {
                 line.split_once(' ').expect("an instruction has something behind it");
             (name.to_owned(), value.trim().to_owned())
         });
-        Self(Said(said.collect()))
+        Self(said.collect())
+    }
+
+    /// The unit of systemd: its settings, whatever section they are in.
+    pub(crate) fn unit() -> Self {
+        let text = file("antiphon.service");
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let said = lines.filter_map(|line| line.split_once('='));
+        Self(said.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     pub(crate) fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.all(name)
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
     pub(crate) fn one(&self, name: &str) -> &str {
-        self.0.one(name)
+        let all: Vec<&str> = self.all(name).collect();
+        let [one] = all.as_slice() else { panic!("{name} is said {} times", all.len()) };
+        one
     }
 
     /// Words in the form that needs no shell, which would keep signals to itself.
     #[track_caller]
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         serde_json::from_str(self.one(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-}
-
-/// The unit of systemd: its settings, whatever section they are in.
-#[derive(Debug)]
-pub(crate) struct Unit(Said);
-
-impl Unit {
-    pub(crate) fn read() -> Self {
-        let text = file("antiphon.service");
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let said = lines.filter_map(|line| line.split_once('='));
-        Self(Said(said.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
-    }
-
-    pub(crate) fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.all(name)
-    }
-
-    #[track_caller]
-    pub(crate) fn one(&self, name: &str) -> &str {
-        self.0.one(name)
     }
 }
 
