@@ -27,7 +27,7 @@ page: ## the page to talk to an agent in a room, which the next build carries (A
 	@./scripts/page.sh $(ARGS)
 
 test: ## everything: format, lints, the core alone, documentation, all tests
-	@./scripts/setup.sh build speech test rooms models mcp
+	@./scripts/setup.sh build speech test rooms sound models mcp
 	@./scripts/page.sh
 	$(heading) 'format'
 	$(CARGO) fmt --check

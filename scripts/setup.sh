@@ -3,11 +3,12 @@
 # Checks that cargo and the system packages of the groups named are here, and installs what is missing.
 #
 #   scripts/setup.sh                 cargo alone
-#   scripts/setup.sh build           + cmake and a C compiler (libopus is built from source)
+#   scripts/setup.sh build           + cmake and a C compiler (libopus is built from source), and on Linux ALSA's headers
 #   scripts/setup.sh build speech    + the recogniser, its English model and the synthesiser, loaded at run time
 #   scripts/setup.sh build speech test   all that, a second recogniser that listens to the demo, and a browser
 #   scripts/setup.sh rooms           + what tests/rooms meets in LiveKit rooms: a livekit-server, and the official Python
 #                                    client in a virtual environment; both are put into .tools, which is not committed
+#   scripts/setup.sh sound           + what tests of the microphone meet: a PulseAudio server, with which no hardware is needed
 #   scripts/setup.sh models          + what tests/providers meets: OpenAI's Python client and a proxy that speaks its
 #                                    protocol, in a virtual environment of their own there; 300 MB, 750 MB unpacked
 #   scripts/setup.sh mcp             + the MCP servers that tests/mcp_tools.rs talks to, from npm, in tests/peers/mcp; needs
@@ -96,6 +97,9 @@ have_models() { have_venv models models.txt; }
 # A Python that can make a virtual environment: Debian's own needs a package more for it.
 can_make_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
+# ALSA, which sound devices are reached with on Linux.
+have_alsa() { have pkg-config && pkg-config --exists alsa; }
+
 have_model() { [ -d /usr/share/pocketsphinx/model/en-us ] || [ -d /usr/local/share/pocketsphinx/model/en-us ]; }
 
 # Prints the packages that the groups named need and that are not here, one a line.
@@ -114,6 +118,7 @@ missing_packages() {
                     have_browser || echo chromium
                     ;;
                 rooms) have_peers || can_make_venv || echo python ;;
+                sound) have pulseaudio || echo pulseaudio ;;
                 models) have_models || can_make_venv || echo python ;;
             esac
         else
@@ -121,6 +126,8 @@ missing_packages() {
                 build)
                     have cmake || echo cmake
                     have cc || echo build-essential
+                    have pkg-config || echo pkg-config
+                    have_alsa || echo libasound2-dev
                     ;;
                 speech)
                     have_library libpocketsphinx.so.3 || echo libpocketsphinx3
@@ -132,6 +139,10 @@ missing_packages() {
                     is_ubuntu || have_browser || echo chromium
                     ;;
                 rooms) have_peers || can_make_venv || echo python3-venv ;;
+                sound)
+                    have pulseaudio || echo pulseaudio
+                    have pactl || echo pulseaudio-utils
+                    ;;
                 models) have_models || can_make_venv || echo python3-venv ;;
             esac
         fi
@@ -248,8 +259,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech | test | rooms | models | mcp) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, models, mcp" ;;
+            build | speech | test | rooms | sound | models | mcp) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, sound, models, mcp" ;;
         esac
     done
 

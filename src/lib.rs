@@ -73,6 +73,7 @@
 //! | `remote` | tools of HTTP servers, processes and MCP servers (feature `remote`) |
 //! | [`record`] | the output folder of a run |
 //! | `livekit` | LiveKit rooms (feature `livekit`) |
+//! | `device` | this machine's microphone and speaker (feature `device`) |
 //! | `web` | servers of this process (feature `web`) |
 //! | `cli` | the command line (feature `cli`) |
 
@@ -108,6 +109,9 @@ pub mod remote;
 
 #[cfg(feature = "livekit")]
 pub mod livekit;
+
+#[cfg(feature = "device")]
+pub mod device;
 
 #[cfg(feature = "web")]
 pub mod web;

@@ -57,6 +57,10 @@ pub(super) enum Command {
     Start(super::worker::StartArgs),
     #[cfg(feature = "livekit")]
     Dev(super::worker::DevArgs),
+    #[cfg(feature = "device")]
+    Devices(super::devices::DevicesArgs),
+    #[cfg(feature = "device")]
+    Doctor(super::doctor::DoctorArgs),
     Replay(ReplayArgs),
     Fork(ForkArgs),
     Diff(DiffArgs),

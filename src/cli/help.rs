@@ -14,11 +14,12 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use super::args::Args;
 
 /// What one is about to do, and the commands for it, in this order.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Begin", &["demo", "init", "check", "test", "graph", "schema"]),
-    ("Hold calls", &["run", "connect", "dev", "start"]),
+    ("Hold calls", &["console", "run", "connect", "dev", "start"]),
     ("Look at calls", &["replay", "report", "timeline", "diff", "fork", "scenario", "journal"]),
-    ("The program itself", &["bench", "completions", "help"]),
+    ("This machine", &["devices", "doctor", "bench"]),
+    ("The program itself", &["completions", "help"]),
 ];
 
 /// The heading of what no group names.

@@ -14,7 +14,11 @@ mod completions;
 #[cfg(feature = "livekit")]
 mod connect;
 mod demo;
+#[cfg(feature = "device")]
+mod devices;
 mod diff;
+#[cfg(feature = "device")]
+mod doctor;
 mod engines;
 mod failure;
 mod fork;
@@ -130,6 +134,10 @@ impl App {
             Command::Start(args) => worker::start(&args, self.tools),
             #[cfg(feature = "livekit")]
             Command::Dev(args) => worker::dev(&args, self.tools),
+            #[cfg(feature = "device")]
+            Command::Devices(args) => devices::devices(&args),
+            #[cfg(feature = "device")]
+            Command::Doctor(args) => doctor::doctor(&args),
             Command::Replay(args) => replay::replay(&args),
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),

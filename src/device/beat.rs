@@ -1,0 +1,244 @@
+//! A device's clock, seen from ours.
+//!
+//! A device tells of so many frames at a time, when it gets round to it; what is wanted is how many there are at any
+//! moment. A delay-locked loop of the second order follows both the moment and the length of a frame, as audio servers
+//! have done since Fons Adriaensen's "Using a DLL to filter time" (2005).
+//!
+//! **Invariant:** a number of calls and their moments alone decide; nothing here reads a clock.
+
+use std::f64::consts::{SQRT_2, TAU};
+
+use crate::host::pace::Moment;
+
+/// How fast the loop follows at first, in Hz: what the first calls say is all that is known.
+const BANDWIDTH_FIRST_HZ: f64 = 1.0;
+
+/// How fast it follows once it is calm: jitter of some milliseconds comes through as some hundredths of one, and a
+/// clock that is a thousandth off is known after ten seconds.
+const BANDWIDTH_CALM_HZ: f64 = 0.05;
+
+/// Each second the bandwidth falls by this factor, until it is calm.
+const CALMING: f64 = 0.6;
+
+/// A call this much off is no jitter: the device has stood still, and what was known of its moments is not true
+/// any more.
+const LOST_NS: f64 = 150e6;
+
+/// The most that a device's clock may be off, as a share of its rate: crystals are within a ten-thousandth, and what a
+/// server resamples badly may be within a hundredth.
+const OFF_MAX: f64 = 0.02;
+
+/// A call of a device: so many frames, at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The frames of this call.
+    pub frames: u32,
+    /// When it came.
+    pub at: Moment,
+}
+
+/// What is known of a device's clock.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Frames per nanosecond by the device's own word.
+    nominal: f64,
+    origin: Option<Moment>,
+    /// All frames so far.
+    frames: u64,
+    /// When they were reached, in nanoseconds from the origin, smoothed.
+    reached: f64,
+    /// The length of a frame in nanoseconds, smoothed.
+    frame_ns: f64,
+    bandwidth_hz: f64,
+    /// How often the device stood still.
+    lost: u32,
+}
+
+impl Beat {
+    /// The clock of a device with this rate, of which nothing is known yet.
+    #[must_use]
+    pub fn new(rate_hz: u32) -> Self {
+        let nominal = f64::from(rate_hz) / 1e9;
+        Self {
+            nominal,
+            origin: None,
+            frames: 0,
+            reached: 0.0,
+            frame_ns: 1.0 / nominal,
+            bandwidth_hz: BANDWIDTH_FIRST_HZ,
+            lost: 0,
+        }
+    }
+
+    /// Takes a call into account.
+    pub fn mark(&mut self, mark: Mark) {
+        let Some(origin) = self.origin else {
+            self.origin = Some(mark.at);
+            self.frames = u64::from(mark.frames);
+            return;
+        };
+        if mark.frames == 0 {
+            return;
+        }
+        self.frames += u64::from(mark.frames);
+        let frames = f64::from(mark.frames);
+        let at = mark.at.since_ns(origin) as f64;
+        let expected = frames.mul_add(self.frame_ns, self.reached);
+        let error = at - expected;
+        if error.abs() > LOST_NS {
+            self.reached = at;
+            self.bandwidth_hz = BANDWIDTH_FIRST_HZ;
+            self.lost += 1;
+            return;
+        }
+        let seconds = frames * self.frame_ns / 1e9;
+        let omega = (TAU * self.bandwidth_hz * seconds).min(0.5);
+        self.reached = (SQRT_2 * omega).mul_add(error, expected);
+        self.frame_ns += omega * omega * error / frames;
+        let (least, most) = (1.0 - OFF_MAX, 1.0 + OFF_MAX);
+        self.frame_ns = self.frame_ns.clamp(least / self.nominal, most / self.nominal);
+        self.bandwidth_hz = (self.bandwidth_hz * CALMING.powf(seconds)).max(BANDWIDTH_CALM_HZ);
+    }
+
+    /// How many frames there are at a moment, as if they came one by one; none before the first call.
+    #[must_use]
+    pub fn frames_at(&self, moment: Moment) -> Option<f64> {
+        let origin = self.origin?;
+        let at = moment.since_ns(origin) as f64;
+        Some((at - self.reached) / self.frame_ns + self.frames as f64)
+    }
+
+    /// Frames a second, by our clock.
+    #[must_use]
+    pub fn rate_hz(&self) -> f64 {
+        1e9 / self.frame_ns
+    }
+
+    /// By how much the device's clock is off, in millionths: positive if it is fast.
+    #[must_use]
+    pub fn off_ppm(&self) -> f64 {
+        (self.rate_hz() / (self.nominal * 1e9) - 1.0) * 1e6
+    }
+
+    /// All frames that were told.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// How often the device stood still for longer than jitter explains.
+    #[must_use]
+    pub const fn lost(&self) -> u32 {
+        self.lost
+    }
+}
+
+/// The longest call of late: what a device hands over at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Period {
+    rate_hz: f64,
+    /// Frames of this window so far, and how many it is to have.
+    into: f64,
+    window: f64,
+    longest: [u32; 2],
+}
+
+/// How long a call is remembered at least, in seconds; at first less, since the first calls come in a bunch.
+const WINDOW_FIRST_S: f64 = 0.15;
+const WINDOW_S: f64 = 2.0;
+
+impl Period {
+    /// Of a device with this rate that has called nobody yet.
+    #[must_use]
+    pub fn new(rate_hz: u32) -> Self {
+        let rate_hz = f64::from(rate_hz);
+        Self { rate_hz, into: 0.0, window: WINDOW_FIRST_S * rate_hz, longest: [0; 2] }
+    }
+
+    /// Takes a call into account.
+    pub fn mark(&mut self, frames: u32) {
+        if self.into >= self.window {
+            if self.longest[1] > 0 {
+                self.window = WINDOW_S * self.rate_hz;
+            }
+            self.into = 0.0;
+            self.longest = [0, self.longest[0]];
+        }
+        self.into += f64::from(frames);
+        self.longest[0] = self.longest[0].max(frames);
+    }
+
+    /// In frames.
+    #[must_use]
+    pub fn frames(&self) -> f64 {
+        f64::from(self.longest[0].max(self.longest[1]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Beat, Mark};
+    use crate::host::pace::{Clock, Moment};
+    use crate::seed::Seed;
+
+    const PERIOD: u32 = 480;
+
+    /// A device whose clock is off by `ppm`, and whose calls come up to `jitter_ms` late. Its true frames at a moment
+    /// are given to `see` with what the beat takes them for.
+    fn follow(ppm: f64, jitter_ms: f64, seconds: u32, mut see: impl FnMut(f64, f64, &Beat)) {
+        let start = Clock::default().now();
+        let rate = 48_000.0 * (1.0 + ppm / 1e6);
+        let mut beat = Beat::new(48_000);
+        let mut seed = Seed::new(3);
+        for call in 1..=(seconds * 48_000 / PERIOD) {
+            let frames = f64::from(call) * f64::from(PERIOD);
+            let due_ns = frames / rate * 1e9;
+            let late_ns = (seed.next_u64() >> 40) as f64 / f64::from(1 << 24) * jitter_ms * 1e6;
+            let at: Moment = start.after_ns((due_ns + late_ns) as u64);
+            beat.mark(Mark { frames: PERIOD, at });
+            // A moment in the middle of what is to come.
+            let ahead_ns = 3.7e6;
+            let moment = start.after_ns((due_ns + ahead_ns) as u64);
+            let told = beat.frames_at(moment).unwrap();
+            see(due_ns / 1e9, told - (frames + ahead_ns / 1e9 * rate), &beat);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_known_for_what_it_is() {
+        for ppm in [0.0, 1_000.0, -1_000.0, 80.0] {
+            follow(ppm, 4.0, 60, |seconds, _, beat| {
+                if seconds > 40.0 {
+                    assert!((beat.off_ppm() - ppm).abs() < 60.0, "{ppm}: {}", beat.off_ppm());
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn jitter_of_calls_is_not_seen_in_the_frames() {
+        let (mut least, mut most) = (f64::MAX, f64::MIN);
+        follow(1_000.0, 4.0, 60, |seconds, error, _| {
+            if seconds > 20.0 {
+                (least, most) = (least.min(error), most.max(error));
+            }
+        });
+        // Calls are two milliseconds late on average, which is 96 frames, and spread over four.
+        assert!(most - least < 24.0, "half a millisecond at most: {least} to {most}");
+    }
+
+    #[test]
+    fn a_device_that_stood_still_is_followed_anew() {
+        let start = Clock::default().now();
+        let mut beat = Beat::new(48_000);
+        let mut at_ns = 0;
+        for call in 0..600 {
+            at_ns += if call == 300 { 2_000_000_000 } else { 10_000_000 };
+            beat.mark(Mark { frames: PERIOD, at: start.after_ns(at_ns) });
+        }
+        assert_eq!(beat.lost(), 1);
+        let told = beat.frames_at(start.after_ns(at_ns)).unwrap();
+        assert!((told - 600.0 * 480.0).abs() < 5.0, "{told}");
+        assert!(beat.off_ppm().abs() < 100.0, "{}", beat.off_ppm());
+    }
+}

@@ -1,0 +1,278 @@
+//! From a device's frames to ticks of audio, by our clock.
+//!
+//! A device's thread puts what it records into a ring, and says when. The thread of the tick takes exactly one tick of
+//! audio out, resampled by what the device's clock is off at the moment, so that the delay neither grows nor shrinks.
+//! What a speaker really played is taken in the same way, for echo cancellation.
+//!
+//! **Invariant:** the two threads never wait for each other; nothing is allocated after the beginning.
+
+use rtrb::{Consumer, Producer, RingBuffer};
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{
+    Adjustable, Async, FixedAsync, Resampler, SincInterpolationParameters, SincInterpolationType,
+    WindowFunction,
+};
+
+use super::beat::{Beat, Mark, Period};
+use crate::host::pace::Moment;
+
+/// What a ring holds, in milliseconds: longer than any thread is ever late.
+const RING_MS: u32 = 500;
+
+/// Calls whose moments wait to be taken: as many as come in that time, 1 ms apart.
+const MARKS: usize = 512;
+
+/// How long an error of the delay takes to be made good for two thirds, in seconds. Faster would be heard as pitch.
+pub(super) const SETTLE_S: f64 = 2.0;
+
+/// The most that the pitch may be bent to make an error good: five thousandths, a twelfth of a semitone.
+pub(super) const BEND_MAX: f64 = 0.005;
+
+/// The most that a ratio may differ from the nominal one: what a clock may be off, and the bend.
+const RATIO_MAX: f64 = 1.03;
+
+/// An error that is not made good by bending, in milliseconds: it would take minutes. Time is jumped over.
+const JUMP_MS: f64 = 80.0;
+
+/// Taps of the resampler's filter at the lower rate: a delay of 24 samples, half a millisecond at 48 kHz.
+const TAPS: usize = 48;
+
+/// How long a device is listened to before anything is taken, in seconds: its first calls come in a bunch, and tell
+/// little of its clock.
+const FIRST_S: f64 = 0.3;
+
+/// What is kept ready beyond a period of the device, in milliseconds: how late its thread may be without anything
+/// missing.
+const SPARE_MS: f64 = 5.0;
+
+/// How much is added to that whenever it was not enough, and the most that it becomes.
+const SPARE_STEP_MS: f64 = 2.5;
+const SPARE_MAX_MS: f64 = 60.0;
+
+/// The filter by which clocks are brought together. Building it takes milliseconds: not for the thread of a tick.
+pub(super) fn resampler(
+    from_hz: u32,
+    to_hz: u32,
+    chunk: usize,
+    fixed: FixedAsync,
+) -> Result<Async<f32>, String> {
+    let sinc = SincInterpolationParameters {
+        sinc_len: TAPS,
+        f_cutoff: None,
+        oversampling_factor: 128,
+        interpolation: SincInterpolationType::Cubic,
+        window: WindowFunction::Blackman2,
+    };
+    let ratio = f64::from(to_hz) / f64::from(from_hz);
+    Async::new_sinc(ratio, RATIO_MAX, &sinc, chunk, 1, fixed)
+        .map_err(|error| format!("no resampler from {from_hz} to {to_hz} Hz: {error}"))
+}
+
+/// The end that a device's thread puts its frames into.
+#[derive(Debug)]
+pub struct Feed {
+    samples: Producer<f32>,
+    marks: Producer<Mark>,
+}
+
+impl Feed {
+    /// Puts frames in, one sample each, which came at `at`. What finds no room is lost: nobody takes anything out then.
+    pub fn put(&mut self, frames: impl ExactSizeIterator<Item = f32>, at: Moment) {
+        let mark = Mark { frames: frames.len() as u32, at };
+        if self.marks.is_full() {
+            return;
+        }
+        for sample in frames {
+            if self.samples.push(sample).is_err() {
+                break;
+            }
+        }
+        // Frames that are told and were lost are missed by the other end, which then jumps.
+        let _ = self.marks.push(mark);
+    }
+}
+
+/// What came of asking for a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// A tick of audio.
+    Whole,
+    /// The device has not come so far: it has just begun, is late, or stands still.
+    Nothing,
+}
+
+/// How a device's audio comes: for meters and breakdowns.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Flow {
+    /// By how much its clock is off, in millionths.
+    pub off_ppm: f64,
+    /// What is kept ready beyond what is needed at once, in milliseconds: a period of the device and some spare.
+    pub held_ms: f64,
+    /// The device's period: how much comes at a time, in milliseconds.
+    pub period_ms: f64,
+    /// How much the delay is off from what it should be, in milliseconds.
+    pub error_ms: f64,
+    /// How often something was missing.
+    pub missed: u32,
+    /// How often time was jumped over.
+    pub jumps: u32,
+}
+
+/// The end that ticks are taken from.
+pub struct Capture {
+    samples: Consumer<f32>,
+    marks: Consumer<Mark>,
+    beat: Beat,
+    resampler: Async<f32>,
+    chunk: Vec<f32>,
+    rate_hz: f64,
+    tick_s: f64,
+    /// Frames that have left the ring.
+    taken: u64,
+    period: Period,
+    spare_ms: f64,
+    running: bool,
+    missed: u32,
+    jumps: u32,
+    error: f64,
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Capture({:?})", self.flow())
+    }
+}
+
+/// Both ends for a device of this rate, of which ticks of `tick_ms` at `to_hz` are taken.
+///
+/// # Errors
+/// There is no way from one rate to the other.
+pub fn capture(rate_hz: u32, to_hz: u32, tick_ms: u32) -> Result<(Feed, Capture), String> {
+    let (put, samples) = RingBuffer::new((rate_hz * RING_MS / 1_000) as usize);
+    let (told, marks) = RingBuffer::new(MARKS);
+    let samples_a_tick = (to_hz * tick_ms / 1_000) as usize;
+    let resampler = resampler(rate_hz, to_hz, samples_a_tick, FixedAsync::Output)?;
+    let capture = Capture {
+        samples,
+        marks,
+        beat: Beat::new(rate_hz),
+        chunk: vec![0.0; resampler.input_frames_max()],
+        resampler,
+        rate_hz: f64::from(rate_hz),
+        tick_s: f64::from(tick_ms) / 1_000.0,
+        taken: 0,
+        period: Period::new(rate_hz),
+        spare_ms: SPARE_MS,
+        running: false,
+        missed: 0,
+        jumps: 0,
+        error: 0.0,
+    };
+    Ok((Feed { samples: put, marks: told }, capture))
+}
+
+impl Capture {
+    /// Whether the device's thread is there.
+    #[must_use]
+    pub fn is_fed(&self) -> bool {
+        !self.marks.is_abandoned()
+    }
+
+    /// Fills a tick, whose nominal moment is `at`; silence if there is nothing.
+    pub fn take(&mut self, at: Moment, tick: &mut [f32]) -> Taken {
+        self.listen();
+        if self.fill(at, tick) {
+            return Taken::Whole;
+        }
+        tick.fill(0.0);
+        Taken::Nothing
+    }
+
+    fn listen(&mut self) {
+        while let Ok(mark) = self.marks.pop() {
+            self.beat.mark(mark);
+            self.period.mark(mark.frames);
+        }
+    }
+
+    /// Frames that are kept ready beyond those that a tick needs.
+    fn held(&self) -> f64 {
+        self.spare_ms.mul_add(self.rate_hz / 1e3, self.period.frames())
+    }
+
+    fn fill(&mut self, at: Moment, tick: &mut [f32]) -> bool {
+        let Some(there) = self.beat.frames_at(at) else { return false };
+        let per_tick = self.beat.rate_hz() * self.tick_s;
+        // Where this tick should end.
+        let end = there - self.held();
+        if !self.running {
+            let begin = end - per_tick;
+            if begin < self.taken as f64 || there < FIRST_S * self.rate_hz {
+                return false;
+            }
+            self.skip((begin - self.taken as f64) as usize);
+            self.running = true;
+        }
+        self.error = end - (self.taken as f64 + per_tick);
+        if self.error.abs() > JUMP_MS * self.rate_hz / 1e3 {
+            self.jumps += 1;
+            if self.error < 0.0 {
+                // Ahead of the device: wait for it.
+                return false;
+            }
+            self.skip(self.error as usize);
+            self.error = 0.0;
+        }
+        let bend = (self.error / (SETTLE_S * self.rate_hz)).clamp(-BEND_MAX, BEND_MAX);
+        let pull = self.beat.rate_hz() / self.rate_hz * (1.0 + bend);
+        if self.resampler.set_resample_ratio_relative(1.0 / pull, true).is_err() {
+            return false;
+        }
+        let wanted = self.resampler.input_frames_next();
+        if self.samples.slots() < wanted {
+            self.missed += 1;
+            self.spare_ms = (self.spare_ms + SPARE_STEP_MS).min(SPARE_MAX_MS);
+            return false;
+        }
+        let chunk = &mut self.chunk[..wanted];
+        if self.samples.pop_entire_slice(chunk).is_err() {
+            return false;
+        }
+        self.taken += wanted as u64;
+        let from = InterleavedSlice::new(chunk, 1, wanted);
+        let len = tick.len();
+        let to = InterleavedSlice::new_mut(tick, 1, len);
+        let (Ok(from), Ok(mut to)) = (from, to) else { return false };
+        self.resampler.process_into_buffer(&from, &mut to, None).is_ok()
+    }
+
+    /// Leaves frames out.
+    fn skip(&mut self, frames: usize) {
+        let frames = frames.min(self.samples.slots());
+        if let Ok(chunk) = self.samples.read_chunk(frames) {
+            chunk.commit_all();
+            self.taken += frames as u64;
+        }
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        let ms = |frames: f64| frames / self.rate_hz * 1e3;
+        Flow {
+            off_ppm: self.beat.off_ppm(),
+            held_ms: ms(self.held()),
+            period_ms: ms(self.period.frames()),
+            error_ms: ms(self.error),
+            missed: self.missed,
+            jumps: self.jumps,
+        }
+    }
+
+    /// The delay of its filter, in milliseconds.
+    #[must_use]
+    pub fn filter_ms(&self) -> f64 {
+        self.resampler.output_delay() as f64 / (self.resampler.resample_ratio() * self.rate_hz)
+            * 1e3
+    }
+}

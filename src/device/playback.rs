@@ -1,0 +1,230 @@
+//! From ticks of audio, by our clock, to a device's frames.
+//!
+//! The thread of the tick resamples what is to be heard by what the device's clock is off at the moment, and puts it
+//! into a ring; the device's thread takes it from there, and silence where there is nothing. What it took goes into
+//! another ring, as the reference of echo cancellation: that, and nothing else, was sent to the speaker.
+//!
+//! **Invariant:** the two threads never wait for each other; nothing is allocated after the beginning.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Adjustable, Async, FixedAsync, Resampler};
+
+use super::beat::{Beat, Mark, Period};
+use super::capture::{BEND_MAX, Flow, SETTLE_S, resampler};
+use crate::host::pace::Moment;
+
+/// What the ring holds, in milliseconds.
+const RING_MS: u32 = 500;
+
+/// Calls whose moments wait to be taken.
+const MARKS: usize = 512;
+
+/// What is kept ready beyond a period of the device when the next tick comes, in milliseconds: how late the tick may
+/// be.
+const SPARE_MS: f64 = 5.0;
+
+/// How much is added to that whenever it was not enough, and the most that it becomes.
+const SPARE_STEP_MS: f64 = 2.5;
+const SPARE_MAX_MS: f64 = 60.0;
+
+/// In silence, an error of more than this is made good at once, in milliseconds: nobody hears it.
+const SILENT_STEP_MS: f64 = 0.5;
+
+/// The end that a device's thread takes its frames from.
+#[derive(Debug)]
+pub struct Drain {
+    samples: Consumer<f32>,
+    marks: Producer<Mark>,
+    /// Frames for which there was nothing.
+    empty: Arc<AtomicU64>,
+    /// How often there was nothing in the middle of something.
+    gaps: Arc<AtomicU32>,
+    was_heard: bool,
+}
+
+impl Drain {
+    /// Gives the frames of a call that comes at `at`, one sample each, to `each`.
+    pub fn take(&mut self, frames: usize, at: Moment, mut each: impl FnMut(f32)) {
+        let there = self.samples.slots().min(frames);
+        let mut heard = false;
+        if let Ok(chunk) = self.samples.read_chunk(there) {
+            for sample in chunk {
+                heard |= sample != 0.0;
+                each(sample);
+            }
+        }
+        let missing = frames - there;
+        for _ in 0..missing {
+            each(0.0);
+        }
+        if missing > 0 {
+            self.empty.fetch_add(missing as u64, Ordering::Relaxed);
+            if heard || self.was_heard {
+                self.gaps.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.was_heard = heard && missing == 0;
+        let _ = self.marks.push(Mark { frames: frames as u32, at });
+    }
+}
+
+/// The end that ticks are put into.
+pub struct Playback {
+    samples: Producer<f32>,
+    marks: Consumer<Mark>,
+    empty: Arc<AtomicU64>,
+    gaps: Arc<AtomicU32>,
+    beat: Beat,
+    resampler: Async<f32>,
+    chunk: Vec<f32>,
+    rate_hz: f64,
+    tick_s: f64,
+    put: u64,
+    period: Period,
+    spare_ms: f64,
+    told_gaps: u32,
+    error: f64,
+    was_silent: bool,
+}
+
+impl std::fmt::Debug for Playback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Playback({:?})", self.flow())
+    }
+}
+
+/// Both ends for a device of this rate, to which ticks of `tick_ms` at `from_hz` are given.
+///
+/// # Errors
+/// There is no way from one rate to the other.
+pub fn playback(from_hz: u32, rate_hz: u32, tick_ms: u32) -> Result<(Playback, Drain), String> {
+    let (put, samples) = RingBuffer::new((rate_hz * RING_MS / 1_000) as usize);
+    let (told, marks) = RingBuffer::new(MARKS);
+    let resampler =
+        resampler(from_hz, rate_hz, (from_hz * tick_ms / 1_000) as usize, FixedAsync::Input)?;
+    let (empty, gaps) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU32::new(0)));
+    let drain = Drain {
+        samples,
+        marks: told,
+        empty: Arc::clone(&empty),
+        gaps: Arc::clone(&gaps),
+        was_heard: false,
+    };
+    let playback = Playback {
+        samples: put,
+        marks,
+        empty,
+        gaps,
+        beat: Beat::new(rate_hz),
+        chunk: vec![0.0; 2 * resampler.output_frames_max()],
+        resampler,
+        rate_hz: f64::from(rate_hz),
+        tick_s: f64::from(tick_ms) / 1_000.0,
+        put: 0,
+        period: Period::new(rate_hz),
+        spare_ms: SPARE_MS,
+        told_gaps: 0,
+        error: 0.0,
+        was_silent: true,
+    };
+    Ok((playback, drain))
+}
+
+impl Playback {
+    /// Whether the device's thread is there.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        !self.marks.is_abandoned()
+    }
+
+    /// Puts in a tick of audio, whose nominal moment is `at`.
+    pub fn put(&mut self, at: Moment, tick: &[f32]) {
+        while let Ok(mark) = self.marks.pop() {
+            self.beat.mark(mark);
+            self.period.mark(mark.frames);
+        }
+        // A device that has not begun keeps nobody's audio waiting: it would be heard late for ever.
+        let Some(asked) = self.beat.frames_at(at) else { return };
+        let gaps = self.gaps.load(Ordering::Relaxed);
+        let ran_dry = gaps != self.told_gaps;
+        if ran_dry {
+            self.told_gaps = gaps;
+            self.spare_ms = (self.spare_ms + SPARE_STEP_MS).min(SPARE_MAX_MS);
+        }
+        let empty = self.empty.load(Ordering::Relaxed);
+        // What is left of former ticks; what was asked for and was not there has used nothing up.
+        let left = self.put as f64 - (asked - empty as f64);
+        let per_tick = self.beat.rate_hz() * self.tick_s;
+        self.error = left - self.held();
+        let silent = tick.iter().all(|&sample| sample == 0.0);
+        let is_off = self.error.abs() > SILENT_STEP_MS * self.rate_hz / 1e3;
+        if silent && self.was_silent && is_off {
+            self.silence(per_tick - self.error);
+        } else {
+            if is_off && self.error < 0.0 && (self.was_silent || ran_dry) {
+                self.silence(-self.error);
+                self.error = 0.0;
+            }
+            let bend = (self.error / (SETTLE_S * self.rate_hz)).clamp(-BEND_MAX, BEND_MAX);
+            let ratio = self.beat.rate_hz() / self.rate_hz * (1.0 - bend);
+            self.resample(ratio, tick);
+        }
+        self.was_silent = silent;
+    }
+
+    /// Puts in so many frames of silence.
+    fn silence(&mut self, frames: f64) {
+        let frames = frames.clamp(0.0, self.chunk.len() as f64) as usize;
+        self.chunk[..frames].fill(0.0);
+        self.push(frames);
+    }
+
+    fn resample(&mut self, ratio: f64, tick: &[f32]) {
+        if self.resampler.set_resample_ratio_relative(ratio, true).is_err() {
+            return;
+        }
+        let from = InterleavedSlice::new(tick, 1, tick.len());
+        let len = self.chunk.len();
+        let to = InterleavedSlice::new_mut(&mut self.chunk, 1, len);
+        let (Ok(from), Ok(mut to)) = (from, to) else { return };
+        if let Ok((_, frames)) = self.resampler.process_into_buffer(&from, &mut to, None) {
+            self.push(frames);
+        }
+    }
+
+    fn push(&mut self, frames: usize) {
+        let frames = frames.min(self.samples.slots());
+        if self.samples.push_entire_slice(&self.chunk[..frames]).is_ok() {
+            self.put += frames as u64;
+        }
+    }
+
+    /// Frames that are left when a tick comes, if all is well.
+    fn held(&self) -> f64 {
+        self.spare_ms.mul_add(self.rate_hz / 1e3, self.period.frames())
+    }
+
+    /// The delay of its filter, in milliseconds.
+    #[must_use]
+    pub fn filter_ms(&self) -> f64 {
+        self.resampler.output_delay() as f64 / self.rate_hz * 1e3
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        let ms = |frames: f64| frames / self.rate_hz * 1e3;
+        Flow {
+            off_ppm: self.beat.off_ppm(),
+            held_ms: ms(self.held()),
+            period_ms: ms(self.period.frames()),
+            error_ms: ms(self.error),
+            missed: self.gaps.load(Ordering::Relaxed),
+            jumps: 0,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Plays chirps, and listens for them: how long the way from speaker to microphone is, how it drifts, how loud it
+//! comes back.
+//!
+//! A chirp is a tone that rises from 300 Hz to 3.4 kHz: what any loudspeaker plays and any microphone hears, and what
+//! can be found again in noise to the sample, since it is like itself at no other moment.
+
+use std::f64::consts::TAU;
+
+use super::capture::{Flow, Taken};
+use super::keeper::{Ends, Part, Shape};
+use crate::host::pace::Clock;
+
+/// The rate at which it is played and recorded.
+pub const RATE_HZ: u32 = 48_000;
+
+/// How a probe paces itself.
+pub const SHAPE: Shape = Shape { session_hz: RATE_HZ, echo_hz: RATE_HZ, tick_ms: TICK_MS };
+
+const TICK_MS: u32 = 20;
+const TICK: usize = (RATE_HZ * TICK_MS / 1_000) as usize;
+
+/// The length of a chirp, and from one to the next.
+const CHIRP_MS: u32 = 60;
+const EVERY_MS: u32 = 1_000;
+
+/// Where it begins and ends.
+const FROM_HZ: f64 = 300.0;
+const TO_HZ: f64 = 3_400.0;
+
+/// How loud it is: -12 dBFS.
+const GAIN: f64 = 0.25;
+
+/// A chirp is found if it stands out of everything else like it by this factor.
+const CLEAR: f64 = 6.0;
+
+/// How it was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// When it was played, in seconds from the first.
+    pub at_s: f64,
+    /// How long it was under way, in milliseconds.
+    pub after_ms: f64,
+    /// How much weaker it came back, in dB; negative.
+    pub level_db: f64,
+}
+
+/// What a probe heard.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Heard {
+    /// Chirps that were played.
+    pub played: usize,
+    /// Those that came back.
+    pub found: Vec<Found>,
+    /// How loud the microphone was between them, in dBFS.
+    pub noise_dbfs: f64,
+    /// The microphone.
+    pub input: Option<Flow>,
+    /// The speaker.
+    pub output: Option<Flow>,
+}
+
+impl Heard {
+    /// The round trip in the middle, in milliseconds.
+    #[must_use]
+    pub fn round_trip_ms(&self) -> Option<f64> {
+        let mut all: Vec<_> = self.found.iter().map(|found| found.after_ms).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied()
+    }
+
+    /// How much weaker chirps come back on average, in dB.
+    #[must_use]
+    pub fn level_db(&self) -> Option<f64> {
+        let all = self.found.iter().map(|found| found.level_db);
+        (!self.found.is_empty()).then(|| all.sum::<f64>() / self.found.len() as f64)
+    }
+
+    /// By how much the round trip grows, in milliseconds a minute: the slope of the line through all of them. Nothing
+    /// is known from fewer than four.
+    #[must_use]
+    pub fn drift_ms_a_minute(&self) -> Option<f64> {
+        if self.found.len() < 4 {
+            return None;
+        }
+        let count = self.found.len() as f64;
+        let mean = |of: fn(&Found) -> f64| self.found.iter().map(of).sum::<f64>() / count;
+        let (x, y) = (mean(|found| found.at_s), mean(|found| found.after_ms));
+        let above: f64 = self.found.iter().map(|f| (f.at_s - x) * (f.after_ms - y)).sum();
+        let below: f64 = self.found.iter().map(|f| (f.at_s - x).powi(2)).sum();
+        Some(above / below * 60.0)
+    }
+}
+
+/// Plays so many chirps, a second apart, and listens to each.
+#[must_use]
+pub fn probe(ends: &Ends, chirps: usize) -> Heard {
+    let chirp = chirp();
+    let clock = Clock::default();
+    let (mut input, mut output) = (None, None);
+    // Half a second for streams to settle, and one for the last to come back.
+    let lead = (500 / TICK_MS) as usize;
+    let every = (EVERY_MS / TICK_MS) as usize;
+    let ticks = lead + chirps * every + every;
+    let (mut played, mut heard) = (vec![0.0; ticks * TICK], vec![0.0; ticks * TICK]);
+    for number in 0..chirps {
+        let at = (lead + number * every) * TICK;
+        played[at..at + chirp.len()].copy_from_slice(&chirp);
+    }
+    let start = clock.now();
+    for tick in 0..ticks {
+        let at = start.after_ns(tick as u64 * u64::from(TICK_MS) * 1_000_000);
+        clock.sleep_until(at);
+        while let Ok(part) = ends.parts.try_recv() {
+            match part {
+                Part::Input(part) => input = part,
+                Part::Output(part) => output = part,
+            }
+        }
+        let range = tick * TICK..(tick + 1) * TICK;
+        if let Some(capture) = &mut input
+            && capture.take(at, &mut heard[range.clone()]) == Taken::Nothing
+        {
+            heard[range.clone()].fill(0.0);
+        }
+        if let Some(both) = &mut output {
+            both.0.put(at, &played[range]);
+        }
+    }
+    let mut found = Vec::new();
+    for number in 0..chirps {
+        let at = (lead + number * every) * TICK;
+        if let Some((lag, gain)) = find(&chirp, &heard[at..at + every * TICK]) {
+            found.push(Found {
+                at_s: f64::from(number as u32 * EVERY_MS) / 1e3,
+                after_ms: lag / f64::from(RATE_HZ) * 1e3,
+                level_db: 20.0 * gain.log10(),
+            });
+        }
+    }
+    let before = &heard[lead * TICK / 2..lead * TICK];
+    let power = before.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
+    Heard {
+        played: chirps,
+        found,
+        noise_dbfs: 10.0 * (power / before.len() as f64).max(1e-12).log10(),
+        input: input.map(|capture| capture.flow()),
+        output: output.map(|both| both.0.flow()),
+    }
+}
+
+/// A chirp, faded in and out so that it does not click.
+fn chirp() -> Vec<f32> {
+    let len = (RATE_HZ * CHIRP_MS / 1_000) as usize;
+    let seconds = f64::from(CHIRP_MS) / 1e3;
+    let sample = |n: usize| {
+        let t = n as f64 / f64::from(RATE_HZ);
+        let phase = TAU * (FROM_HZ * t + (TO_HZ - FROM_HZ) / (2.0 * seconds) * t * t);
+        let fade = (std::f64::consts::PI * n as f64 / len as f64).sin();
+        (GAIN * fade * phase.sin()) as f32
+    };
+    (0..len).map(sample).collect()
+}
+
+/// Where in `heard` the chirp begins, in samples, and how loud it is there compared with what was played.
+fn find(chirp: &[f32], heard: &[f32]) -> Option<(f64, f64)> {
+    let energy: f64 = chirp.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
+    let like = |lag: usize| -> f64 {
+        let pairs = chirp.iter().zip(&heard[lag..]);
+        pairs.map(|(&a, &b)| a * b).sum::<f32>().into()
+    };
+    let lags = heard.len().checked_sub(chirp.len())?;
+    let all: Vec<f64> = (0..=lags).map(like).collect();
+    let (best, &peak) =
+        all.iter().enumerate().max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))?;
+    let usual = (all.iter().map(|value| value * value).sum::<f64>() / all.len() as f64).sqrt();
+    if peak.abs() < CLEAR * usual || usual == 0.0 {
+        return None;
+    }
+    // Between samples: the top of the parabola through the three highest values.
+    let (Some(&left), Some(&right)) = (all.get(best.wrapping_sub(1)), all.get(best + 1)) else {
+        return Some((best as f64, peak.abs() / energy));
+    };
+    let bend = left - 2.0 * peak + right;
+    let between = if bend == 0.0 { 0.0 } else { 0.5 * (left - right) / bend };
+    Some((best as f64 + between, peak.abs() / energy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RATE_HZ, chirp, find};
+
+    #[test]
+    fn a_chirp_is_found_in_noise_where_it_is() {
+        let chirp = chirp();
+        let mut seed = crate::seed::Seed::new(5);
+        let mut heard: Vec<f32> = (0..RATE_HZ as usize)
+            .map(|_| ((seed.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0) * 0.02)
+            .collect();
+        assert_eq!(find(&chirp, &heard), None, "there is none");
+        for (to, from) in heard[7_654..].iter_mut().zip(&chirp) {
+            *to -= from * 0.1;
+        }
+        let (lag, gain) = find(&chirp, &heard).unwrap();
+        assert!((lag - 7_654.0).abs() < 0.5, "{lag}");
+        assert!((gain - 0.1).abs() < 0.01, "{gain}");
+    }
+}
