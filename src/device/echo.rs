@@ -22,8 +22,10 @@ pub enum Treatment {
     Cancelled,
     /// The microphone is closed while the speaker is heard.
     HalfDuplex,
-    /// Nothing: whoever wears headphones has none.
+    /// Nothing: whoever wears headphones has none. Noise is suppressed all the same.
     Headphones,
+    /// Nothing, and the microphone is heard as it is.
+    Off,
 }
 
 /// Frames are handed to the canceller in pieces of 10 ms, as WebRTC has them.
@@ -88,7 +90,7 @@ impl Echo {
         Self {
             treatment,
             #[cfg(feature = "aec")]
-            processing: (treatment != Treatment::HalfDuplex)
+            processing: (treatment != Treatment::Off)
                 .then(|| processing(rate_hz, treatment == Treatment::Cancelled)),
             piece: vec![0.0; (rate_hz / PIECES_A_SECOND) as usize],
             rate_hz,
@@ -106,7 +108,6 @@ impl Echo {
     pub fn treat(&mut self, played: &[f32], heard: &mut [f32]) {
         if self.treatment == Treatment::HalfDuplex {
             self.close(played, heard);
-            return;
         }
         #[cfg(feature = "aec")]
         if let Some(processing) = &mut self.processing {

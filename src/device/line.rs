@@ -260,7 +260,11 @@ impl Line {
             capture_spare: spare(input),
             capture_filter: self.input.as_ref().map_or(0.0, |capture| capture.filter_ms()),
             tick: f64::from(self.len.ms()),
-            echo: if self.echo.treatment() == Treatment::HalfDuplex { 0.0 } else { echo },
+            echo: if self.echo.treatment() == Treatment::Off || !echo::IS_BUILT {
+                0.0
+            } else {
+                echo
+            },
             to_session: self.down.as_ref().map_or(0.0, |(table, _)| {
                 table.delay_samples() as f64 / f64::from(table.from_hz()) * 1e3
             }),
