@@ -10,23 +10,39 @@ use std::f64::consts::{SQRT_2, TAU};
 
 use crate::host::pace::Moment;
 
-/// How fast the loop follows at first, in Hz: what the first calls say is all that is known.
-const BANDWIDTH_FIRST_HZ: f64 = 1.0;
+/// The first calls come in a bunch and tell of nothing; after so many seconds they are believed, and after so many more
+/// the moment is the mean of what they say.
+const BUNCH_S: f64 = 0.1;
+const FIRST_S: f64 = 0.2;
+
+/// For so long the rate is taken to be the one that the device tells of, and the moment alone is followed: a clock's
+/// error cannot be told from jitter yet, and a rate that is wrong is heard.
+const PHASE_S: f64 = 2.0;
+
+/// How fast the loop follows at first, in Hz.
+const BANDWIDTH_FIRST_HZ: f64 = 0.5;
 
 /// How fast it follows once it is calm: jitter of some milliseconds comes through as some hundredths of one, and a
 /// clock that is a thousandth off is known after ten seconds.
 const BANDWIDTH_CALM_HZ: f64 = 0.05;
 
 /// Each second the bandwidth falls by this factor, until it is calm.
-const CALMING: f64 = 0.6;
+const CALMING: f64 = 0.7;
 
 /// A call this much off is no jitter: the device has stood still, and what was known of its moments is not true
 /// any more.
 const LOST_NS: f64 = 150e6;
 
-/// The most that a device's clock may be off, as a share of its rate: crystals are within a ten-thousandth, and what a
-/// server resamples badly may be within a hundredth.
-const OFF_MAX: f64 = 0.02;
+/// More than this of an error is not believed, in nanoseconds: a busy machine wakes a thread late now and then, and never
+/// early, so that the mean of what it says would be wrong.
+const BELIEVED_NS: f64 = 3e6;
+
+/// Errors that are not believed for so long, all on one side, are true, in seconds: the device has lost time.
+const DISBELIEF_S: f64 = 0.5;
+
+/// The most that a device's clock may be off, as a share of its rate: crystals are within a ten-thousandth, and what is
+/// paced by programs within some thousandths.
+const OFF_MAX: f64 = 0.005;
 
 /// A call of a device: so many frames, at that moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +66,13 @@ pub struct Beat {
     /// The length of a frame in nanoseconds, smoothed.
     frame_ns: f64,
     bandwidth_hz: f64,
+    /// Since when it is followed, in nanoseconds from the origin, and for how many seconds now.
+    since: f64,
+    followed: f64,
+    /// What calls say at first of the moment of frame 0, added up, and how many they are.
+    first: (f64, u32),
+    /// For how long errors were not believed, in seconds: positive if all were late.
+    disbelief: f64,
     /// How often the device stood still.
     lost: u32,
 }
@@ -66,6 +89,10 @@ impl Beat {
             reached: 0.0,
             frame_ns: 1.0 / nominal,
             bandwidth_hz: BANDWIDTH_FIRST_HZ,
+            since: 0.0,
+            followed: 0.0,
+            first: (0.0, 0),
+            disbelief: 0.0,
             lost: 0,
         }
     }
@@ -85,19 +112,49 @@ impl Beat {
         let at = mark.at.since_ns(origin) as f64;
         let expected = frames.mul_add(self.frame_ns, self.reached);
         let error = at - expected;
-        if error.abs() > LOST_NS {
+        let seconds = frames * self.frame_ns / 1e9;
+        self.disbelief = match error.abs() > BELIEVED_NS {
+            true if error.signum() == self.disbelief.signum() => {
+                self.disbelief + error.signum() * seconds
+            }
+            true => error.signum() * seconds,
+            false => 0.0,
+        };
+        if self.is_known() && (error.abs() > LOST_NS || self.disbelief.abs() > DISBELIEF_S) {
+            self.disbelief = 0.0;
+            self.lost += 1;
             self.reached = at;
             self.bandwidth_hz = BANDWIDTH_FIRST_HZ;
-            self.lost += 1;
+            (self.since, self.followed, self.first) = (at, 0.0, (0.0, 0));
             return;
         }
-        let seconds = frames * self.frame_ns / 1e9;
+        // By our clock: a bunch of frames may be seconds of theirs.
+        self.followed = (at - self.since) / 1e9;
+        if !self.is_known() {
+            let length = self.frames as f64 * self.frame_ns;
+            if self.followed > BUNCH_S {
+                self.first = (self.first.0 + at - length, self.first.1 + 1);
+            }
+            let (sum, count) = self.first;
+            self.reached = if count == 0 { at } else { sum / f64::from(count) + length };
+            return;
+        }
+        let error = error.clamp(-BELIEVED_NS, BELIEVED_NS);
         let omega = (TAU * self.bandwidth_hz * seconds).min(0.5);
         self.reached = (SQRT_2 * omega).mul_add(error, expected);
+        if self.followed < PHASE_S {
+            return;
+        }
         self.frame_ns += omega * omega * error / frames;
         let (least, most) = (1.0 - OFF_MAX, 1.0 + OFF_MAX);
         self.frame_ns = self.frame_ns.clamp(least / self.nominal, most / self.nominal);
         self.bandwidth_hz = (self.bandwidth_hz * CALMING.powf(seconds)).max(BANDWIDTH_CALM_HZ);
+    }
+
+    /// Whether it was followed for long enough that the moment is known, to a millisecond or so.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.followed >= BUNCH_S + FIRST_S
     }
 
     /// How many frames there are at a moment, as if they came one by one; none before the first call.
@@ -141,7 +198,13 @@ pub struct Period {
     into: f64,
     window: f64,
     longest: [u32; 2],
+    /// Frames of calls that came at once, and when the last of them did.
+    bunch: u32,
+    last: Option<Moment>,
 }
+
+/// Calls that come so soon one after the other come at once, in nanoseconds: less than any device's period.
+const AT_ONCE_NS: u64 = 1_000_000;
 
 /// How long a call is remembered at least, in seconds; at first less, since the first calls come in a bunch.
 const WINDOW_FIRST_S: f64 = 0.15;
@@ -152,11 +215,22 @@ impl Period {
     #[must_use]
     pub fn new(rate_hz: u32) -> Self {
         let rate_hz = f64::from(rate_hz);
-        Self { rate_hz, into: 0.0, window: WINDOW_FIRST_S * rate_hz, longest: [0; 2] }
+        Self {
+            rate_hz,
+            into: 0.0,
+            window: WINDOW_FIRST_S * rate_hz,
+            longest: [0; 2],
+            bunch: 0,
+            last: None,
+        }
     }
 
-    /// Takes a call into account.
-    pub fn mark(&mut self, frames: u32) {
+    /// Takes a call into account. What comes at once belongs together.
+    pub fn mark(&mut self, mark: Mark) {
+        let at_once = self.last.is_some_and(|last| mark.at.since_ns(last) < AT_ONCE_NS);
+        self.last = Some(mark.at);
+        self.bunch = if at_once { self.bunch.saturating_add(mark.frames) } else { mark.frames };
+        let frames = self.bunch;
         if self.into >= self.window {
             if self.longest[1] > 0 {
                 self.window = WINDOW_S * self.rate_hz;
@@ -164,7 +238,7 @@ impl Period {
             self.into = 0.0;
             self.longest = [0, self.longest[0]];
         }
-        self.into += f64::from(frames);
+        self.into += f64::from(mark.frames);
         self.longest[0] = self.longest[0].max(frames);
     }
 
@@ -240,5 +314,43 @@ mod tests {
         let told = beat.frames_at(start.after_ns(at_ns)).unwrap();
         assert!((told - 600.0 * 480.0).abs() < 5.0, "{told}");
         assert!(beat.off_ppm().abs() < 100.0, "{}", beat.off_ppm());
+    }
+
+    #[test]
+    fn calls_that_come_late_now_and_then_are_not_believed() {
+        let start = Clock::default().now();
+        let mut beat = Beat::new(48_000);
+        let mut seed = Seed::new(8);
+        for call in 1..=6_000_u64 {
+            let late_ms = if seed.next_u64() % 20 == 0 { 5 + seed.next_u64() % 60 } else { 0 };
+            let at = start.after_ns(call * 10_000_000 + late_ms * 1_000_000);
+            beat.mark(Mark { frames: PERIOD, at });
+            assert!(beat.off_ppm().abs() < 300.0, "call {call}: {}", beat.off_ppm());
+            if call > 500 {
+                let told = beat.frames_at(start.after_ns(call * 10_000_000)).unwrap();
+                let error = told - call as f64 * f64::from(PERIOD);
+                assert!(error.abs() < 96.0, "call {call}: {error} frames");
+            }
+        }
+        assert_eq!(beat.lost(), 0);
+    }
+
+    #[test]
+    fn a_bunch_at_first_tells_of_no_other_rate() {
+        let start = Clock::default().now();
+        let mut beat = Beat::new(48_000);
+        let mut at_ns = 1_000_000;
+        for call in 0..400 {
+            // Eighty milliseconds at once, and a pause as long; then as it should be.
+            at_ns += match call {
+                0..8 => 50_000,
+                8 => 80_000_000,
+                _ => 10_000_000,
+            };
+            beat.mark(Mark { frames: PERIOD, at: start.after_ns(at_ns) });
+            assert!(beat.off_ppm().abs() < 200.0, "call {call}: {}", beat.off_ppm());
+        }
+        let told = beat.frames_at(start.after_ns(at_ns)).unwrap();
+        assert!((told - 400.0 * 480.0).abs() < 24.0, "{told}");
     }
 }

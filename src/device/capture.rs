@@ -6,6 +6,9 @@
 //!
 //! **Invariant:** the two threads never wait for each other; nothing is allocated after the beginning.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rtrb::{Consumer, Producer, RingBuffer};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
@@ -37,10 +40,6 @@ const JUMP_MS: f64 = 80.0;
 /// Taps of the resampler's filter at the lower rate: a delay of 24 samples, half a millisecond at 48 kHz.
 const TAPS: usize = 48;
 
-/// How long a device is listened to before anything is taken, in seconds: its first calls come in a bunch, and tell
-/// little of its clock.
-const FIRST_S: f64 = 0.3;
-
 /// What is kept ready beyond a period of the device, in milliseconds: how late its thread may be without anything
 /// missing.
 const SPARE_MS: f64 = 5.0;
@@ -48,6 +47,47 @@ const SPARE_MS: f64 = 5.0;
 /// How much is added to that whenever it was not enough, and the most that it becomes.
 const SPARE_STEP_MS: f64 = 2.5;
 const SPARE_MAX_MS: f64 = 60.0;
+
+/// After so many ticks in which nothing was missing, it is a step less again: 10 s.
+const CALM_TICKS: u32 = 500;
+
+/// How much is kept ready beyond a period of a device, so that what comes late is not heard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spare {
+    ms: f64,
+    missed: u32,
+    /// Something is missing now: that is one time, however many ticks it lasts.
+    missing: bool,
+    calm: u32,
+}
+
+impl Spare {
+    pub(super) const fn new() -> Self {
+        Self { ms: SPARE_MS, missed: 0, missing: false, calm: 0 }
+    }
+
+    /// A tick in which something was missing, or nothing was.
+    pub(super) fn tick(&mut self, missing: bool) {
+        if missing && !self.missing {
+            self.missed += 1;
+            self.ms = (self.ms + SPARE_STEP_MS).min(SPARE_MAX_MS);
+        }
+        self.missing = missing;
+        self.calm = if missing { 0 } else { self.calm + 1 };
+        if self.calm == CALM_TICKS {
+            self.calm = 0;
+            self.ms = (self.ms - SPARE_STEP_MS).max(SPARE_MS);
+        }
+    }
+
+    pub(super) const fn ms(&self) -> f64 {
+        self.ms
+    }
+
+    pub(super) const fn missed(&self) -> u32 {
+        self.missed
+    }
+}
 
 /// The filter by which clocks are brought together. Building it takes milliseconds: not for the thread of a tick.
 pub(super) fn resampler(
@@ -73,22 +113,27 @@ pub(super) fn resampler(
 pub struct Feed {
     samples: Producer<f32>,
     marks: Producer<Mark>,
+    /// Frames that found no room.
+    lost: Arc<AtomicU64>,
+    untold: u32,
 }
 
 impl Feed {
     /// Puts frames in, one sample each, which came at `at`. What finds no room is lost: nobody takes anything out then.
     pub fn put(&mut self, frames: impl ExactSizeIterator<Item = f32>, at: Moment) {
-        let mark = Mark { frames: frames.len() as u32, at };
-        if self.marks.is_full() {
-            return;
+        let count = frames.len();
+        let room = self.samples.slots().min(count);
+        if let Ok(chunk) = self.samples.write_chunk_uninit(room) {
+            chunk.fill_from_iter(frames);
         }
-        for sample in frames {
-            if self.samples.push(sample).is_err() {
-                break;
-            }
+        if room < count {
+            self.lost.fetch_add((count - room) as u64, Ordering::Relaxed);
         }
-        // Frames that are told and were lost are missed by the other end, which then jumps.
-        let _ = self.marks.push(mark);
+        // A mark that finds no room is one of many: the frames of the next are counted with it.
+        self.untold += count as u32;
+        if self.marks.push(Mark { frames: self.untold, at }).is_ok() {
+            self.untold = 0;
+        }
     }
 }
 
@@ -127,12 +172,13 @@ pub struct Capture {
     chunk: Vec<f32>,
     rate_hz: f64,
     tick_s: f64,
-    /// Frames that have left the ring.
+    /// Frames that have left the ring, or were lost before it.
     taken: u64,
+    lost: Arc<AtomicU64>,
+    told_lost: u64,
     period: Period,
-    spare_ms: f64,
+    spare: Spare,
     running: bool,
-    missed: u32,
     jumps: u32,
     error: f64,
 }
@@ -152,6 +198,7 @@ pub fn capture(rate_hz: u32, to_hz: u32, tick_ms: u32) -> Result<(Feed, Capture)
     let (told, marks) = RingBuffer::new(MARKS);
     let samples_a_tick = (to_hz * tick_ms / 1_000) as usize;
     let resampler = resampler(rate_hz, to_hz, samples_a_tick, FixedAsync::Output)?;
+    let lost = Arc::new(AtomicU64::new(0));
     let capture = Capture {
         samples,
         marks,
@@ -161,14 +208,15 @@ pub fn capture(rate_hz: u32, to_hz: u32, tick_ms: u32) -> Result<(Feed, Capture)
         rate_hz: f64::from(rate_hz),
         tick_s: f64::from(tick_ms) / 1_000.0,
         taken: 0,
+        lost: Arc::clone(&lost),
+        told_lost: 0,
         period: Period::new(rate_hz),
-        spare_ms: SPARE_MS,
+        spare: Spare::new(),
         running: false,
-        missed: 0,
         jumps: 0,
         error: 0.0,
     };
-    Ok((Feed { samples: put, marks: told }, capture))
+    Ok((Feed { samples: put, marks: told, lost, untold: 0 }, capture))
 }
 
 impl Capture {
@@ -189,15 +237,22 @@ impl Capture {
     }
 
     fn listen(&mut self) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost != self.told_lost {
+            // Nobody has taken anything for a while: what is in the ring is old.
+            self.taken += lost - self.told_lost;
+            self.told_lost = lost;
+            self.running = false;
+        }
         while let Ok(mark) = self.marks.pop() {
             self.beat.mark(mark);
-            self.period.mark(mark.frames);
+            self.period.mark(mark);
         }
     }
 
     /// Frames that are kept ready beyond those that a tick needs.
     fn held(&self) -> f64 {
-        self.spare_ms.mul_add(self.rate_hz / 1e3, self.period.frames())
+        self.spare.ms().mul_add(self.rate_hz / 1e3, self.period.frames())
     }
 
     fn fill(&mut self, at: Moment, tick: &mut [f32]) -> bool {
@@ -207,7 +262,7 @@ impl Capture {
         let end = there - self.held();
         if !self.running {
             let begin = end - per_tick;
-            if begin < self.taken as f64 || there < FIRST_S * self.rate_hz {
+            if begin < self.taken as f64 || !self.beat.is_known() {
                 return false;
             }
             self.skip((begin - self.taken as f64) as usize);
@@ -229,9 +284,9 @@ impl Capture {
             return false;
         }
         let wanted = self.resampler.input_frames_next();
-        if self.samples.slots() < wanted {
-            self.missed += 1;
-            self.spare_ms = (self.spare_ms + SPARE_STEP_MS).min(SPARE_MAX_MS);
+        let missing = self.samples.slots() < wanted;
+        self.spare.tick(missing);
+        if missing {
             return false;
         }
         let chunk = &mut self.chunk[..wanted];
@@ -255,6 +310,12 @@ impl Capture {
         }
     }
 
+    /// Whether audio comes.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running
+    }
+
     /// How it goes.
     #[must_use]
     pub fn flow(&self) -> Flow {
@@ -264,7 +325,7 @@ impl Capture {
             held_ms: ms(self.held()),
             period_ms: ms(self.period.frames()),
             error_ms: ms(self.error),
-            missed: self.missed,
+            missed: self.spare.missed(),
             jumps: self.jumps,
         }
     }

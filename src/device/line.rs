@@ -160,9 +160,6 @@ pub fn shape(plan: &Plan) -> Shape {
     Shape { session_hz, echo_hz: echo::rate_hz(session_hz), tick_ms: plan.len.ms() }
 }
 
-/// The delay of echo cancellation with noise suppression, in milliseconds, as it was measured; see the test.
-const ECHO_MS: [(u32, f64); 2] = [(16_000, 14.0), (48_000, 15.0)];
-
 impl Line {
     /// A line of a session of this plan, for the participant of a lane.
     #[must_use]
@@ -255,16 +252,12 @@ impl Line {
         let input = self.input.as_ref().map(|capture| capture.flow());
         let output = self.output.as_ref().map(|both| both.0.flow());
         let spare = |flow: Option<Flow>| flow.map_or(0.0, |flow| flow.held_ms - flow.period_ms);
-        let echo = ECHO_MS.iter().find(|(hz, _)| *hz == self.echo_hz).map_or(0.0, |(_, ms)| *ms);
+        let is_off = self.echo.treatment() == Treatment::Off;
         let breakdown = Breakdown {
             capture_spare: spare(input),
             capture_filter: self.input.as_ref().map_or(0.0, |capture| capture.filter_ms()),
             tick: f64::from(self.len.ms()),
-            echo: if self.echo.treatment() == Treatment::Off || !echo::IS_BUILT {
-                0.0
-            } else {
-                echo
-            },
+            echo: if is_off { 0.0 } else { echo::delay_ms(self.echo_hz) },
             to_session: self.down.as_ref().map_or(0.0, |(table, _)| {
                 table.delay_samples() as f64 / f64::from(table.from_hz()) * 1e3
             }),

@@ -14,7 +14,7 @@ use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Adjustable, Async, FixedAsync, Resampler};
 
 use super::beat::{Beat, Mark, Period};
-use super::capture::{BEND_MAX, Flow, SETTLE_S, resampler};
+use super::capture::{BEND_MAX, Flow, SETTLE_S, Spare, resampler};
 use crate::host::pace::Moment;
 
 /// What the ring holds, in milliseconds.
@@ -22,14 +22,6 @@ const RING_MS: u32 = 500;
 
 /// Calls whose moments wait to be taken.
 const MARKS: usize = 512;
-
-/// What is kept ready beyond a period of the device when the next tick comes, in milliseconds: how late the tick may
-/// be.
-const SPARE_MS: f64 = 5.0;
-
-/// How much is added to that whenever it was not enough, and the most that it becomes.
-const SPARE_STEP_MS: f64 = 2.5;
-const SPARE_MAX_MS: f64 = 60.0;
 
 /// In silence, an error of more than this is made good at once, in milliseconds: nobody hears it.
 const SILENT_STEP_MS: f64 = 0.5;
@@ -44,6 +36,8 @@ pub struct Drain {
     /// How often there was nothing in the middle of something.
     gaps: Arc<AtomicU32>,
     was_heard: bool,
+    /// Frames whose mark found no room: they are counted with the next.
+    untold: u32,
 }
 
 impl Drain {
@@ -68,7 +62,10 @@ impl Drain {
             }
         }
         self.was_heard = heard && missing == 0;
-        let _ = self.marks.push(Mark { frames: frames as u32, at });
+        self.untold += frames as u32;
+        if self.marks.push(Mark { frames: self.untold, at }).is_ok() {
+            self.untold = 0;
+        }
     }
 }
 
@@ -85,7 +82,7 @@ pub struct Playback {
     tick_s: f64,
     put: u64,
     period: Period,
-    spare_ms: f64,
+    spare: Spare,
     told_gaps: u32,
     error: f64,
     was_silent: bool,
@@ -113,6 +110,7 @@ pub fn playback(from_hz: u32, rate_hz: u32, tick_ms: u32) -> Result<(Playback, D
         empty: Arc::clone(&empty),
         gaps: Arc::clone(&gaps),
         was_heard: false,
+        untold: 0,
     };
     let playback = Playback {
         samples: put,
@@ -126,7 +124,7 @@ pub fn playback(from_hz: u32, rate_hz: u32, tick_ms: u32) -> Result<(Playback, D
         tick_s: f64::from(tick_ms) / 1_000.0,
         put: 0,
         period: Period::new(rate_hz),
-        spare_ms: SPARE_MS,
+        spare: Spare::new(),
         told_gaps: 0,
         error: 0.0,
         was_silent: true,
@@ -145,16 +143,14 @@ impl Playback {
     pub fn put(&mut self, at: Moment, tick: &[f32]) {
         while let Ok(mark) = self.marks.pop() {
             self.beat.mark(mark);
-            self.period.mark(mark.frames);
+            self.period.mark(mark);
         }
         // A device that has not begun keeps nobody's audio waiting: it would be heard late for ever.
         let Some(asked) = self.beat.frames_at(at) else { return };
         let gaps = self.gaps.load(Ordering::Relaxed);
         let ran_dry = gaps != self.told_gaps;
-        if ran_dry {
-            self.told_gaps = gaps;
-            self.spare_ms = (self.spare_ms + SPARE_STEP_MS).min(SPARE_MAX_MS);
-        }
+        self.told_gaps = gaps;
+        self.spare.tick(ran_dry);
         let empty = self.empty.load(Ordering::Relaxed);
         // What is left of former ticks; what was asked for and was not there has used nothing up.
         let left = self.put as f64 - (asked - empty as f64);
@@ -205,7 +201,13 @@ impl Playback {
 
     /// Frames that are left when a tick comes, if all is well.
     fn held(&self) -> f64 {
-        self.spare_ms.mul_add(self.rate_hz / 1e3, self.period.frames())
+        self.spare.ms().mul_add(self.rate_hz / 1e3, self.period.frames())
+    }
+
+    /// Whether the device is known to play.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.beat.is_known()
     }
 
     /// The delay of its filter, in milliseconds.
@@ -223,7 +225,7 @@ impl Playback {
             held_ms: ms(self.held()),
             period_ms: ms(self.period.frames()),
             error_ms: ms(self.error),
-            missed: self.gaps.load(Ordering::Relaxed),
+            missed: self.spare.missed(),
             jumps: 0,
         }
     }

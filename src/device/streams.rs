@@ -15,6 +15,7 @@ use super::capture::Feed;
 use super::choice::Picked;
 use super::playback::Drain;
 use crate::host::pace::Clock;
+use crate::host::watchdog::{Enlisted, enlist};
 
 /// How long a device is waited for until it gives a stream.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
@@ -43,6 +44,22 @@ macro_rules! with_samples {
     };
 }
 
+/// Puts a device's thread into the real-time class at its first call, where that is permitted: what it has to do is
+/// little, and nobody can wait for it. One that is there already, as some systems see to, stays as it is.
+#[derive(Default)]
+struct First {
+    enlisted: Option<Enlisted>,
+    asked: bool,
+}
+
+impl First {
+    fn see_to_it(&mut self) {
+        if !std::mem::replace(&mut self.asked, true) {
+            self.enlisted = enlist();
+        }
+    }
+}
+
 /// Opens a microphone, and starts it; its calls are counted.
 ///
 /// # Errors
@@ -68,11 +85,13 @@ where
     f32: FromSample<T>,
 {
     let clock = Clock::default();
+    let mut first = First::default();
     let channels = usize::from(config.channels);
     let share = 1.0 / channels as f32;
     let stream = device.build_input_stream::<T, _, _>(
         config,
         move |samples, _| {
+            first.see_to_it();
             let frames = samples.chunks_exact(channels).map(|frame| {
                 frame.iter().map(|&sample| f32::from_sample(sample)).sum::<f32>() * share
             });
@@ -116,10 +135,12 @@ where
     f32: FromSample<T>,
 {
     let clock = Clock::default();
+    let mut first = First::default();
     let channels = usize::from(config.channels);
     let stream = device.build_output_stream::<T, _, _>(
         config,
         move |samples, _| {
+            first.see_to_it();
             let now = clock.now();
             let mut frames = samples.chunks_exact_mut(channels);
             drain.take(frames.len(), now, |sample| {

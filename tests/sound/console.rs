@@ -111,9 +111,16 @@ impl Console {
     /// Ends the call as an interrupt does, and gives back the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         let pid = i32::try_from(self.child.id()).expect("a process has a small number");
-        let mut kill = Command::new("kill");
-        drop(kill.args(["-INT", &pid.to_string()]).status());
+        // Once for a goodbye, twice to hang up.
+        for _ in 0..2 {
+            drop(Command::new("kill").args(["-INT", &pid.to_string()]).status());
+            pause(200);
+        }
         let code = self.child.wait().ok().and_then(|status| status.code());
+        pause(100);
+        if let Some(devices) = self.printed().iter().find(|line| line["type"] == "devices") {
+            eprintln!("{devices}");
+        }
         drop(self.keys.take());
         code
     }

@@ -29,6 +29,16 @@ pub(crate) const MICROPHONE: &str = "microphone";
 /// How long the server is waited for.
 const PATIENCE_MS: u64 = 15_000;
 
+/// What is started by a thread that comes before ordinary ones, where that is permitted, comes before them, too: what
+/// stands for hardware is never late.
+fn first<T: Send + 'static>(start: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::spawn(move || {
+        let _first = antiphon::host::watchdog::enlist();
+        start()
+    });
+    thread.join().expect("it does not panic")
+}
+
 /// A sound server, which ends when it is dropped.
 pub(crate) struct Server {
     dir: TempDir,
@@ -63,7 +73,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(log);
         self.quiet(&mut command);
-        let child = command.spawn().unwrap_or_else(|error| {
+        let child = first(move || command.spawn()).unwrap_or_else(|error| {
             panic!("pulseaudio cannot be started: {error}; run scripts/setup.sh sound")
         });
         self.running = Some(child);
@@ -91,6 +101,7 @@ impl Server {
         }
         // What a crash leaves behind is in the way of the next one.
         drop(fs::remove_dir_all(self.dir.path().join("pulse")));
+        drop(fs::remove_file(self.pipe()));
     }
 
     /// The pipe that the microphone records from.

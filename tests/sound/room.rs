@@ -5,7 +5,8 @@
 
 use std::f64::consts::TAU;
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,9 @@ use antiphon::pcm::wav;
 use antiphon::seed::Seed;
 
 use super::{MICROPHONE, RATE_HZ, SPEAKER, Server};
+
+/// Linux's `O_NONBLOCK`.
+const NONBLOCK: i32 = 0o4000;
 
 /// Frames that are read and written at a time: 5 ms.
 const BLOCK: usize = 240;
@@ -76,28 +80,26 @@ pub(crate) struct Room {
 impl Room {
     /// Opens the room between the server's devices.
     pub(crate) fn open(server: &Server, acoustics: Acoustics) -> Self {
-        let mut command = Command::new("parec");
-        server.quiet(&mut command);
-        let monitor = format!("{SPEAKER}.monitor");
-        let mut recorder = command
-            .args(["--device", &monitor, "--raw", "--format=s16le", "--channels=1"])
-            .args([&format!("--rate={RATE_HZ}"), "--latency-msec=10"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("parec cannot be run: {error}; run scripts/setup.sh sound")
-            });
-        let mut speaker = recorder.stdout.take().expect("it is piped");
+        // The room stands for hardware, which is never late: its thread and the recorder, which inherits its class, come
+        // before ordinary ones where that is permitted.
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut command = recorder(server);
         let pipe = server.pipe();
         let shared = Arc::new(Shared::default());
         let within = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
+            let _first = antiphon::host::watchdog::enlist();
+            let mut recorder = command.spawn().unwrap_or_else(|error| {
+                panic!("parec cannot be run: {error}; run scripts/setup.sh sound")
+            });
+            let mut speaker = recorder.stdout.take().expect("it is piped");
+            drop(tell.send(recorder));
             let mut microphone =
-                OpenOptions::new().write(true).open(&pipe).unwrap_or_else(|error| {
-                    panic!("{MICROPHONE}: {}: {error}", pipe.display());
-                });
+                OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&pipe).unwrap_or_else(
+                    |error| {
+                        panic!("{MICROPHONE}: {}: {error}", pipe.display());
+                    },
+                );
             let mut path = Path::new(acoustics);
             let mut bytes = [0; BLOCK * 2];
             let mut out = Vec::new();
@@ -119,12 +121,22 @@ impl Room {
                     heard.played.extend_from_slice(&played);
                     heard.given.extend_from_slice(&given);
                 }
-                if microphone.write_all(&bytes).is_err() {
-                    return;
+                // What nobody records is gone, as with any microphone.
+                match microphone.write(&bytes) {
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+                    _ => {}
                 }
             }
         });
-        Self { shared, thread: Some(thread), recorder }
+        let recorder = told.recv().expect("the recorder is started");
+        let room = Self { shared, thread: Some(thread), recorder };
+        let clock = Clock::default();
+        let begin = clock.now();
+        while room.frames() == 0 {
+            assert!(clock.now().since_ns(begin) < 10_000_000_000, "the room stays closed");
+            pause(5);
+        }
+        room
     }
 
     /// Somebody in the room says this, from a WAV file, this loud. Gives back at which frame it begins.
@@ -207,6 +219,20 @@ impl Drop for Room {
             }
         }
     }
+}
+
+/// Records what the speaker plays.
+fn recorder(server: &Server) -> Command {
+    let mut command = Command::new("parec");
+    server.quiet(&mut command);
+    let monitor = format!("{SPEAKER}.monitor");
+    command
+        .args(["--device", &monitor, "--raw", "--format=s16le", "--channels=1"])
+        .args([&format!("--rate={RATE_HZ}"), "--latency-msec=10"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
 }
 
 /// The way from speaker to microphone.
