@@ -24,6 +24,7 @@ mod init;
 mod journal;
 mod journalled;
 mod junit;
+mod live;
 #[cfg(feature = "livekit")]
 mod livekit;
 mod load;
@@ -33,6 +34,7 @@ mod metrics;
 mod minds;
 mod moment;
 mod outside;
+mod remark;
 mod replay;
 mod report;
 mod run;
