@@ -16,7 +16,7 @@ use super::args::Args;
 /// What one is about to do, and the commands for it, in this order.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Begin", &["demo", "init", "check", "test", "graph", "schema"]),
-    ("Hold calls", &["run", "connect", "dev", "start"]),
+    ("Hold calls", &["run", "console", "connect", "dev", "start"]),
     ("Look at calls", &["replay", "report", "timeline", "diff", "fork", "scenario", "journal"]),
     ("The program itself", &["bench", "completions", "help"]),
 ];

@@ -13,6 +13,7 @@ mod check;
 mod completions;
 #[cfg(feature = "livekit")]
 mod connect;
+mod console;
 mod demo;
 mod diff;
 mod engines;
@@ -126,6 +127,7 @@ impl App {
             Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Test(args) => test::test(&args, &self.tools),
             Command::Run(args) => run::run(&args, self.tools),
+            Command::Console(args) => console::console(&args, self.tools),
             #[cfg(feature = "livekit")]
             Command::Connect(args) => connect::connect(&args, self.tools),
             #[cfg(feature = "livekit")]

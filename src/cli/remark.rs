@@ -92,7 +92,9 @@ pub(super) fn remark(kind: &EventKind, names: &Names, len: TickLen) -> Option<Re
             let who = lane.map_or_else(|| "somebody".to_owned(), |lane| name(names, lane));
             deed("method", method, format!("called by {who}  {request}"))
         }
-        EventKind::AgentError { agent, cause } => warning(format!("{agent} cannot answer: {cause}")),
+        EventKind::AgentError { agent, cause } => {
+            warning(format!("{agent} cannot answer: {cause}"))
+        }
         EventKind::AgentCalled { agent, by, .. } => {
             deed("hand-over", format!("{by} calls {agent}"), "")
         }

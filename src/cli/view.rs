@@ -51,7 +51,7 @@ impl View {
     }
 
     /// A view without a bar.
-    fn lines(plan: &Plan, json: bool) -> Self {
+    pub(super) fn lines(plan: &Plan, json: bool) -> Self {
         let agent = String::new();
         let (len, thinks) = (plan.len, plan.has_models);
         let written = plan.synthesiser.is_none();
