@@ -254,3 +254,14 @@ fn a_dumb_terminal_gets_lines_and_who_wants_no_colour_gets_none() {
     assert!(!terminal.written().contains("\u{1b}[38;5;"), "{colours:?}");
     terminal.is_given_back();
 }
+
+#[test]
+fn the_picture_in_the_guide_is_the_screen() {
+    let read = |path: &str| {
+        fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).expect("it is there")
+    };
+    let snapshot = read("tests/snapshots/console-80x24.snap");
+    let picture = snapshot.splitn(3, "---\n").nth(2).expect("a snapshot has a head").trim_end();
+    let remedy = "put tests/snapshots/console-80x24.snap into docs/console.md";
+    assert!(read("docs/console.md").contains(picture), "{remedy}");
+}

@@ -116,3 +116,49 @@ fn keep_panics() {
         print(panic);
     }));
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::*;
+
+    /// Run by the test below, in a terminal of its own.
+    #[test]
+    #[ignore = "it takes the terminal, and panics"]
+    fn who_draws_panics() {
+        let _taken = Taken::take(false).unwrap();
+        let other = std::thread::spawn(|| panic!("somebody else panics"));
+        assert!(other.join().is_err());
+        assert_eq!(Taken::panics().len(), 1);
+        panic!("who draws panics");
+    }
+
+    #[test]
+    fn a_panic_is_told_on_a_terminal_that_is_given_back() {
+        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        let name = "cli::console::terminal::tests::who_draws_panics";
+        command.args([name, "--exact", "--ignored", "--nocapture"]);
+        command.env("TERM", "xterm");
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // A terminal that nobody holds any more is an error.
+            drop(reader.read_to_end(&mut text));
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        assert!(!child.wait().unwrap().success());
+        let modes = format!("{:?}", pair.master.get_termios().unwrap().local_flags);
+        drop(pair);
+        let text = reading.join().unwrap();
+        let (taken, left) = text.split_once("\u{1b}[?1049l").expect("the screen is left");
+        assert!(taken.contains("\u{1b}[?1049h") && !taken.contains("panics\r"), "{text}");
+        assert!(left.contains("who draws panics"), "{text}");
+        assert!(!text.contains("somebody else"), "that is kept for the screen: {text}");
+        assert!(modes.contains("ICANON") && modes.contains("ECHO"), "{modes}");
+    }
+}

@@ -235,7 +235,7 @@ impl Screen {
             What::Spoken { who, text, said, fate } => {
                 pieces.push((format!("{who}: "), bold(Color::Green)));
                 let (spoken, rest) = text.split_at(*said);
-                pieces.push((spoken.to_owned(), plain));
+                pieces.push((spoken.trim_end().to_owned(), plain));
                 match fate {
                     Fate::Said => {}
                     Fate::Saying => pieces.push((" …".to_owned(), dim)),

@@ -161,7 +161,7 @@ impl Screen {
             agent_speech: false,
             you: Meter::new(),
             them: Meter::new(),
-            lateness: Lateness::new(u32::from(plan.len.ms())),
+            lateness: Lateness::new(plan.len.ms()),
             gauges: String::new(),
             entries: VecDeque::new(),
             first: 0,
@@ -198,7 +198,7 @@ impl Screen {
         let (state, floor) = (beat.agent, (beat.user_speech, beat.agent_speech));
         changed |= (state, floor) != (self.state, (self.user_speech, self.agent_speech));
         (self.state, (self.user_speech, self.agent_speech)) = (state, floor);
-        let ms = u32::from(self.len.ms());
+        let ms = self.len.ms();
         let louder = self.you.feed(beat.user_peak, ms) | self.them.feed(beat.agent_peak, ms);
         changed |= louder && self.look.audio;
         changed |= self.lateness.feed(beat.timing.lateness_ns, beat.timing.skipped);
@@ -382,7 +382,7 @@ impl Screen {
         if let Some(What::Spoken { text, said, fate, .. }) =
             entry.and_then(|entry| self.entry(entry))
         {
-            (*said, *fate) = (text.floor_char_boundary(spoken.len().min(text.len())), Fate::Cut);
+            (*said, *fate) = (whole_words(text, spoken.len()), Fate::Cut);
         }
     }
 
@@ -413,4 +413,14 @@ impl Screen {
             (false, false) => "nobody",
         }
     }
+}
+
+/// Where the last whole word ends of so many bytes.
+fn whole_words(text: &str, bytes: usize) -> usize {
+    let end = text.floor_char_boundary(bytes.min(text.len()));
+    let (before, after) = text.split_at(end);
+    if after.is_empty() || after.starts_with(' ') || before.ends_with(' ') {
+        return end;
+    }
+    before.rfind(' ').map_or(0, |at| at + 1)
 }

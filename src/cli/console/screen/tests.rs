@@ -192,7 +192,7 @@ fn call(audio: bool) -> Told {
             beat.user_peak = if tick < 4 { 9_000 } else { 0 };
             (beat.agent_peak, beat.agent_speech) = (4_000, true);
             beat.agent = AgentState::Speaking;
-            beat.saying = Some(Saying { item: ItemId(3), spoken: 18 });
+            beat.saying = Some(Saying { item: ItemId(3), spoken: 17 });
         });
     }
     told
@@ -278,18 +278,18 @@ fn no_size_is_too_small() {
 fn words_are_shown_as_they_are_said_and_a_false_cut_goes_on() {
     let mut told = call(true);
     let shown = |told: &Told| drawn(&told.screen, 100, 30);
-    assert!(shown(&told).contains("bills: One moment, I am a …"), "{}", shown(&told));
+    assert!(shown(&told).contains("bills: One moment, I am …"), "{}", shown(&told));
     let cut = EventKind::AgentInterrupted {
         item: ItemId(3),
         cause: CutCause::Voice,
         since: Tick(3_100),
         voiced_ms: 500,
         played_ms: 500,
-        spoken: "One moment, ".into(),
-        unspoken: "I am asking the accounts.".into(),
+        spoken: "One moment, I a".into(),
+        unspoken: "m asking the accounts.".into(),
     };
     told.event(62_400, cut);
-    assert!(shown(&told).contains("One moment,  [cut] I am asking"), "{}", shown(&told));
+    assert!(shown(&told).contains("One moment, I [cut] am asking"), "{}", shown(&told));
     told.event(62_800, EventKind::AgentResumed);
     told.beat(63_000, |beat| beat.saying = Some(Saying { item: ItemId(3), spoken: 27 }));
     assert!(shown(&told).contains("bills: One moment, I am asking the …"), "{}", shown(&told));
@@ -316,7 +316,7 @@ fn words_of_a_model_that_speaks_by_itself_come_as_it_speaks() {
         .event(40, EventKind::AgentSpeechStarted { item })
         .beat(60, |beat| beat.saying = Some(Saying { item, spoken: 5 }))
         .event(80, EventKind::AgentWords { item, text: "morning.".into() });
-    assert!(drawn(&told.screen, 80, 12).contains("desk: Good  …"));
+    assert!(drawn(&told.screen, 80, 12).contains("desk: Good …"));
     let (agent, text) = ("desk".into(), "Good morning.".into());
     told.event(100, EventKind::AgentMessage { item, agent, text })
         .event(120, EventKind::AgentSpeechFinished { item });
