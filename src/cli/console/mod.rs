@@ -10,6 +10,7 @@
 mod desk;
 mod screen;
 mod show;
+mod stray;
 mod terminal;
 
 use std::io::{BufRead, IsTerminal, Read, stdin, stdout};
@@ -128,6 +129,7 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
     let engines = Engines::new(&plan, &mut warn)?;
     let mut sound = if args.text { Sound::none() } else { audio(&plan, args)? };
     let seed = args.seed.unwrap_or(plan.config.seed);
+    let metering = args.metrics.start()?;
     let files = args.record.as_deref().map(|out| {
         let about = journalled::About {
             plan: &plan,
@@ -141,7 +143,6 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
         open(&about, &plan)
     });
     let files = files.transpose()?;
-    let metering = args.metrics.start()?;
     let (desk, wishes) = Desk::new(sitter(), plan.len, sound.audio);
     let on_screen = !args.json && has_screen();
     let (desk, lines) = if on_screen { (desk, None) } else { read_along(desk, args.text)? };
@@ -156,7 +157,9 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
     };
     let meter = metering.as_ref().map(Metering::session);
     let setting = Setting { plan: Arc::clone(&plan), tools, outside, seed, meter };
-    let mut live = Live::begin(setting, company, engines, files, 1)?;
+    // Without a screen, nobody looks at meters.
+    let beat_ticks = if on_screen { 1 } else { plan.len.ticks_min_one(1_000) };
+    let mut live = Live::begin(setting, company, engines, files, beat_ticks)?;
     let mut view = View::lines(&plan, args.json);
     if on_screen {
         let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

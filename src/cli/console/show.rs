@@ -14,6 +14,7 @@ use super::super::view::{View, line};
 use super::Sound;
 use super::desk::{Quit, Wish, Wishes};
 use super::screen::{Act, Look, Screen};
+use super::stray;
 use super::terminal::Taken;
 use crate::host::gauges::Notice;
 use crate::host::pace::Clock;
@@ -62,6 +63,10 @@ pub(super) fn screen(
     for told in kept.lines {
         line(told);
     }
+    // What came too late for the screen.
+    for told in stray::taken() {
+        eprintln!("{told}");
+    }
     if shown.is_err() {
         // Without a terminal nobody can ask for the end.
         while wishes.quit() != Quit::Again {}
@@ -90,7 +95,7 @@ fn show(
         live.demoted().into_iter().for_each(|remark| screen.notice(&warning(remark)));
         sound.notices.try_iter().for_each(|notice| screen.notice(&notice));
         screen.gauges(&sound.gauges);
-        Taken::panics().iter().for_each(|panic| screen.notice(&warning(panic)));
+        stray::taken().iter().for_each(|line| screen.notice(&warning(line)));
         let now = clock.now();
         if now >= next && screen.take_changed() {
             taken.terminal.draw(|frame| screen.draw(frame))?;

@@ -4,7 +4,6 @@
 //! and before the program is left at a signal. What other threads print of a panic meanwhile is kept for the screen.
 
 use std::io::{self, Stdout, stdout};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratatui::Terminal;
@@ -20,7 +19,7 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::crossterm::{execute, queue};
 
-use super::super::remark::plain;
+use super::stray;
 use crate::host::shard::SHARD;
 
 /// Whether the terminal is taken.
@@ -28,11 +27,6 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Whether it was asked to tell when keys are let go.
 static TELLS_RELEASES: AtomicBool = AtomicBool::new(false);
-
-/// What threads have said of their panics while the terminal was taken, at most so many.
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-const PANICS_MAX: usize = 16;
 
 /// A terminal that is taken. It is given back when this is dropped.
 pub(super) struct Taken {
@@ -47,6 +41,8 @@ impl Taken {
         keep_panics();
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::Relaxed);
+        // Without it, what is printed spoils the screen until it is drawn anew.
+        drop(stray::divert());
         let taken = Self::opened(wants_releases);
         if taken.is_err() {
             give_back();
@@ -67,11 +63,6 @@ impl Taken {
         let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
         Ok(Self { terminal, releases })
     }
-
-    /// What threads have said of their panics since this was asked last.
-    pub(super) fn panics() -> Vec<String> {
-        PANICS.lock().map_or_else(|_| Vec::new(), |mut panics| std::mem::take(&mut *panics))
-    }
 }
 
 impl Drop for Taken {
@@ -90,6 +81,7 @@ pub(super) fn give_back() {
     }
     drop(execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show));
     drop(disable_raw_mode());
+    stray::restore();
 }
 
 /// While the terminal is taken, a panic of the thread that draws gives it back before it is printed; those of others,
@@ -104,12 +96,7 @@ fn keep_panics() {
             if thread.name() == Some(SHARD) {
                 return;
             }
-            let told = plain(&panic.to_string());
-            if let Ok(mut panics) = PANICS.lock()
-                && panics.len() < PANICS_MAX
-            {
-                panics.push(told);
-            }
+            stray::keep(&panic.to_string());
             return;
         }
         give_back();
@@ -132,7 +119,17 @@ mod tests {
         let _taken = Taken::take(false).unwrap();
         let other = std::thread::spawn(|| panic!("somebody else panics"));
         assert!(other.join().is_err());
-        assert_eq!(Taken::panics().len(), 1);
+        // It is kept at once, and what is printed comes through a pipe.
+        eprintln!("printed past the screen");
+        let mut kept = stray::taken();
+        for _ in 0..10_000 {
+            kept.extend(stray::taken());
+            if kept.len() >= 2 {
+                break;
+            }
+            crate::host::pace::pause(1);
+        }
+        assert!(kept[0].contains("somebody else panics") && kept[1].contains("past the screen"));
         panic!("who draws panics");
     }
 
@@ -158,7 +155,9 @@ mod tests {
         let (taken, left) = text.split_once("\u{1b}[?1049l").expect("the screen is left");
         assert!(taken.contains("\u{1b}[?1049h") && !taken.contains("panics\r"), "{text}");
         assert!(left.contains("who draws panics"), "{text}");
-        assert!(!text.contains("somebody else"), "that is kept for the screen: {text}");
+        for kept in ["somebody else", "past the screen"] {
+            assert!(!text.contains(kept), "that is for the screen: {text}");
+        }
         assert!(modes.contains("ICANON") && modes.contains("ECHO"), "{modes}");
     }
 }
