@@ -233,6 +233,15 @@ fn a_signal_ends_the_call_in_good_order_and_gives_the_terminal_back() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_terminal_that_is_gone_ends_the_call_and_its_files_are_whole() {
+    let desk = Desk::new();
+    terminal::taken_away(&desk, &format!("console {DEMO} --text --record out"), "Welcome");
+    assert_eq!(desk.events("out").pop().unwrap()["type"], "session.ended");
+    assert!(desk.dir.path().join("out/report.html").is_file());
+}
+
 #[test]
 fn a_dumb_terminal_gets_lines_and_who_wants_no_colour_gets_none() {
     let desk = Desk::new();

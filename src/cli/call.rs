@@ -13,7 +13,7 @@ use super::live::{INTERRUPTED, stop_on_interrupt};
 use super::metrics::Metering;
 use super::outside::Outside;
 use super::summary::summary;
-use super::view::{View, line};
+use super::view::{View, complain, line};
 use crate::host::pace::Clock;
 use crate::host::transcoder::through_opus;
 use crate::id::LaneId;
@@ -310,7 +310,7 @@ impl Ending {
             }
         }
         for trouble in &troubles {
-            eprintln!("{trouble}");
+            complain(trouble);
         }
         match status {
             Status::Panicked(why) => Err(Failure::broken(format!(

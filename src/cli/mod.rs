@@ -110,7 +110,7 @@ impl App {
         match self.command(args.command) {
             Ok(code) => code,
             Err(failure) => {
-                eprintln!("{failure}");
+                view::complain(&failure);
                 failure.exit_code()
             }
         }

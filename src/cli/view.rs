@@ -250,6 +250,11 @@ pub(super) fn line(text: impl Display) {
     drop(writeln!(io::stdout(), "{text}"));
 }
 
+/// Prints a line apart from what the command says. Where nobody can read it any more, nothing stops.
+pub(super) fn complain(text: impl Display) {
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
 fn dim(text: &str) -> String {
     Style::new().dim().apply_to(text).to_string()
 }

@@ -163,6 +163,33 @@ impl Terminal {
     }
 }
 
+/// Starts `antiphon` with these words in a terminal, takes the terminal away once this was written to it, and waits until
+/// the program has ended.
+pub(crate) fn taken_away(desk: &Desk, words: &str, awaited: &str) {
+    let pair = native_pty_system().openpty(size(80, 24)).expect("there is a terminal");
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_antiphon"));
+    command.args(words.split_whitespace());
+    command.cwd(desk.dir.path());
+    command.env("TERM", "xterm");
+    let mut child = pair.slave.spawn_command(command).expect("the program starts");
+    let mut reader = pair.master.try_clone_reader().expect("a terminal can be read");
+    let (mut text, mut bytes) = (String::new(), [0; 4_096]);
+    while !text.contains(awaited) {
+        let len = reader.read(&mut bytes).expect("the program writes");
+        text.push_str(&String::from_utf8_lossy(&bytes[..len]));
+    }
+    drop((reader, pair));
+    let clock = Clock::default();
+    let start = clock.now();
+    while child.try_wait().expect("it can be waited for").is_none() {
+        if clock.now().since_ns(start) > PATIENCE_NS {
+            drop(child.kill());
+            panic!("the program goes on without a terminal");
+        }
+        pause(10);
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         // Where it has ended, there is nothing to end.

@@ -30,7 +30,7 @@ use super::live::{Company, INTERRUPTED, Live, Setting, session_name};
 use super::load;
 use super::metrics::{Metering, MetricsArgs};
 use super::outside;
-use super::view::{View, plain};
+use super::view::{View, complain, plain};
 use crate::config::{Config, RecogniserEngine, SynthesiserEngine};
 use crate::host::gauges::{Gauges, Notice};
 use crate::session::plan::Plan;
@@ -161,11 +161,10 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
     let beat_ticks = if on_screen { 1 } else { plan.len.ticks_min_one(1_000) };
     let mut live = Live::begin(setting, company, engines, files, beat_ticks)?;
     let mut view = View::lines(&plan, args.json);
+    let mut shown = Ok(());
     if on_screen {
         let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        if let Err(error) = show::screen(&mut live, &plan, &sound, &wishes, color) {
-            eprintln!("the screen could not be drawn: {error}; TERM=dumb prints lines instead");
-        }
+        shown = show::screen(&mut live, &plan, &sound, &wishes, color);
     } else {
         live.remark().into_iter().for_each(|remark| view.warn(remark));
         show::lines(&mut live, &mut view, &sound);
@@ -173,10 +172,14 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
     let held = live.put_away()?;
     let unsaid = lines.map_or(0, |lines| lines.len());
     if unsaid > 0 {
-        eprintln!("the call was over before {unsaid} more lines were said");
+        complain(format_args!("the call was over before {unsaid} more lines were said"));
     }
     let ending = Ending { json: args.json, out: args.record.clone(), metering };
     let code = ending.tell(&view, held)?;
+    if let Err(error) = shown {
+        let remedy = "TERM=dumb prints lines instead";
+        return Err(Failure::broken(format!("the screen could not be drawn: {error}; {remedy}")));
+    }
     if code == ExitCode::SUCCESS && interrupted.load(Ordering::Relaxed) {
         return Ok(ExitCode::from(INTERRUPTED));
     }

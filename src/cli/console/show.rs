@@ -6,11 +6,11 @@
 use std::io;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 use ratatui::crossterm::event::{self, Event as Pressed};
 
 use super::super::live::{Glimpse, Live};
-use super::super::view::{View, line};
+use super::super::view::{View, complain, line};
 use super::Sound;
 use super::desk::{Quit, Wish, Wishes};
 use super::screen::{Act, Look, Screen};
@@ -25,6 +25,9 @@ const FRAME_NS: u64 = 33_000_000;
 
 /// Glimpses that are taken before something is drawn: more than a second's.
 const GLIMPSES_MAX: usize = 1_024;
+
+/// Keys that are read ahead at most.
+const KEYS_WAITING: usize = 64;
 
 /// Lines of a call that are left on the terminal when its screen is gone.
 const LEFT_MAX: usize = 400;
@@ -65,7 +68,7 @@ pub(super) fn screen(
     }
     // What came too late for the screen.
     for told in stray::taken() {
-        eprintln!("{told}");
+        complain(told);
     }
     if shown.is_err() {
         // Without a terminal nobody can ask for the end.
@@ -88,6 +91,7 @@ fn show(
     let look = Look { audio: sound.audio, color, releases: taken.releases };
     let mut screen = Screen::new(plan, look);
     live.remark().into_iter().for_each(|remark| screen.notice(&warning(remark)));
+    let keys = keys()?;
     let clock = Clock::default();
     let mut next = clock.now();
     loop {
@@ -106,10 +110,29 @@ fn show(
         }
         let wait = next.since_ns(clock.now());
         let wait = if wait == 0 { FRAME_NS } else { wait };
-        if event::poll(Duration::from_nanos(wait))? {
-            pressed(event::read()?, &mut screen, sound, wishes);
+        match keys.recv_timeout(Duration::from_nanos(wait)) {
+            Ok(key) => pressed(key, &mut screen, sound, wishes),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("keys cannot be read"));
+            }
         }
     }
+}
+
+/// Keys, as they are pressed. They are read on a thread of their own: a terminal that is gone is read again and again
+/// by the library, which must hold up nobody.
+fn keys() -> io::Result<Receiver<Pressed>> {
+    let (tell, keys) = bounded(KEYS_WAITING);
+    let read = move || {
+        while let Ok(key) = event::read() {
+            if tell.send(key).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("keys".to_owned()).spawn(read)?;
+    Ok(keys)
 }
 
 fn warning(text: &str) -> Notice {
