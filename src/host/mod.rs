@@ -4,7 +4,7 @@
 //! [`watchdog`] sees to it that a shard in the real-time class leaves something of the machine to
 //! others; [`sessions`] are the directory of those of several shards; [`laps`] are the times of a tick's phases; [`tools`] are the hands of a live session, with
 //! workers for everything that may wait; [`ink`] brings journals to disk, and an [`archive`] keeps them
-//! for as long as it is told; [`gauges`] stand between a sound device and whoever shows it; `codec`, `inlets`, `packets` and `wire`, where Opus is built in, carry
+//! for as long as it is told; `codec`, `inlets`, `packets` and `wire`, where Opus is built in, carry
 //! audio to and from a network.
 //!
 //! **Invariant:** the thread of a tick never waits for anything but the next tick.
@@ -13,7 +13,6 @@ pub mod archive;
 pub mod budget;
 #[cfg(feature = "opus")]
 pub mod codec;
-pub mod gauges;
 pub mod ink;
 #[cfg(feature = "opus")]
 pub mod inlets;

@@ -107,8 +107,6 @@ pub(super) struct Desk {
     len: TickLen,
     wishes: Receiver<Wish>,
     lines: Option<Lines>,
-    /// It has a microphone, which the call may be told of.
-    audio: bool,
     joined: bool,
     gone: bool,
     errands: Errands,
@@ -118,14 +116,13 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Who sits here, by this name, and where to tell what it wants.
-    pub(super) fn new(name: String, len: TickLen, audio: bool) -> (Self, Wishes) {
+    pub(super) fn new(name: String, len: TickLen) -> (Self, Wishes) {
         let (tell, wishes) = bounded(WISHES_WAITING);
         let desk = Self {
             name,
             len,
             wishes,
             lines: None,
-            audio,
             joined: false,
             gone: false,
             errands: Errands::default(),
@@ -196,10 +193,6 @@ impl Edge for Desk {
         if !self.joined {
             self.joined = true;
             input.inbound.push(Inbound::Joined { lane: LANE, name: self.name.clone() });
-            if self.audio {
-                let change = TrackChange::Published;
-                input.inbound.push(Inbound::Track { lane: LANE, change });
-            }
         }
         while let Ok(wish) = self.wishes.try_recv() {
             match wish {
@@ -258,7 +251,7 @@ mod tests {
     }
 
     fn desk() -> (Desk, Wishes) {
-        Desk::new("ann".into(), TickLen::from_ms(20).unwrap(), false)
+        Desk::new("ann".into(), TickLen::from_ms(20).unwrap())
     }
 
     #[test]

@@ -32,7 +32,6 @@ use super::metrics::{Metering, MetricsArgs};
 use super::outside;
 use super::view::{View, complain, plain};
 use crate::config::{Config, RecogniserEngine, SynthesiserEngine};
-use crate::host::gauges::{Gauges, Notice};
 use crate::session::plan::Plan;
 use crate::slot::Edge;
 use crate::tool::Registry;
@@ -91,19 +90,36 @@ const NAME_MAX: usize = 32;
 pub(super) struct Sound {
     /// There is a microphone and a loudspeaker.
     pub(super) audio: bool,
-    /// Their edges, on the lane of who sits here.
+    /// Their edges, on the [lane](desk::LANE) of who sits here; they tell of the track.
     pub(super) edges: Vec<Box<dyn Edge>>,
     /// What is to be known of them, as it happens.
     pub(super) notices: Receiver<Notice>,
-    /// What they measure, and whether they are muted.
-    pub(super) gauges: Arc<Gauges>,
+    /// Lets nothing of the microphone be passed on, or everything. The session is told by the desk.
+    pub(super) mute: Box<dyn Fn(bool)>,
+    /// What they measure, for the last line of the screen; asked thirty times a second.
+    pub(super) figures: Box<dyn Fn() -> String>,
+}
+
+/// Something that a person should know of a device, or of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// As it should be.
+    #[cfg_attr(not(test), expect(dead_code, reason = "devices tell of themselves"))]
+    Info(String),
+    /// Not as it should be; the text says what to do.
+    Warning(String),
 }
 
 impl Sound {
     /// No sound.
     fn none() -> Self {
-        let notices = crossbeam_channel::never();
-        Self { audio: false, edges: Vec::new(), notices, gauges: Arc::default() }
+        Self {
+            audio: false,
+            edges: Vec::new(),
+            notices: crossbeam_channel::never(),
+            mute: Box::new(|_| {}),
+            figures: Box::new(String::new),
+        }
     }
 }
 
@@ -143,7 +159,7 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
         open(&about, &plan)
     });
     let files = files.transpose()?;
-    let (desk, wishes) = Desk::new(sitter(), plan.len, sound.audio);
+    let (desk, wishes) = Desk::new(sitter(), plan.len);
     let on_screen = !args.json && has_screen();
     let (desk, lines) = if on_screen { (desk, None) } else { read_along(desk, args.text)? };
     let interrupted = close_on_interrupt(&wishes);

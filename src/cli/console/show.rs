@@ -11,12 +11,11 @@ use ratatui::crossterm::event::{self, Event as Pressed};
 
 use super::super::live::{Glimpse, Live};
 use super::super::view::{View, complain, line};
-use super::Sound;
 use super::desk::{Quit, Wish, Wishes};
 use super::screen::{Act, Look, Screen};
 use super::stray;
 use super::terminal::Taken;
-use crate::host::gauges::Notice;
+use super::{Notice, Sound};
 use crate::host::pace::Clock;
 use crate::session::plan::Plan;
 
@@ -98,7 +97,7 @@ fn show(
         let over = glimpses(&live.glimpses, &mut screen, kept);
         live.demoted().into_iter().for_each(|remark| screen.notice(&warning(remark)));
         sound.notices.try_iter().for_each(|notice| screen.notice(&notice));
-        screen.gauges(&sound.gauges);
+        screen.gauges(&(sound.figures)());
         stray::taken().iter().for_each(|line| screen.notice(&warning(line)));
         let now = clock.now();
         if now >= next && screen.take_changed() {
@@ -177,7 +176,7 @@ fn pressed(event: Pressed, screen: &mut Screen, sound: &Sound, wishes: &Wishes) 
         Some(Act::Interrupt) => wishes.tell(Wish::Interrupt),
         Some(Act::Mute(muted)) => {
             // The device is silent at once, and the session is told.
-            sound.gauges.mute(muted);
+            (sound.mute)(muted);
             wishes.tell(Wish::Mute(muted))
         }
         Some(Act::Quit) => {

@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::super::live::Beat;
 use super::super::remark::{Names, Remark, name, plain, remark};
+use super::Notice;
 use crate::clock::{Tick, TickLen};
-use crate::host::gauges::{Gauge, Gauges, Notice};
 use crate::id::{CallId, ItemId, LaneId};
 use crate::session::event::{Event, EventKind};
 use crate::session::output::AgentState;
@@ -215,18 +215,9 @@ impl Screen {
         self.changed |= changed;
     }
 
-    /// Takes what a device tells of itself.
-    pub(super) fn gauges(&mut self, gauges: &Gauges) {
-        let told = Gauge::ALL.into_iter().filter_map(|gauge| {
-            let value = gauges.get(gauge)?;
-            Some(match gauge {
-                Gauge::RoundTripMs => format!("round trip {value:.0} ms"),
-                Gauge::EchoDb => format!("echo {value:.0} dB"),
-                Gauge::DriftPpm => format!("drift {value:.0} ppm"),
-                Gauge::Gaps => format!("gaps {value:.0}"),
-            })
-        });
-        let told = told.collect::<Vec<_>>().join("  ");
+    /// Takes what devices measure.
+    pub(super) fn gauges(&mut self, told: &str) {
+        let told = plain(told);
         self.changed |= told != self.gauges;
         self.gauges = told;
     }

@@ -234,10 +234,7 @@ fn type_in(screen: &mut Screen, text: &str) {
 fn the_screen_of_a_call_at_three_sizes() {
     for (width, height) in [(80, 24), (120, 40), (30, 8)] {
         let mut told = call(true);
-        let gauges = Gauges::default();
-        gauges.set(Gauge::RoundTripMs, 41.6);
-        gauges.set(Gauge::EchoDb, -31.2);
-        told.screen.gauges(&gauges);
+        told.screen.gauges("round trip 42 ms  echo -31 dB");
         snapshot(&format!("console-{width}x{height}"), &drawn(&told.screen, width, height));
     }
 }
@@ -367,6 +364,8 @@ fn no_text_of_a_call_commands_the_terminal() {
         )
         .event(100, EventKind::AgentError { agent: "desk".into(), cause: nasty.into() });
     told.screen.notice(&Notice::Warning(nasty.into()));
+    told.screen.notice(&Notice::Info(nasty.into()));
+    told.screen.gauges(nasty);
     told.screen.pasted(nasty);
     told.beat(120, |beat| beat.saying = Some(Saying { item: ItemId(0), spoken: 99 }));
     let shown = drawn(&told.screen, 120, 30);
