@@ -165,13 +165,15 @@ fn a_text_is_typed_and_answered_on_the_screen_and_the_terminal_is_given_back() {
     terminal.awaits("front_desk: We are open from nine to six");
     terminal.press("how are you\u{1b}");
     terminal.awaits("t to type");
+    // A key that is pressed while the size changes may wait for the next one: crossterm loses its edge.
     terminal.resize(60, 12);
-    terminal.awaits("q quit");
+    terminal.awaits_no("────────");
     terminal.press("?");
     terminal.awaits("ends the call");
     terminal.press("?");
     terminal.awaits_no("ends the call");
     terminal.resize(100, 30);
+    terminal.awaits(&"─".repeat(100));
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
     terminal.is_given_back();
