@@ -87,21 +87,23 @@ fn a_caller_in_a_room_with_open_speakers_is_understood_and_answered() {
         ("caller-01-order", "where is my order four two one seven"),
         ("caller-02-hours", "opening hours"),
     ] {
-        pause(700);
         room.say(&clip(name), 0.5);
         let heard = console.event("user.message", 15);
         let text = heard["text"].as_str().unwrap_or_default();
         assert!(text.contains(words), "{text:?} is not {words:?}");
         console.event("agent.speech_started", 10);
-        // All that belongs to the answer.
-        console.wait("end of the answer", 20, |line| line["type"] == "agent.speech_finished");
-        pause(2_500);
+        // All that belongs to the answer, which may be several sentences.
+        let mut silent_ms = 0;
+        while silent_ms < 1_500 {
+            pause(50);
+            silent_ms = if is_speaking(&console) { 0 } else { silent_ms + 50 };
+        }
     }
     let printed = console.printed();
     assert_eq!(said(&printed).len(), 2, "the agent heard itself: {:?}", said(&printed));
-    let cut = printed.iter().filter(|line| line["type"] == "agent.interrupted");
-    assert_eq!(cut.count(), 0, "the agent interrupted itself");
+    let cut: Vec<_> = printed.iter().filter(|line| line["type"] == "agent.interrupted").collect();
     console.end();
+    assert!(cut.is_empty(), "the agent interrupted itself: {cut:?}");
 }
 
 /// An agent that reads out a long text, and again whenever it is told anything.
@@ -176,7 +178,6 @@ fn the_agents_own_voice_neither_interrupts_nor_is_understood_and_a_caller_still_
             console.printed()[before..].iter().filter(|l| l["type"] == "agent.interrupted").count();
         confirmed += usize::from(cuts > 0);
     }
-    let heard = room.heard();
     let printed = console.printed();
     console.end();
     let is_over = |ms: u64| {
@@ -195,7 +196,6 @@ fn the_agents_own_voice_neither_interrupts_nor_is_understood_and_a_caller_still_
     );
     assert!(own.is_empty(), "the agent interrupted itself: {own:?}");
     assert!(confirmed * 10 >= barge_ins * 9, "{confirmed} of {barge_ins} were confirmed");
-    drop(heard);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use antiphon::id::{ItemId, LaneId};
 use antiphon::pcm::Clip;
 use antiphon::session::input::Inbound;
 use antiphon::sim::caller::{Part, When};
+use antiphon::sim::replay::{Replayed, replay};
 use serde_json::{Value, json};
-use stage::{Hears, POLICY, SHOP, Scene, Stage, caller, plays, plays_first, types};
+use stage::{Hears, POLICY, SHOP, Scene, Stage, caller, goes_on_alike, plays, plays_first, types};
 
 /// Asks for the long answer, and does something a second into it.
 fn over_the_policy(yaml: &str, line: (When, stage::Line), hears: Hears) -> Scene {
@@ -277,4 +278,71 @@ fn a_call_that_is_as_long_as_it_may_be_begins_nothing_while_a_cut_is_undecided()
     let end = scene.one("session.ended");
     assert_eq!((tick_of(&end), &end["reason"]), (140, &json!("max_length")));
     assert_eq!(scene.each("agent.speech_started", "item"), [0]);
+}
+
+fn asks_to_stop(lane: u16) -> [Inbound; 1] {
+    [Inbound::Interrupt { lane: LaneId(lane) }]
+}
+
+#[test]
+fn who_asks_the_agent_to_stop_needs_no_words_and_nothing_goes_on() {
+    let typist = Part { audio: false, ..caller("ann") };
+    let lines = [
+        types(When::Start(200), "what is the return policy"),
+        types(When::Start(200), "what are your opening hours"),
+        types(When::Start(4_000), "where is my order 4217"),
+    ];
+    let scene = Stage::new(SHOP)
+        .caller(typist, lines)
+        .happens(30, asks_to_stop(0))
+        .checkpoint_at(31)
+        .play();
+    let cuts = scene.all("agent.interrupted");
+    let last = cuts.last().unwrap();
+    assert_eq!((&last["cause"], tick_of(last)), (&json!("asked"), 30));
+    assert!(scene.all("agent.resumed").is_empty());
+    assert_eq!(scene.all("user.message").len(), 3, "it is no turn");
+    assert!(scene.audio_at(30).iter().any(|sample| *sample != 0), "it fades");
+    let next = tick_of(scene.all("agent.speech_started").last().unwrap());
+    assert!((31..next).all(|tick| scene.audio_at(tick).iter().all(|sample| *sample == 0)));
+    assert!(scene.was_heard("Order 4217 is on its way."), "what is said afterwards is answered");
+    assert!(scene.timeline().contains("because the user wanted it to stop"));
+    let ticks = scene.ticks.len() as u64;
+    assert_eq!(replay(&scene.read_journal(), |_, _| {}), Ok(Replayed::Equal { ticks }));
+    goes_on_alike(&scene.checkpoints[0], &scene.read_journal());
+}
+
+#[test]
+fn nothing_comes_of_asking_where_nobody_speaks_may_be_interrupted_or_is_there() {
+    let firm = SHOP.replace("turn: {}", "turn: { barge_in: false }");
+    for (yaml, tick, lane) in [(firm.as_str(), 60, 0), (SHOP, 60, 1), (SHOP, 5, 0)] {
+        let typist = Part { audio: false, ..caller("ann") };
+        let scene = Stage::new(yaml)
+            .caller(typist, [types(When::Start(200), "what is the return policy")])
+            .happens(tick, asks_to_stop(lane))
+            .play();
+        assert!(scene.all("agent.interrupted").is_empty());
+        assert!(scene.was_heard(POLICY));
+    }
+}
+
+#[test]
+fn what_a_voice_has_cut_does_not_go_on_when_it_is_asked_to_stop() {
+    let scene = Stage::new(SHOP)
+        .caller(
+            caller("ann"),
+            [
+                types(When::Start(200), "what is the return policy"),
+                plays(When::AgentSpoke(1_000), "caller-02-hours"),
+            ],
+        )
+        .hears([Hears::Hangs])
+        .happens(120, asks_to_stop(0))
+        .play();
+    let cut = scene.one("agent.interrupted");
+    assert_eq!(cut["cause"], "voice");
+    assert!(tick_of(&cut) < 120, "undecided");
+    assert!(scene.all("agent.resumed").is_empty());
+    let spoken = cut["spoken"].as_str().unwrap();
+    assert_eq!(scene.transcript.iter().filter(|text| *text == spoken).count(), 1);
 }

@@ -6,7 +6,7 @@ mod stage;
 
 use std::collections::VecDeque;
 
-use antiphon::id::NativeId;
+use antiphon::id::{LaneId, NativeId};
 use antiphon::model::minds::{Answer, Oracle};
 use antiphon::pcm::Clip;
 use antiphon::session::input::Inbound;
@@ -1052,4 +1052,28 @@ fn a_turn_that_is_written_down_after_its_answer_has_its_latency_all_the_same() {
     let answered = Observation::Answered(started - last_voiced);
     assert_eq!(told.iter().filter(|what| matches!(what, Observation::Answered(_))).count(), 1);
     assert!(told.contains(&answered), "{told:?}");
+}
+
+#[test]
+fn a_model_that_is_asked_to_stop_is_silenced_and_answers_the_next_turn() {
+    let stop = [Inbound::Interrupt { lane: LaneId(0) }];
+    // While it is heard, and before anything of its answer has come.
+    for tick in [40, 12] {
+        let lines = [types(When::Start(200), "one"), types(When::Start(8_000), "two")];
+        let scene = Stage::new(DESK)
+            .native("voice", model([says("A long answer to the first."), says("Two.")]))
+            .caller(quiet("ann"), lines)
+            .happens(tick, stop.clone())
+            .checkpoint_at(tick + 1)
+            .play();
+        assert_eq!(count(&scene, |wish| matches!(wish, NativeWish::Cancel)), 1, "at {tick}");
+        let causes = scene.each("agent.interrupted", "cause");
+        assert!(causes.iter().all(|cause| cause == "asked"), "{causes:?}");
+        assert_eq!(causes.len(), usize::from(tick == 40));
+        assert!(!scene.was_heard("A long answer to the first."));
+        assert!(scene.was_heard("Two."));
+        let ticks = scene.ticks.len() as u64;
+        assert_eq!(replay(&scene.read_journal(), |_, _| {}), Ok(Replayed::Equal { ticks }));
+        goes_on_alike(&scene.checkpoints[0], &scene.read_journal());
+    }
 }

@@ -7,7 +7,7 @@ mod stage;
 use std::collections::VecDeque;
 
 use antiphon::config;
-use antiphon::id::AskId;
+use antiphon::id::{AskId, LaneId};
 use antiphon::model::minds::{Answer, Oracle};
 use antiphon::session::input::Inbound;
 use antiphon::sim::caller::{Part, When};
@@ -702,5 +702,27 @@ fn a_call_with_a_model_replays_and_goes_on_from_a_checkpoint() {
     assert_eq!(replay(&journal, |_, _| {}), Ok(Replayed::Equal { ticks }), "without any model");
     for bytes in &scene.checkpoints {
         goes_on_alike(bytes, &journal);
+    }
+}
+
+#[test]
+fn a_model_that_is_asked_to_stop_is_not_listened_to_and_the_next_turn_is_answered() {
+    let stop = [Inbound::Interrupt { lane: LaneId(0) }];
+    // In the middle of its first sentence, and before its answer has begun.
+    for (tick, words) in [(120, "One. Two is said later. Three as well."), (52, "One.")] {
+        let answers = [says(words), says("Noon.")];
+        let lines = [types(When::Start(1_000), "count"), types(When::Start(8_000), "the time")];
+        let scene = Stage::new(DESK)
+            .model("small", model(answers))
+            .caller(Part { audio: false, ..caller("ann") }, lines)
+            .happens(tick, stop.clone())
+            .checkpoint_at(tick + 1)
+            .play();
+        assert_eq!(scene.all("model.dropped").len(), usize::from(tick == 52));
+        assert!(!scene.was_heard("Three as well."));
+        assert!(scene.was_heard("Noon."), "the next turn is answered");
+        let ticks = scene.ticks.len() as u64;
+        assert_eq!(replay(&scene.read_journal(), |_, _| {}), Ok(Replayed::Equal { ticks }));
+        goes_on_alike(&scene.checkpoints[0], &scene.read_journal());
     }
 }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
+use super::console::ConsoleArgs;
 use super::diff::DiffArgs;
 use super::fork::ForkArgs;
 use super::graph::GraphArgs;
@@ -51,6 +52,7 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     Test(TestArgs),
     Run(RunArgs),
+    Console(ConsoleArgs),
     #[cfg(feature = "livekit")]
     Connect(super::connect::ConnectArgs),
     #[cfg(feature = "livekit")]

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::call::{Call, Company, INTERRUPTED, With, held, is_stopped, stop_on_interrupt};
+use super::call::{Call, With, held};
 use super::engines::Engines;
 use super::failure::Failure;
+use super::live::{Company, INTERRUPTED, is_stopped, stop_on_interrupt};
 use super::livekit::{self, Ends, LivekitArgs, shown_name};
 use super::load;
 use super::metrics::{MetricsArgs, address};

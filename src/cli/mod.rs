@@ -13,6 +13,7 @@ mod check;
 mod completions;
 #[cfg(feature = "livekit")]
 mod connect;
+mod console;
 mod demo;
 #[cfg(feature = "device")]
 mod devices;
@@ -28,6 +29,7 @@ mod init;
 mod journal;
 mod journalled;
 mod junit;
+mod live;
 #[cfg(feature = "livekit")]
 mod livekit;
 mod load;
@@ -37,6 +39,7 @@ mod metrics;
 mod minds;
 mod moment;
 mod outside;
+mod remark;
 mod replay;
 mod report;
 mod run;
@@ -111,7 +114,7 @@ impl App {
         match self.command(args.command) {
             Ok(code) => code,
             Err(failure) => {
-                eprintln!("{failure}");
+                view::complain(&failure);
                 failure.exit_code()
             }
         }
@@ -128,6 +131,7 @@ impl App {
             Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Test(args) => test::test(&args, &self.tools),
             Command::Run(args) => run::run(&args, self.tools),
+            Command::Console(args) => console::console(&args, self.tools),
             #[cfg(feature = "livekit")]
             Command::Connect(args) => connect::connect(&args, self.tools),
             #[cfg(feature = "livekit")]

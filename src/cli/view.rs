@@ -10,8 +10,11 @@ use std::io::{self, Write};
 use console::{Style, Term};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::clock::TickLen;
-use crate::id::{ItemId, LaneId};
+use super::live::Beat;
+pub(super) use super::remark::plain;
+use super::remark::{Names, Remark, name, remark};
+use crate::clock::{Tick, TickLen};
+use crate::id::ItemId;
 use crate::session::event::{Event, EventKind};
 use crate::session::plan::Plan;
 use crate::tool::Outcome;
@@ -21,7 +24,7 @@ pub(super) struct View {
     len: TickLen,
     /// A model answers for some agent.
     thinks: bool,
-    /// What is written is said, but for what a model speaks by itself.
+    /// What is written is said, since nobody speaks it, but for what a model speaks by itself.
     written: bool,
     json: bool,
     bar: Option<ProgressBar>,
@@ -29,7 +32,7 @@ pub(super) struct View {
     label: Option<String>,
     /// The job that the call is, where it is one.
     job: Option<String>,
-    names: BTreeMap<LaneId, String>,
+    names: Names,
     /// Who says what, of the items that are announced.
     items: BTreeMap<ItemId, (String, String)>,
     agent: String,
@@ -48,10 +51,10 @@ impl View {
     }
 
     /// A view without a bar.
-    fn lines(plan: &Plan, json: bool) -> Self {
+    pub(super) fn lines(plan: &Plan, json: bool) -> Self {
         let agent = String::new();
         let (len, thinks) = (plan.len, plan.has_models);
-        let written = plan.has_natives && plan.synthesiser.is_none();
+        let written = plan.synthesiser.is_none();
         Self {
             len,
             thinks,
@@ -60,7 +63,7 @@ impl View {
             bar: None,
             label: None,
             job: None,
-            names: BTreeMap::new(),
+            names: Names::new(),
             items: BTreeMap::new(),
             agent,
         }
@@ -78,6 +81,15 @@ impl View {
         self.label = label.map(plain);
     }
 
+    /// What a line says of an event.
+    pub(super) fn told(&mut self, event: &Event) -> Option<String> {
+        let text = self.line(&event.kind)?;
+        let seconds = self.len.start_ms(event.tick) as f64 / 1_000.0;
+        let label =
+            self.label.as_ref().map_or_else(String::new, |label| format!("{} ", dim(label)));
+        Some(format!("{label}{} {text}", dim(&format!("{seconds:7.2}s"))))
+    }
+
     /// Shows an event.
     pub(super) fn event(&mut self, event: &Event) {
         if self.json {
@@ -88,18 +100,20 @@ impl View {
             line(object);
             return;
         }
-        if let Some(text) = self.line(&event.kind) {
-            let seconds = self.len.start_ms(event.tick) as f64 / 1_000.0;
-            let label =
-                self.label.as_ref().map_or_else(String::new, |label| format!("{} ", dim(label)));
-            self.say(&format!("{label}{} {text}", dim(&format!("{seconds:7.2}s"))));
+        if let Some(text) = self.told(event) {
+            self.say(&text);
         }
     }
 
     /// Moves the status line.
-    pub(super) fn status(&self, tick: u64, state: &str) {
+    pub(super) fn beat(&self, beat: &Beat) {
+        self.status(beat.now, floor(beat.user_speech, beat.agent_speech));
+    }
+
+    /// Moves the status line of a call in virtual time.
+    pub(super) fn status(&self, now: Tick, state: &str) {
         let Some(bar) = &self.bar else { return };
-        let seconds = (tick * u64::from(self.len.ms())) as f64 / 1_000.0;
+        let seconds = self.len.start_ms(now) as f64 / 1_000.0;
         bar.set_message(format!("{seconds:6.1}s  {:<11} {state}", self.agent));
         bar.tick();
     }
@@ -120,6 +134,15 @@ impl View {
         }
     }
 
+    /// Tells what there is to know of a sound device.
+    pub(super) fn notice(&self, warning: bool, text: &str) {
+        if self.json {
+            line(serde_json::json!({ "type": "notice", "warning": warning, "text": text }));
+        } else {
+            self.warn(&plain(text));
+        }
+    }
+
     /// Takes the status line away.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
@@ -127,31 +150,25 @@ impl View {
         }
     }
 
+    /// What is shown of an event.
     fn line(&mut self, kind: &EventKind) -> Option<String> {
-        let name = |names: &BTreeMap<LaneId, String>, lane: &LaneId| {
-            names.get(lane).cloned().unwrap_or_else(|| lane.to_string())
-        };
         Some(match kind {
-            EventKind::UserJoined { lane, name } => {
-                let name = plain(name);
-                let joined = dim(&format!("{name} joined"));
-                self.names.insert(*lane, name);
-                joined
-            }
             EventKind::UserMessage { lane, text, intent, .. } => {
                 // A model understands without intents.
                 let meant = intent.as_deref().unwrap_or("nothing known");
                 let meant = if intent.is_none() && self.thinks { "" } else { meant };
-                let (who, text) = (user(&name(&self.names, lane)), plain(text));
+                let (who, text) = (user(&name(&self.names, *lane)), plain(text));
                 let meant =
                     if meant.is_empty() { String::new() } else { dim(&format!("  → {meant}")) };
                 format!("{who} {text}{meant}")
             }
             EventKind::UserBackchannel { lane, text } => {
                 let told = format!("({}) the agent goes on", plain(text));
-                format!("{} {}", user(&name(&self.names, lane)), dim(&told))
+                format!("{} {}", user(&name(&self.names, *lane)), dim(&told))
             }
-            EventKind::UserAway => dim("the user is away"),
+            EventKind::UserDigit { lane, digit } => {
+                format!("{} {}", user(&name(&self.names, *lane)), dim(&format!("pressed {digit}")))
+            }
             EventKind::AgentStarted { agent } => {
                 self.agent.clone_from(agent);
                 return None;
@@ -177,7 +194,7 @@ impl View {
                 if text.is_empty() {
                     return None;
                 }
-                format!("{} {text}", agent_style(who))
+                format!("{} {}", agent_style(who), plain(text))
             }
             EventKind::AgentSpeechFinished { item } => {
                 self.items.remove(item);
@@ -190,153 +207,61 @@ impl View {
                 }
                 let heard = spoken.rsplit(' ').take(4).collect::<Vec<_>>();
                 let heard = heard.into_iter().rev().collect::<Vec<_>>().join(" ");
-                format!("{} {}", agent_style(who), warn(&format!("interrupted after “…{heard}”")))
-            }
-            EventKind::AgentResumed => warn("that was no interruption: the agent goes on"),
-            EventKind::ModelAnswered { warnings, .. } if !warnings.is_empty() => {
-                warn(&plain(&format!("model: {}", warnings.join("; "))))
-            }
-            EventKind::AgentWords { .. } | EventKind::ModelConnected { .. } => return None,
-            // What becomes of it is told by what the agent cannot do.
-            EventKind::ModelDisconnected { last: true, .. } => return None,
-            EventKind::ModelDisconnected { cause, .. } => {
-                warn(&plain(&format!("model: {cause}; it is tried again")))
-            }
-            EventKind::ModelFailed { cause, .. } => warn(&plain(&format!("model: {cause}"))),
-            EventKind::ApprovalAsked { name, arguments, .. } => {
-                format!("  {} may {name}({}) be called?", tool("tool"), arguments.0)
-            }
-            EventKind::ApprovalGiven { name, approved, .. } => {
-                let how = if *approved { "approved" } else { "denied" };
-                format!("  {} {name} is {how}", tool("tool"))
+                let told = plain(&format!("interrupted after “…{heard}”"));
+                format!("{} {}", agent_style(who), warn(&told))
             }
             EventKind::ToolCalled { call, name, arguments, .. } => {
-                format!("  {} {name}({})  {}", tool("tool"), arguments.0, dim(&call.to_string()))
+                let arguments = plain(&arguments.0.to_string());
+                format!("  {} {name}({arguments})  {}", tool("tool"), dim(&call.to_string()))
             }
             EventKind::ToolDeferred { name, .. } => {
                 format!("  {} {name} {}", tool("tool"), dim("takes longer than a tick: deferred"))
             }
             EventKind::ToolResult { name, outcome, after_ticks, .. } => {
                 let told = match outcome {
-                    Outcome::Done(value) => value.0.to_string(),
+                    Outcome::Done(value) => plain(&value.0.to_string()),
                     Outcome::Failed(failure) => warn(&plain(&format!("failed: {failure}"))),
                 };
                 let after = dim(&format!("after {} ms", self.len.span_ms(*after_ticks)));
                 format!("  {} {name} → {told}  {after}", tool("tool"))
             }
-            EventKind::TransitionExecuted { from, to, cause, .. } => {
-                format!(
-                    "  {} {from} → {to}  {}",
-                    tool("hand-over"),
-                    dim(&format!("because of {cause}"))
-                )
+            other => {
+                if let EventKind::UserJoined { lane, name } = other {
+                    self.names.insert(*lane, plain(name));
+                }
+                match remark(other, &self.names, self.len)? {
+                    Remark::Aside(text) => dim(&text),
+                    Remark::Warning(text) => warn(&text),
+                    Remark::Deed(what, text, beside) if beside.is_empty() => {
+                        format!("  {} {text}", tool(what))
+                    }
+                    Remark::Deed(what, text, beside) => {
+                        format!("  {} {text}  {}", tool(what), dim(&beside))
+                    }
+                }
             }
-            EventKind::TransitionRefused { to, reason, .. } => {
-                warn(&format!("no hand-over to {to}: {reason}"))
-            }
-            EventKind::RecogniserFailed { cause, .. } => warn(&format!("recogniser: {cause}")),
-            EventKind::SynthesiserFailed { cause, .. } => warn(&format!("synthesiser: {cause}")),
-            EventKind::TickSkipped { count } => warn(&format!("{count} ticks skipped")),
-            EventKind::JournalLost { cause } => warn(&format!("the journal is lost: {cause}")),
-            EventKind::LimitReached { limit } => warn(&format!("limit reached: {limit}")),
-            EventKind::SessionEnded { reason } => dim(&plain(&format!("ended: {reason}"))),
-            EventKind::UserUnheard { lane, cause } => {
-                warn(&plain(&format!("{} is not heard: {cause}", name(&self.names, lane))))
-            }
-            EventKind::ConnectionLost { cause } => {
-                warn(&plain(&format!("the connection is lost: {cause}")))
-            }
-            EventKind::ConnectionRestored => warn("the connection is back"),
-            EventKind::UserDigit { lane, digit } => {
-                format!("{} {}", user(&name(&self.names, lane)), dim(&format!("pressed {digit}")))
-            }
-            EventKind::RpcCalled { request, lane, method } => {
-                let who = lane
-                    .as_ref()
-                    .map_or_else(|| "somebody".to_owned(), |lane| name(&self.names, lane));
-                let told = format!("called by {who}");
-                format!(
-                    "  {} {} {}  {}",
-                    tool("method"),
-                    plain(method),
-                    dim(&told),
-                    dim(&request.to_string())
-                )
-            }
-            EventKind::AgentError { agent, cause } => {
-                warn(&plain(&format!("{agent} cannot answer: {cause}")))
-            }
-            EventKind::AgentCalled { agent, by, .. } => {
-                format!("  {} {by} calls {agent}", tool("hand-over"))
-            }
-            EventKind::AgentReturned { agent, to, .. } => {
-                format!("  {} {agent} returns to {to}", tool("hand-over"))
-            }
-            EventKind::ToolOrphaned { name, .. } => {
-                warn(&format!("nobody learns the outcome of {name}"))
-            }
-            EventKind::RuleFailed { transition, cause } => {
-                warn(&plain(&format!("the rules of transition {transition}: {cause}")))
-            }
-            EventKind::CallTransferred { to, warm } => {
-                let how = if *warm { "with the agent" } else { "without the agent" };
-                format!("  {} passed on to {}  {}", tool("call"), plain(to), dim(how))
-            }
-            EventKind::CallHeld => format!("  {} on hold", tool("call")),
-            EventKind::CallResumed { after_ticks } => {
-                let after = dim(&format!("after {} ms", self.len.span_ms(*after_ticks)));
-                format!("  {} off hold  {after}", tool("call"))
-            }
-            EventKind::DigitsSent { digits } => format!("  {} keys {digits}", tool("call")),
-            EventKind::ClipPlayed { clip, .. } => format!("  {} plays {clip}", tool("call")),
-            EventKind::PolicyWarned { policy, percent } => {
-                warn(&format!("{percent} % of the policy {policy} is used"))
-            }
-            EventKind::PolicyReached { policy } => warn(&format!("policy reached: {policy}")),
-            EventKind::ConfigReloaded { config } => {
-                dim(&format!("configuration {config} from here on"))
-            }
-            EventKind::ConfigRefused { cause } => {
-                warn(&plain(&format!("the other configuration is refused: {cause}")))
-            }
-            EventKind::Custom { name, .. } => dim(&plain(&format!("event {name}"))),
-            EventKind::ModelAsked { .. }
-            | EventKind::ModelAnswered { .. }
-            | EventKind::ModelDropped { .. }
-            | EventKind::SessionCreated { .. }
-            | EventKind::AgentStopped { .. }
-            | EventKind::AgentDecided { .. }
-            | EventKind::FactSet { .. }
-            | EventKind::FactExpired { .. }
-            | EventKind::UserPublished { .. }
-            | EventKind::UserUnpublished { .. }
-            | EventKind::UserMuted { .. }
-            | EventKind::UserUnmuted { .. }
-            | EventKind::UserSpeaking { .. }
-            | EventKind::UserAttributes { .. }
-            | EventKind::UserMetadata { .. }
-            | EventKind::RoomMetadata { .. }
-            | EventKind::DataReceived { .. }
-            | EventKind::ConnectionQuality { .. }
-            | EventKind::RpcAnswered { .. }
-            | EventKind::UserLeft { .. }
-            | EventKind::UserReturned
-            | EventKind::UserSpeechStarted { .. }
-            | EventKind::UserSpeechStopped { .. }
-            | EventKind::UserTranscript { .. }
-            | EventKind::ToolUnexpected { .. } => return None,
         })
     }
 }
 
-/// What somebody else has said or written, on one line and without commands to the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Who is heard.
+const fn floor(user: bool, agent: bool) -> &'static str {
+    match (user, agent) {
+        (true, true) => "both speak",
+        (true, false) => "the user speaks",
+        (false, true) => "speaking",
+        (false, false) => "listening",
+    }
 }
 
 /// Prints a line. Who stops reading (`| head`) misses lines, and stops nothing.
 pub(super) fn line(text: impl Display) {
     drop(writeln!(io::stdout(), "{text}"));
+}
+
+/// Prints a line apart from what the command says. Where nobody can read it any more, nothing stops.
+pub(super) fn complain(text: impl Display) {
+    drop(writeln!(io::stderr(), "{text}"));
 }
 
 fn dim(text: &str) -> String {

@@ -8,7 +8,7 @@ use super::journalled::Journalled;
 use crate::clock::Tick;
 use crate::host::shard::{Measured, Watch};
 use crate::host::tools::Overrun;
-use crate::record::{FolderThread, SessionEnd, SessionMeter, Timing};
+use crate::record::{FolderThread, SessionEnd, SessionMeter, Tally, Timing};
 use crate::session::event::{EndReason, EventKind};
 use crate::session::output::Output;
 use crate::slot::{Slot, Status};
@@ -17,6 +17,7 @@ use crate::slot::{Slot, Status};
 pub(super) struct Over {
     pub(super) folder: Option<FolderThread>,
     pub(super) journal: Option<Journalled>,
+    pub(super) tally: Option<Tally>,
     pub(super) status: Status,
     /// Why it ended, in its own word.
     pub(super) reason: Option<EndReason>,
@@ -25,13 +26,15 @@ pub(super) struct Over {
 }
 
 /// Is shown what came of each tick, and says whether the session goes on.
-pub(super) type Show = Box<dyn FnMut(Tick, &Output) -> bool + Send>;
+pub(super) type Show = Box<dyn FnMut(Tick, &Output, Timing) -> bool + Send>;
 
 /// Looks on from the shard's thread.
 pub(super) struct LiveWatch {
     pub(super) folder: Option<FolderThread>,
     pub(super) journal: Option<Journalled>,
     pub(super) meter: Option<SessionMeter>,
+    /// Counts what a folder would have counted, where there is none and somebody wants to know.
+    pub(super) tally: Option<Tally>,
     pub(super) overran: Receiver<Overrun>,
     pub(super) show: Show,
     /// Is given what is left.
@@ -56,12 +59,18 @@ impl Watch for LiveWatch {
         if let Some(folder) = &mut self.folder {
             folder.tick(now, slot.output(), timing);
         }
+        if let Some(tally) = &mut self.tally {
+            tally.tick(slot.plan(), now, slot.output());
+            tally.timing(timing);
+        }
         for overrun in self.overran.try_iter() {
             if let Some(meter) = &self.meter {
                 meter.overrun();
             }
             if let Some(folder) = &mut self.folder {
                 folder.overrun(overrun);
+            } else if let Some(tally) = &mut self.tally {
+                tally.overrun(&overrun.tool);
             }
         }
         if let Some(event) = slot.output().events.last()
@@ -69,7 +78,7 @@ impl Watch for LiveWatch {
         {
             self.reason = Some(reason.clone());
         }
-        let goes_on = (self.show)(now, slot.output());
+        let goes_on = (self.show)(now, slot.output(), timing);
         if let Some(journal) = &mut self.journal {
             journal.flow(slot);
         }
@@ -85,7 +94,8 @@ impl Watch for LiveWatch {
         }
         if let Some(done) = self.done.take() {
             let (folder, journal) = (self.folder.take(), self.journal.take());
-            done(Over { folder, journal, status, reason: self.reason.take(), slot });
+            let (tally, reason) = (self.tally.take(), self.reason.take());
+            done(Over { folder, journal, tally, status, reason, slot });
         }
     }
 }

@@ -40,6 +40,10 @@ const BELIEVED_NS: f64 = 3e6;
 /// Errors that are not believed for so long, all on one side, are true, in seconds: the device has lost time.
 const DISBELIEF_S: f64 = 0.5;
 
+/// The most that a clock's rate is taken to change in a second, as a share of it: one that is a thousandth off is known
+/// after five seconds, and a machine that is busy for a moment is no other clock.
+const HURRY: f64 = 200e-6;
+
 /// The most that a device's clock may be off, as a share of its rate: crystals are within a ten-thousandth, and what is
 /// paced by programs within some thousandths.
 const OFF_MAX: f64 = 0.005;
@@ -145,7 +149,9 @@ impl Beat {
         if self.followed < PHASE_S {
             return;
         }
-        self.frame_ns += omega * omega * error / frames;
+        let change = omega * omega * error / frames;
+        let most = HURRY * seconds * self.frame_ns;
+        self.frame_ns += change.clamp(-most, most);
         let (least, most) = (1.0 - OFF_MAX, 1.0 + OFF_MAX);
         self.frame_ns = self.frame_ns.clamp(least / self.nominal, most / self.nominal);
         self.bandwidth_hz = (self.bandwidth_hz * CALMING.powf(seconds)).max(BANDWIDTH_CALM_HZ);

@@ -179,6 +179,7 @@ pub struct Capture {
     period: Period,
     spare: Spare,
     running: bool,
+    ahead: bool,
     jumps: u32,
     error: f64,
 }
@@ -213,6 +214,7 @@ pub fn capture(rate_hz: u32, to_hz: u32, tick_ms: u32) -> Result<(Feed, Capture)
         period: Period::new(rate_hz),
         spare: Spare::new(),
         running: false,
+        ahead: false,
         jumps: 0,
         error: 0.0,
     };
@@ -270,14 +272,17 @@ impl Capture {
         }
         self.error = end - (self.taken as f64 + per_tick);
         if self.error.abs() > JUMP_MS * self.rate_hz / 1e3 {
-            self.jumps += 1;
+            // Ahead of the device: wait for it, and begin anew.
             if self.error < 0.0 {
-                // Ahead of the device: wait for it.
+                self.jumps += u32::from(!self.ahead);
+                self.ahead = true;
                 return false;
             }
+            self.jumps += 1;
             self.skip(self.error as usize);
             self.error = 0.0;
         }
+        self.ahead = false;
         let bend = (self.error / (SETTLE_S * self.rate_hz)).clamp(-BEND_MAX, BEND_MAX);
         let pull = self.beat.rate_hz() / self.rate_hz * (1.0 + bend);
         if self.resampler.set_resample_ratio_relative(1.0 / pull, true).is_err() {

@@ -115,6 +115,7 @@ impl Keeper {
                 choice,
                 shape,
                 host: None,
+                asked: None,
                 sides: Vec::new(),
                 give,
                 tell,
@@ -210,6 +211,8 @@ struct Watch {
     shape: Shape,
     /// The kind of sound system that was found at first: another one is not what was asked for.
     host: Option<cpal::HostId>,
+    /// Who is asked for the default devices.
+    asked: Option<cpal::Host>,
     sides: Vec<OneSide>,
     give: Sender<Part>,
     tell: Sender<Notice>,
@@ -335,17 +338,20 @@ impl Watch {
     /// Goes over to another device, if the default is another one now.
     fn follow_default(&mut self, at: usize, id: &str) {
         let side = self.sides[at].side;
-        let host = self.host;
+        let (asked, host) = (self.asked.take(), self.host);
         let looked = within(PATIENCE, move || {
             let _hushed = choice::hushed();
-            let host = host.map_or_else(|| Ok(cpal::default_host()), cpal::host_from_id).ok()?;
-            choice::default(&host, side).map(|device| choice::id(&device))
+            let host = asked.or_else(|| cpal::host_from_id(host?).ok());
+            let default = host.as_ref().and_then(|host| choice::default(host, side));
+            (host, default.map(|device| choice::id(&device)))
         });
-        match looked {
-            // A stream that stands still is found out by itself.
-            None | Some(None) => {}
-            Some(Some(now)) if now == id => {}
-            Some(Some(_)) => {
+        // One that does not answer in time is not asked again. A stream that stands still is found out by itself.
+        let Some((host, default)) = looked else { return };
+        self.asked = host;
+        match default {
+            None => {}
+            Some(now) if now == id => {}
+            Some(_) => {
                 let number = self.sides[at].number + 1;
                 if let Ok(state) = self.open(side, number) {
                     self.sides[at].number = number;
@@ -373,6 +379,8 @@ impl Watch {
         let (broke, counted) = (self.broke.clone(), Arc::clone(&calls));
         let opened = within(PATIENCE, move || {
             let _hushed = choice::hushed();
+            // A connection of its own for each stream: not every server gives one two of a kind, and one that broke off
+            // takes its connection with it.
             let host = match known {
                 Some(id) => cpal::host_from_id(id).map_err(|error| error.to_string()),
                 None => choice::host(&choice),

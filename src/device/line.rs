@@ -3,8 +3,8 @@
 //! **Invariant:** a tick that is given is whole; one that is missing is concealed by the session, as a frame that a
 //! network lost.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::capture::{Capture, Flow, Taken};
 use super::echo::{self, Echo, Suppression, Treatment};
@@ -18,40 +18,6 @@ use crate::session::input::{Inbound, Input, TrackChange};
 use crate::session::output::Output;
 use crate::session::plan::Plan;
 use crate::slot::Edge;
-
-/// What is set by whoever holds the call, while it lasts.
-#[derive(Debug, Default)]
-pub struct Controls {
-    /// Nothing of the microphone is heard.
-    pub muted: AtomicBool,
-}
-
-/// What a line shows of itself, for meters; written once a tick, read whenever somebody looks.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// The loudest sample of the microphone in the last tick, before echo is taken out: 0 to 32,768.
-    pub raw_peak: AtomicU32,
-    /// In half duplex: the microphone is closed, since the speaker is heard.
-    pub closed: AtomicBool,
-    /// Ticks for which the microphone had nothing.
-    pub missed: AtomicU32,
-    /// Times at which the speaker had nothing in the middle of something.
-    pub gaps: AtomicU32,
-    /// By how much each clock is off, in millionths, as bits of an `f64`.
-    input_ppm: AtomicU64,
-    output_ppm: AtomicU64,
-    /// What is added to the devices' own delays, in microseconds; 0 if it is not known.
-    pub added_us: AtomicU32,
-}
-
-impl Gauges {
-    /// By how much the clocks of microphone and speaker are off, in millionths.
-    #[must_use]
-    pub fn off_ppm(&self) -> (f64, f64) {
-        let read = |cell: &AtomicU64| f64::from_bits(cell.load(Ordering::Relaxed));
-        (read(&self.input_ppm), read(&self.output_ppm))
-    }
-}
 
 /// The delay that is added between a sample of the microphone and one of the speaker, beyond the devices' own
 /// buffers, by what adds it, in milliseconds.
@@ -129,11 +95,10 @@ pub struct Line {
     wide: Vec<i16>,
     pcm: Vec<i16>,
     speech: Vec<f32>,
-    controls: Arc<Controls>,
-    gauges: Arc<Gauges>,
+    muted: Arc<AtomicBool>,
     /// Whether the session was told that there is a microphone.
     told: bool,
-    account: crossbeam_channel::Sender<Account>,
+    account: Arc<Mutex<Account>>,
 }
 
 impl std::fmt::Debug for Line {
@@ -145,12 +110,10 @@ impl std::fmt::Debug for Line {
 /// What belongs to a line, for those outside the session.
 #[derive(Debug)]
 pub struct Handles {
-    /// To be set.
-    pub controls: Arc<Controls>,
-    /// To be read.
-    pub gauges: Arc<Gauges>,
-    /// The latest account, once a second.
-    pub account: crossbeam_channel::Receiver<Account>,
+    /// Nothing of the microphone is passed on.
+    pub muted: Arc<AtomicBool>,
+    /// The latest account, of a second ago at most.
+    pub account: Arc<Mutex<Account>>,
 }
 
 /// What devices have to do for sessions of a plan.
@@ -159,6 +122,9 @@ pub fn shape(plan: &Plan) -> Shape {
     let session_hz = plan.rate.hz();
     Shape { session_hz, echo_hz: echo::rate_hz(session_hz), tick_ms: plan.len.ms() }
 }
+
+/// Ticks from one look at the figures to the next: a second.
+const TICKS_A_LOOK: u64 = 50;
 
 impl Line {
     /// A line of a session of this plan, for the participant of a lane.
@@ -171,8 +137,8 @@ impl Line {
             let resampler = Resampler::new(&table);
             (table, resampler)
         });
-        let (tell, account) = crossbeam_channel::bounded(1);
-        let (controls, gauges) = (Arc::new(Controls::default()), Arc::new(Gauges::default()));
+        let account: Arc<Mutex<Account>> = Arc::default();
+        let muted = Arc::new(AtomicBool::new(false));
         let line = Self {
             lane,
             rate: plan.rate,
@@ -191,22 +157,49 @@ impl Line {
             wide: Vec::with_capacity(ticks),
             pcm: Vec::with_capacity(2 * plan.samples()),
             speech: Vec::with_capacity(plan.samples()),
-            controls: Arc::clone(&controls),
-            gauges: Arc::clone(&gauges),
+            muted: Arc::clone(&muted),
             told: true,
-            account: tell,
+            account: Arc::clone(&account),
         };
-        (line, Handles { controls, gauges, account })
+        (line, Handles { muted, account })
     }
 
     fn swap(&mut self) {
         while let Ok(part) = self.ends.parts.try_recv() {
+            // Another device is another way.
+            self.echo.forget();
             let spent = match part {
                 Part::Input(input) => Part::Input(std::mem::replace(&mut self.input, input)),
                 Part::Output(output) => Part::Output(std::mem::replace(&mut self.output, output)),
             };
             // Where nobody takes it back, it is freed here.
             drop(self.ends.spent.try_send(spent));
+        }
+    }
+
+    /// Waits until the devices run steadily, at most so long: what an agent says before that would be heard with gaps.
+    pub fn settle(&mut self, most_ms: u32) {
+        let begin = self.clock.now();
+        let tick_ns = u64::from(self.len.ms()) * 1_000_000;
+        for tick in 0..u64::from(most_ms / self.len.ms()) {
+            let at = begin.after_ns(tick * tick_ns);
+            self.clock.sleep_until(at);
+            self.swap();
+            let (mut input, mut output) = (true, true);
+            if let Some(capture) = &mut self.input {
+                capture.take(at, &mut self.heard);
+                input = capture.is_running();
+            }
+            if let Some(both) = &mut self.output {
+                both.1.take(at, &mut self.played);
+                self.speech.clear();
+                self.speech.resize(self.rate.frame() * self.len.frames() as usize, 0.0);
+                both.0.put(at, &self.speech);
+                output = both.0.is_running() && both.1.is_running();
+            }
+            if input && output {
+                return;
+            }
         }
     }
 
@@ -228,21 +221,13 @@ impl Line {
     }
 
     fn show(&self, now: Tick) {
-        let gauges = &self.gauges;
-        let peak = self.heard.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        gauges.raw_peak.store((peak.min(1.0) * 32_768.0) as u32, Ordering::Relaxed);
-        gauges.closed.store(self.echo.is_closed(), Ordering::Relaxed);
-        if now.0.is_multiple_of(50) {
-            let account = self.account();
-            let (input, output) = (account.input, account.output);
-            gauges.missed.store(input.map_or(0, |flow| flow.missed), Ordering::Relaxed);
-            gauges.gaps.store(output.map_or(0, |flow| flow.missed), Ordering::Relaxed);
-            let ppm = |flow: Option<Flow>| flow.map_or(0.0, |flow| flow.off_ppm).to_bits();
-            gauges.input_ppm.store(ppm(input), Ordering::Relaxed);
-            gauges.output_ppm.store(ppm(output), Ordering::Relaxed);
-            let added = account.breakdown.total() * 1e3;
-            gauges.added_us.store(added as u32, Ordering::Relaxed);
-            let _ = self.account.try_send(account);
+        if !now.0.is_multiple_of(TICKS_A_LOOK) {
+            return;
+        }
+        let account = self.account();
+        // Whoever is reading the last one has the next one a second later.
+        if let Ok(mut latest) = self.account.try_lock() {
+            *latest = account;
         }
     }
 
@@ -287,7 +272,7 @@ impl Edge for Line {
         self.show(now);
         // In silence, too: what was played is still on its way.
         self.echo.treat(&self.played, &mut self.heard);
-        if taken == Taken::Nothing || self.controls.muted.load(Ordering::Relaxed) {
+        if taken == Taken::Nothing || self.muted.load(Ordering::Relaxed) {
             return;
         }
         self.wide.clear();

@@ -100,6 +100,7 @@ impl Edge for Wire {
                 | Inbound::JournalLost { .. }
                 | Inbound::HangUp { .. }
                 | Inbound::Close { .. }
+                | Inbound::Interrupt { .. }
                 | Inbound::Track { .. }
                 | Inbound::Speaking { .. }
                 | Inbound::Attributes { .. }

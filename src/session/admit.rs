@@ -79,6 +79,7 @@ impl Session {
                 self.event(now, EventKind::JournalLost { cause: clipped(cause) }, out);
             }
             Inbound::HangUp { reason } => self.close(EndReason::HungUp(clipped(reason))),
+            Inbound::Interrupt { lane } => self.interrupt(plan, now, lane, out),
             Inbound::Close { reason } => self.say_goodbye(plan, now, clipped(reason), out),
             Inbound::Track { lane, change } => {
                 let kind = match change {

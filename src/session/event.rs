@@ -43,6 +43,8 @@ pub enum CutCause {
     Overtaken,
     /// The call is ended from outside.
     Closed,
+    /// Somebody asked for it without a word: by a key, say.
+    Asked,
 }
 
 /// Why a session ended.

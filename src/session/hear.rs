@@ -188,6 +188,29 @@ impl Session {
         self.turns.push(super::Ended { turn, typed: true });
     }
 
+    /// Somebody wants the agent to stop, and says nothing: there is no turn, and nothing goes on afterwards. What tools have
+    /// yet to tell, and what a question was asked for, stays as it is.
+    pub(super) fn interrupt(&mut self, plan: &Plan, now: Tick, lane: LaneId, out: &mut Output) {
+        if !self.is_there(lane) {
+            return;
+        }
+        self.user_is_here(now, out);
+        self.floor.noticed(now);
+        if plan.rules.barge_in.is_none() || self.hold.is_some() {
+            return;
+        }
+        // With what an earlier cut has kept, which is not resumed either.
+        self.floor.decided();
+        if self.playout.is_idle() {
+            self.forget_cut(plan, now, out);
+        } else {
+            self.cut(plan, now, CutCause::Asked, (now, 0), out);
+            self.forget_cut(plan, now, out);
+        }
+        self.stop_minds(plan, now, out);
+        self.stop_native(plan, now, out);
+    }
+
     /// Words of the recogniser.
     pub(super) fn transcript(
         &mut self,

@@ -306,6 +306,12 @@ pub enum Inbound {
         /// What; its audio is at the session's rate.
         event: NativeEvent,
     },
+    /// A participant wants the agent to stop, without saying anything: what it says is cut and does not go on, and what it
+    /// was about to say is not said. An agent that may not be interrupted is not.
+    Interrupt {
+        /// The participant's lane.
+        lane: LaneId,
+    },
 }
 
 /// What has become of a participant's audio track.
@@ -384,7 +390,8 @@ impl Inbound {
             | Self::Track { lane, .. }
             | Self::Speaking { lane, .. }
             | Self::Attributes { lane, .. }
-            | Self::Digit { lane, .. } => Some(*lane),
+            | Self::Digit { lane, .. }
+            | Self::Interrupt { lane } => Some(*lane),
             Self::Metadata { lane, .. }
             | Self::Data { lane, .. }
             | Self::Quality { lane, .. }

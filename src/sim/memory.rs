@@ -266,6 +266,7 @@ impl Learning {
                 | Inbound::JournalLost { .. }
                 | Inbound::HangUp { .. }
                 | Inbound::Close { .. }
+                | Inbound::Interrupt { .. }
                 | Inbound::Track { .. }
                 | Inbound::Speaking { .. }
                 | Inbound::Attributes { .. }

@@ -425,6 +425,7 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::UserText { .. }
         | Inbound::HangUp { .. }
         | Inbound::Close { .. }
+        | Inbound::Interrupt { .. }
         | Inbound::Track { .. }
         | Inbound::Speaking { .. }
         | Inbound::Attributes { .. }

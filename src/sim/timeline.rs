@@ -394,6 +394,7 @@ impl Timeline {
                     CutCause::Text => "by typed text".to_owned(),
                     CutCause::Overtaken => "by more that the user said".to_owned(),
                     CutCause::Closed => "by the end of the call".to_owned(),
+                    CutCause::Asked => "because the user wanted it to stop".to_owned(),
                 };
                 let heard = if *played_ms == 0 {
                     "before a sound of it".to_owned()

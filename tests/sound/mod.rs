@@ -9,9 +9,9 @@ mod room;
 pub(crate) mod tone;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use antiphon::host::pace::{Clock, pause};
 use tempfile::TempDir;
@@ -29,27 +29,35 @@ pub(crate) const MICROPHONE: &str = "microphone";
 /// How long the server is waited for.
 const PATIENCE_MS: u64 = 15_000;
 
-/// What is started by a thread that comes before ordinary ones, where that is permitted, comes before them, too: what
-/// stands for hardware is never late.
-fn first<T: Send + 'static>(start: impl FnOnce() -> T + Send + 'static) -> T {
-    let thread = std::thread::spawn(move || {
-        let _first = antiphon::host::watchdog::enlist();
-        start()
-    });
-    thread.join().expect("it does not panic")
+/// A program that stands for hardware, which is never late: it comes before ordinary ones, where that is permitted.
+pub(crate) fn hardware(program: &str) -> Command {
+    let mut chrt = Command::new("chrt");
+    let is_permitted =
+        chrt.args(["-f", "10", "true"]).output().is_ok_and(|out| out.status.success());
+    if !is_permitted {
+        return Command::new(program);
+    }
+    let mut command = Command::new("chrt");
+    command.args(["-f", "10", program]);
+    command
 }
+
+/// One at a time: two cores are few for several servers, rooms and calls in real time.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// A sound server, which ends when it is dropped.
 pub(crate) struct Server {
     dir: TempDir,
     running: Option<Child>,
+    _one: MutexGuard<'static, ()>,
 }
 
 impl Server {
     /// Starts one with a speaker and a microphone.
     pub(crate) fn start() -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut server = Self { dir, running: None };
+        let mut server = Self { dir, running: None, _one: one };
         server.up();
         server
     }
@@ -61,6 +69,8 @@ impl Server {
         let shown = pipe.display();
         let mut command = Command::new("pulseaudio");
         command
+            // Hardware is never late.
+            .args(["--realtime=yes", "--high-priority=yes"])
             .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=stderr"])
             .args(["--disable-shm=yes", "--use-pid-file=no", "-L", "module-native-protocol-unix auth-anonymous=1"])
             .arg("-L")
@@ -73,7 +83,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(log);
         self.quiet(&mut command);
-        let child = first(move || command.spawn()).unwrap_or_else(|error| {
+        let child = command.spawn().unwrap_or_else(|error| {
             panic!("pulseaudio cannot be started: {error}; run scripts/setup.sh sound")
         });
         self.running = Some(child);
@@ -139,6 +149,5 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.down();
-        drop(std::io::stderr().flush());
     }
 }

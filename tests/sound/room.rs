@@ -8,16 +8,18 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+
+use crossbeam_channel::Receiver;
 
 use antiphon::host::pace::{Clock, pause};
 use antiphon::pcm::resample::convert;
 use antiphon::pcm::wav;
 use antiphon::seed::Seed;
 
-use super::{MICROPHONE, RATE_HZ, SPEAKER, Server};
+use super::{MICROPHONE, RATE_HZ, SPEAKER, Server, hardware};
 
 /// Linux's `O_NONBLOCK`.
 const NONBLOCK: i32 = 0o4000;
@@ -62,7 +64,8 @@ pub(crate) struct Heard {
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
-    heard: Mutex<Heard>,
+    /// Frames so far.
+    frames: AtomicUsize,
     /// What somebody in the room is about to say, and how far.
     voice: Mutex<Vec<(Vec<f32>, usize)>>,
     speaking: AtomicBool,
@@ -75,14 +78,19 @@ pub(crate) struct Room {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     recorder: Child,
+    /// The room's thread waits for nobody who is interested in what was heard: blocks come one by one.
+    heard: Mutex<(Receiver<Block>, Heard)>,
 }
+
+/// What was played, and given, for 5 ms.
+type Block = (Vec<f32>, Vec<f32>);
 
 impl Room {
     /// Opens the room between the server's devices.
     pub(crate) fn open(server: &Server, acoustics: Acoustics) -> Self {
-        // The room stands for hardware, which is never late: its thread and the recorder, which inherits its class, come
-        // before ordinary ones where that is permitted.
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = crossbeam_channel::bounded(1);
+        // A quarter of an hour.
+        let (note, noted) = crossbeam_channel::bounded(200_000);
         let mut command = recorder(server);
         let pipe = server.pipe();
         let shared = Arc::new(Shared::default());
@@ -117,10 +125,8 @@ impl Room {
                     .drain(..)
                     .flat_map(|s: f32| ((s.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes())
                     .collect();
-                if let Ok(mut heard) = within.heard.lock() {
-                    heard.played.extend_from_slice(&played);
-                    heard.given.extend_from_slice(&given);
-                }
+                within.frames.fetch_add(played.len(), Ordering::Relaxed);
+                drop(note.send((played, given)));
                 // What nobody records is gone, as with any microphone.
                 match microphone.write(&bytes) {
                     Err(error) if error.kind() != ErrorKind::WouldBlock => return,
@@ -129,7 +135,8 @@ impl Room {
             }
         });
         let recorder = told.recv().expect("the recorder is started");
-        let room = Self { shared, thread: Some(thread), recorder };
+        let heard = Mutex::new((noted, Heard::default()));
+        let room = Self { shared, thread: Some(thread), recorder, heard };
         let clock = Clock::default();
         let begin = clock.now();
         while room.frames() == 0 {
@@ -172,18 +179,25 @@ impl Room {
 
     /// How many frames there were.
     pub(crate) fn frames(&self) -> usize {
-        self.shared.heard.lock().expect("nobody panics in the room").played.len()
+        self.shared.frames.load(Ordering::Relaxed)
     }
 
     /// What was in the room so far.
     pub(crate) fn heard(&self) -> Heard {
-        self.shared.heard.lock().expect("nobody panics in the room").clone()
+        let mut heard = self.heard.lock().expect("nobody panics with it");
+        let (noted, heard) = &mut *heard;
+        for (played, given) in noted.try_iter() {
+            heard.played.extend(played);
+            heard.given.extend(given);
+        }
+        heard.clone()
     }
 }
 
 impl Shared {
     fn hum(&self, given: &mut [f32]) {
-        let mut tone = self.tone.lock().expect("nobody panics in the room");
+        // Whoever sets it is done with it a moment later.
+        let Ok(mut tone) = self.tone.try_lock() else { return };
         let Some((hz, loud, phase)) = tone.as_mut() else { return };
         for sample in given {
             *sample += *loud * phase.sin() as f32;
@@ -192,7 +206,7 @@ impl Shared {
     }
 
     fn speak(&self, given: &mut [f32]) {
-        let mut voice = self.voice.lock().expect("nobody panics in the room");
+        let Ok(mut voice) = self.voice.try_lock() else { return };
         for (pcm, at) in voice.iter_mut() {
             let to = (*at + given.len()).min(pcm.len());
             for (to, from) in given.iter_mut().zip(&pcm[*at..to]) {
@@ -223,7 +237,7 @@ impl Drop for Room {
 
 /// Records what the speaker plays.
 fn recorder(server: &Server) -> Command {
-    let mut command = Command::new("parec");
+    let mut command = hardware("parec");
     server.quiet(&mut command);
     let monitor = format!("{SPEAKER}.monitor");
     command

@@ -101,6 +101,7 @@ impl Clerk {
             folder: folder.map(FolderThread::spawn),
             journal,
             meter: None,
+            tally: None,
             overran,
             show,
             // Not on the thread of ticks; there is room for one end of each job.
@@ -118,7 +119,7 @@ impl Clerk {
     /// Shows what happens, where that is wanted: a terminal that does not keep up loses lines.
     fn show(&self, job: &str, shown: bool) -> Show {
         let (job, tell) = (job.to_owned(), self.tell.clone());
-        Box::new(move |_, out| {
+        Box::new(move |_, out, _| {
             for event in &out.events {
                 if matches!(event.kind, EventKind::JournalLost { .. }) {
                     drop(tell.try_send(Event::Unwritten(job.clone())));
@@ -134,7 +135,7 @@ impl Clerk {
 
 /// Closes the files of a call; what went wrong with them.
 fn put_away(over: Over, right: Option<Right>) -> Vec<String> {
-    let Over { folder, journal, status, reason: _, slot } = over;
+    let Over { folder, journal, tally: _, status, reason: _, slot } = over;
     drop(slot);
     if right.is_some_and(|right| !right.holds()) {
         // They are another worker's.

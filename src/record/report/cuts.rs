@@ -127,7 +127,7 @@ impl Cuts {
             CutCause::Voice => stage.speaking().map(|known| (known.lane, known.id)).collect(),
             CutCause::Words => words.iter().map(|words| (words.lane, words.utterance)).collect(),
             // The turn that comes in the same tick says who.
-            CutCause::Text | CutCause::Overtaken | CutCause::Closed => Vec::new(),
+            CutCause::Text | CutCause::Overtaken | CutCause::Closed | CutCause::Asked => Vec::new(),
         };
         let mut who: Vec<String> = by.iter().map(|(lane, _)| stage.name(*lane)).collect();
         who.dedup();
@@ -151,7 +151,8 @@ impl Cuts {
             end: End::Open,
         });
         self.last = Some((now, at));
-        self.open = at;
+        // Nobody says anything that could decide what was asked for.
+        self.open = at.filter(|_| cause != CutCause::Asked);
     }
 
     /// Somebody takes a lane: who cut the agent from there before is somebody else.
@@ -278,6 +279,7 @@ impl Cut {
             (_, CutCause::Text) => "by typed text",
             (_, CutCause::Overtaken) => "overtaken",
             (_, CutCause::Closed) => "by the end of the call",
+            (_, CutCause::Asked) => "asked to stop",
         }
     }
 
@@ -352,6 +354,9 @@ impl Cut {
                 .name(&whose)
                 .text(" had said more before it was heard, so it was out of date;"),
             CutCause::Closed => prose.text("The call was ended from outside;"),
+            CutCause::Asked => {
+                prose.text("The user wanted it to stop, by a key and without a word;")
+            }
         }
     }
 
@@ -362,6 +367,7 @@ impl Cut {
             unspoken => prose.text(" The rest, ").glimpse(unspoken).text(", was not heard."),
         };
         match &self.end {
+            End::Open if self.cause == CutCause::Asked => rest(prose),
             End::Open => rest(prose).text(" The call ended before it was known what was said."),
             End::Words { at, text, intent } => {
                 let prose = rest(prose);
@@ -380,7 +386,7 @@ impl Cut {
                     CutCause::Overtaken => {
                         prose.text(" ").quote(text).text(" was answered instead")
                     }
-                    CutCause::Closed => prose,
+                    CutCause::Closed | CutCause::Asked => prose,
                 };
                 match intent {
                     Some(intent) => prose.text(", as the intent ").code(intent).text("."),

@@ -89,7 +89,7 @@ impl Overlaps {
                     self.open.retain(|open| open.lane != words.lane || open.end == End::Open);
                 }
             }
-            CutCause::Text | CutCause::Overtaken | CutCause::Closed => {}
+            CutCause::Text | CutCause::Overtaken | CutCause::Closed | CutCause::Asked => {}
         }
     }
 

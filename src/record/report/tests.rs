@@ -204,6 +204,15 @@ fn words_and_typed_texts_interrupt_by_rules_of_their_own() {
     let expected =
         format!("{SAYING}{rule}{CUT}{REST}The message was “hello”, as the intent hello.");
     checked(DESKS, by_text, "interruptions", &[&expected]);
+    // Nobody says anything that could decide it; what is said later is another matter.
+    let by_key = |scene: &mut Scene| {
+        says_the_policy(scene);
+        cut(scene, 40, CutCause::Asked, 40);
+        scene.turn(90, 0, "hello", Some("hello"), None);
+    };
+    let rule = "The user wanted it to stop, by a key and without a word; ";
+    let expected = format!("{SAYING}{rule}{CUT}{}", REST.trim_end());
+    checked(DESKS, by_key, "interruptions", &[&expected]);
 }
 
 /// A recogniser on a busy machine: what it heard cut the agent by voice first, then by words.

@@ -65,6 +65,11 @@ impl Approving {
         self.question.take()
     }
 
+    /// Whether the question is heard, or was.
+    pub(in super::super) const fn was_heard(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// The question is heard.
     pub(in super::super) fn is_heard(&mut self, now: Tick) {
         self.begun.get_or_insert(now);

@@ -44,6 +44,12 @@ pub(super) use approve::{APPROVAL, Approving};
 /// turns that wait where nobody may interrupt.
 const RUNS_MAX: usize = 12;
 
+/// Why a call is not made about which the user was asked: something else was said.
+pub(super) const SAID_ELSE: &str = "the user said something else";
+
+/// Why a call is not made, or not waited for: the user wants the agent to stop.
+pub(super) const INTERRUPTED: &str = "the user has interrupted it";
+
 /// A run of a model and its tools.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Mind {
@@ -272,7 +278,8 @@ impl Session {
         let unsaid: Vec<ItemId> = mind.items.iter().copied().filter(waits).collect();
         self.unsay_all(plan, now, &unsaid, why, out);
         if let Some(Approving { call, .. }) = &mind.approving {
-            self.dialogue.denied(call, Some("the user said something else".to_owned()));
+            let reason = if why == CutCause::Asked { INTERRUPTED } else { SAID_ELSE };
+            self.dialogue.denied(call, Some(reason.to_owned()));
         }
         self.release(plan, now, &mind, out);
     }
@@ -339,7 +346,7 @@ impl Session {
         let pending = self.pending.iter().find(|pending| pending.call == call)?;
         let spec = plan.tools.get(&pending.name)?;
         let cancels = spec.on_barge_in == OnBargeIn::Cancel;
-        cancels.then(|| Outcome::failed(FailureKind::Cancelled, "the user has interrupted it"))
+        cancels.then(|| Outcome::failed(FailureKind::Cancelled, INTERRUPTED))
     }
 
     /// What was cut is not said: neither is what the same run was about to say.
@@ -360,6 +367,18 @@ impl Session {
                 continue;
             }
             self.abandon(plan, now, at, CutCause::Overtaken, out);
+        }
+    }
+
+    /// The user wants the agent to stop: what its model is about to say is not said. A question for approval that was
+    /// heard still waits for its answer, and what is asked before a turn has ended is not said anyway.
+    pub(super) fn stop_minds(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let asks = |mind: &Mind| mind.approving.as_ref().is_some_and(Approving::was_heard);
+        let speaks = |mind: &Mind| mind.early.is_none() || mind.adopted;
+        let agent = self.agent;
+        let stops = |mind: &Mind| mind.agent == agent && speaks(mind) && !asks(mind);
+        while let Some(at) = self.minds.iter().position(stops) {
+            self.abandon(plan, now, at, CutCause::Asked, out);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::super::dialogue::UNDER_WAY;
 use super::super::event::CutCause;
-use super::super::mind::Approving;
+use super::super::mind::{Approving, INTERRUPTED, SAID_ELSE};
 use super::super::output::Output;
 use super::super::plan::Plan;
 use super::super::{Asker, Life, Session, Wanted};
@@ -24,7 +24,7 @@ impl Session {
         let Some(native) = &mut self.native else { return };
         if native.silenced > 0 {
             // The users have cut the answer that it is of.
-            let output = ToolOutput::Denied(Some("the user has interrupted it".to_owned()));
+            let output = ToolOutput::Denied(Some(INTERRUPTED.to_owned()));
             let (call, answer) = (call.id, false);
             self.wish(NativeWish::Result { call, output, answer }, out);
             return;
@@ -236,8 +236,26 @@ impl Session {
         }
     }
 
-    /// The users have said something else: calls that nobody wants then fail.
+    /// The users have said something else: calls that nobody wants then fail, and what was to be approved of was not.
     pub(super) fn native_release(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        self.cancel_calls(plan, now, out);
+        self.deny_native(now, SAID_ELSE, out);
+    }
+
+    /// The users want the agent to stop. A question for approval that was heard still waits for its answer.
+    pub(in super::super) fn stop_native(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
+        let Some(native) = &self.native else { return };
+        if native.answer.is_some() || native.wanted.is_some() {
+            self.silence_native(now, out);
+        }
+        self.cancel_calls(plan, now, out);
+        if !self.native_approving().is_some_and(Approving::was_heard) {
+            self.deny_native(now, INTERRUPTED, out);
+        }
+    }
+
+    /// Calls fail that nobody wants when the users interrupt.
+    fn cancel_calls(&mut self, plan: &Plan, now: Tick, out: &mut Output) {
         let Some(native) = &self.native else { return };
         let made: Vec<CallId> = native.calls.iter().map(|made| made.call).collect();
         // What is said next answers the users, and not these.
@@ -250,8 +268,10 @@ impl Session {
             }
             self.tool_result(now, made, outcome, out);
         }
-        // What was to be approved of was not.
-        let why = "the user said something else";
+    }
+
+    /// Calls about which the users were to be asked are not made, and the model is told.
+    fn deny_native(&mut self, now: Tick, why: &str, out: &mut Output) {
         for Call { id: call, .. } in self.drop_approvals(now, why, out) {
             let output = ToolOutput::Denied(Some(why.to_owned()));
             self.wish(NativeWish::Result { call, output, answer: false }, out);

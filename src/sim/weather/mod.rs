@@ -127,6 +127,7 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::JournalLost { .. }
         | Inbound::HangUp { .. }
         | Inbound::Close { .. }
+        | Inbound::Interrupt { .. }
         | Inbound::Track { .. }
         | Inbound::Speaking { .. }
         | Inbound::Attributes { .. }
@@ -167,6 +168,7 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::JournalLost { .. }
                 | Inbound::HangUp { .. }
                 | Inbound::Close { .. }
+                | Inbound::Interrupt { .. }
                 | Inbound::Track { .. }
                 | Inbound::Speaking { .. }
                 | Inbound::Attributes { .. }
@@ -295,7 +297,7 @@ fn nonsense(seed: &mut Seed) -> Inbound {
     let utterance = UtteranceId(seed.below(8) as u32);
     let item = ItemId(seed.below(12) as u32);
     let text = ["\u{0}\u{202e}stop", "", "mm-hmm", "goodbye"][seed.below(4) as usize].to_owned();
-    match seed.below(9) {
+    match seed.below(10) {
         0 => Inbound::Left { lane },
         1 => Inbound::Audio {
             lane,
@@ -316,6 +318,7 @@ fn nonsense(seed: &mut Seed) -> Inbound {
             Inbound::Speech { item, pcm, last: seed.below(2) == 0 }
         }
         7 => Inbound::SynthesiserFailed { item, cause: text },
+        8 => Inbound::Interrupt { lane },
         _ => {
             let outcome = Outcome::failed(FailureKind::NotRecorded, text);
             Inbound::ToolResult { call: CallId(seed.below(6) as u32), outcome }
