@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""pipecat's agents on its LiveKit transport, all rooms in one process.
+
+    with_pipecat.py echo           a pipeline of input, echo and output, as the transport comes
+    with_pipecat.py tuned          the same at the rate of the other echoes, with output in pieces of 10 ms
+    with_pipecat.py speak          speaks a clip, and is interrupted by voice after BENCH_CONFIRM_MS: Silero's detection,
+                                   which comes with the package, and the turn's start by voice alone
+"""
+
+import asyncio
+import os
+import sys
+
+import rooms
+from loguru import logger
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    OutputAudioRawFrame,
+    TTSAudioRawFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport
+from pipecat.workers.runner import WorkerRunner
+
+ECHO_RATE = 48_000
+
+TUNED = {"audio_out_10ms_chunks": 1}
+"""A shorter queue than its second of audio makes it no faster: what has once come late then waits in the pipeline for good."""
+
+PIECE_MS = 1_000
+"""A synthesiser gives a clip in pieces, faster than they are heard."""
+
+
+class Echo(FrameProcessor):
+    """Gives back what comes in; nothing else of it goes on."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InputAudioRawFrame):
+            frame = OutputAudioRawFrame(frame.audio, frame.sample_rate, frame.num_channels)
+        await self.push_frame(frame, direction)
+
+
+def interruptible() -> list[FrameProcessor]:
+    from pipecat.audio.vad.silero import SileroVADAnalyzer
+    from pipecat.audio.vad.vad_analyzer import VADParams
+    from pipecat.processors.audio.vad_processor import VADProcessor
+    from pipecat.turns.user_start import VADUserTurnStartStrategy
+    from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
+    from pipecat.turns.user_turn_processor import UserTurnProcessor
+    from pipecat.turns.user_turn_strategies import UserTurnStrategies
+
+    confirm_s = int(os.environ["BENCH_CONFIRM_MS"]) / 1_000
+    analyzer = SileroVADAnalyzer(params=VADParams(start_secs=confirm_s))
+    # How a turn ends is not measured; by default a model of 8 MB would find that out.
+    strategies = UserTurnStrategies(
+        start=[VADUserTurnStartStrategy()],
+        stop=[SpeechTimeoutUserTurnStopStrategy(wait_for_transcript=False)],
+    )
+    return [VADProcessor(vad_analyzer=analyzer), UserTurnProcessor(user_turn_strategies=strategies)]
+
+
+async def work(does: str, url: str, name: str, token: str) -> None:
+    params = LiveKitParams(
+        audio_in_enabled=True, audio_out_enabled=True, **(TUNED if does == "tuned" else {})
+    )
+    transport = LiveKitTransport(url, token, name, params)
+    between = interruptible() if does == "speak" else [Echo()]
+    pipeline = Pipeline([transport.input(), *between, transport.output()])
+    rates = {"audio_in_sample_rate": ECHO_RATE, "audio_out_sample_rate": ECHO_RATE} if does == "tuned" else {}
+    worker = PipelineWorker(
+        pipeline, params=PipelineParams(**rates), idle_timeout_secs=None, enable_rtvi=False
+    )
+
+    @transport.event_handler("on_first_participant_joined")
+    async def _(_transport, _participant) -> None:
+        if does != "speak":
+            return
+        import speech
+
+        await worker.queue_frames(
+            [TTSAudioRawFrame(piece, speech.RATE, 1) for piece in speech.pieces(PIECE_MS, times=2)]
+        )
+
+    @transport.event_handler("on_participant_disconnected")
+    async def _(_transport, _participant) -> None:
+        await worker.cancel()
+
+    @transport.event_handler("on_disconnected")
+    async def _(_transport) -> None:
+        await worker.cancel()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+if __name__ == "__main__":
+    logger.remove()
+    logger.add(sys.stdout, level="WARNING")
+    asyncio.run(rooms.serve(lambda url, room, token: work(sys.argv[1], url, room, token)))
