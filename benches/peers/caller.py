@@ -21,6 +21,12 @@ NOISE = 30
 LOUD = 400
 """A peak of a frame that is sound."""
 
+SECOND = 100
+"""Frames of a second."""
+
+SPEAKING = 0.6
+"""The share of them that are sound while an agent speaks: one that a busy machine makes stutter does speak."""
+
 KEPT = 3_000
 """Frames of which it is known how loud they were: half a minute."""
 
@@ -78,12 +84,16 @@ class Caller:
         """Seconds since the agent was last heard."""
         return time.monotonic() - (self.last_loud() or 0.0)
 
-    def loud_share(self, frames: int) -> float:
-        """Of so many last frames, how many were sound."""
-        recent = list(self.heard)[-frames:]
-        return sum(peak > LOUD for _, peak in recent) / frames
+    def hears(self) -> bool:
+        """Whether an agent is there."""
+        return bool(self.heard)
 
-    def _subscribed(self, track: rtc.Track, *_) -> None:
+    def is_spoken_to(self) -> bool:
+        """Whether the agent speaks, and has for a second."""
+        recent = list(self.heard)[-SECOND:]
+        return sum(peak > LOUD for _, peak in recent) > SPEAKING * SECOND
+
+    def _subscribed(self, track: rtc.Track, *_: object) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._tasks.append(asyncio.create_task(self._listen(track)))
 

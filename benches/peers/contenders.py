@@ -115,8 +115,8 @@ class Agent:
 
     async def ready(self) -> None:
         """Waits until it can be asked into a room."""
-        sign = {"Antiphon": '"worker.registered"', "livekit-agents": "registered worker"}
-        sign = sign.get(self.contender.side, "ready\n")
+        signs = {"Antiphon": '"worker.registered"', "livekit-agents": "registered worker"}
+        sign = signs.get(self.contender.side, "ready\n")
         loop = asyncio.get_running_loop()
         end = loop.time() + READY_S
         while sign not in self.log.read_text(errors="replace"):

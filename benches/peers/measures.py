@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,11 +27,11 @@ CLICK = (12_000 * np.sin(2 * np.pi * 1_000 * np.arange(2 * sounds.FRAME) / sound
 
 CLICK_LOUD = 3_000
 
+CLICK_S = 3.0
+"""A click that is later is lost."""
+
 PATIENCE_S = 30.0
 """How long an agent's first sound is waited for."""
-
-SPEAKING = 0.6
-"""The share of a second's frames that are sound while an agent speaks: one that a busy machine makes stutter does speak."""
 
 SETTLING_S = 3.0
 """Buffers find their size, and what begins has begun."""
@@ -132,13 +133,11 @@ class Bench:
         times = []
         for _ in range(self.length.clicks):
             said = await caller.say(CLICK)
-            await asyncio.sleep(0.45 + 0.01 * self.random.randrange(10))
-            heard = caller.first_loud(said, CLICK_LOUD)
-            if heard is None:
-                await asyncio.sleep(0.5)
-                heard = caller.first_loud(said, CLICK_LOUD)
-            if heard is not None:
+            # Waited for, however late it is: the next one must not be taken for it.
+            heard = await until(partial(caller.first_loud, said, CLICK_LOUD), CLICK_S)
+            if heard:
                 times.append((heard - said) * 1_000)
+            await asyncio.sleep(0.35 + 0.01 * self.random.randrange(10))
         if len(times) < self.length.clicks * 0.8:
             raise agent.silent(f"gave back {len(times)} of {self.length.clicks} clicks")
         return times
@@ -187,12 +186,11 @@ class Bench:
     async def _speaking(self, agent: Agent, callers: list[Caller]) -> None:
         """Has the agent speak its clip to all of them: the others begin by themselves, Antiphon when it is told to."""
         if agent.contender.side == "Antiphon":
-            begun = time.monotonic() - 1
             for caller in callers:
-                await until(lambda caller=caller: caller.first_loud(begun), PATIENCE_S)
+                await until(partial(caller.first_loud, 0.0), PATIENCE_S)
                 await caller.type("speak")
         for caller in callers:
-            if not await until(lambda caller=caller: caller.loud_share(100) > SPEAKING, PATIENCE_S):
+            if not await until(caller.is_spoken_to, PATIENCE_S):
                 raise agent.silent("does not speak")
 
     async def _pacing(self, agent: Agent, found: Round, load: str) -> None:
@@ -240,7 +238,7 @@ class Bench:
                 await caller.join(self.server.url, self.server.token(caller.name, "caller"))
                 await agent.join(caller.name)
             for caller in callers:
-                if not await until(lambda caller=caller: caller.heard, PATIENCE_S):
+                if not await until(caller.hears, PATIENCE_S):
                     raise agent.silent(f"did not come into {caller.name} within {PATIENCE_S:.0f} s")
             yield callers
         finally:
@@ -252,7 +250,7 @@ class Bench:
         """Everybody hears an echo of their talk."""
         await self._settle()
         for caller in callers:
-            if not await until(lambda caller=caller: caller.loud_share(100) > SPEAKING, PATIENCE_S):
+            if not await until(caller.is_spoken_to, PATIENCE_S):
                 raise agent.silent(f"gives nothing back in {caller.name}")
 
     async def _settle(self) -> None:

@@ -45,25 +45,28 @@ class Row:
 
 ROWS = [
     Row("echo, click to click: p50, ms", "echo"),
-    Row("the same: p95, ms", "echo", high),
-    Row("processor of an echo that is spoken to: of one, % of a core", "cpu_1", digits=1),
-    Row(f"the same: of {SESSIONS}, each, % of a core", "cpu_5", digits=1),
+    Row("echo, click to click: p95, ms", "echo", high),
+    Row("processor, one echo that is spoken to, % of a core", "cpu_1", digits=1),
+    Row(f"processor, each of {SESSIONS} echoes, % of a core", "cpu_5", digits=1),
     Row("memory before any session, MB", "memory_base", digits=1),
-    Row("the same: of it heap and stacks, MB", "memory_base_anonymous", digits=1),
+    Row("– of it heap and stacks, MB", "memory_base_anonymous", digits=1),
     Row("memory with one session, MB", "memory_1", digits=1),
     Row(f"memory with {SESSIONS} sessions, MB", "memory_5", digits=1),
     Row("memory of each session after the first, MB", "memory_further", digits=2),
     Row("asked for → first sound: p50, ms", "start"),
-    Row("the same: p95, ms", "start", high),
-    Row("barge-in, first sample of voice → silence: p50, ms", "barge_in"),
-    Row("the same: p95, ms", "barge_in", high),
-    Row("packets of speech, gaps at rest: p99, ms", "pace_idle_p99", digits=1),
-    Row("the same: longest, ms", "pace_idle_max", max, digits=1),
-    Row("the same: packets sent, % of those due", "pace_idle_sent", digits=1, more_is_better=True),
-    Row("packets of speech, gaps with every core busy: p99, ms", "pace_busy_p99", digits=1),
-    Row("the same: longest, ms", "pace_busy_max", max, digits=1),
-    Row("the same: packets sent, % of those due", "pace_busy_sent", digits=1, more_is_better=True),
+    Row("asked for → first sound: p95, ms", "start", high),
+    Row("barge-in, first voice → silence: p50, ms", "barge_in"),
+    Row("barge-in, first voice → silence: p95, ms", "barge_in", high),
+    Row("packets at rest, gaps: p99, ms", "pace_idle_p99", digits=1),
+    Row("packets at rest, gaps: longest, ms", "pace_idle_max", max, digits=1),
+    Row("packets at rest: sent, % of those due", "pace_idle_sent", digits=1, more_is_better=True),
+    Row("packets, every core busy, gaps: p99, ms", "pace_busy_p99", digits=1),
+    Row("packets, every core busy, gaps: longest, ms", "pace_busy_max", max, digits=1),
+    Row("packets, every core busy: sent, % of those due", "pace_busy_sent", digits=1, more_is_better=True),
 ]
+
+ALIKE = 0.02
+"""Figures that differ by less are alike."""
 
 
 class Results:
@@ -111,7 +114,7 @@ def tables(results: Results) -> str:
     lines += [[row.text, *(results.cell(column, row) for column in columns)] for row in ROWS
               if any(results.value(column, row) is not None for column in columns)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(columns) + 1)]
-    drawn = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+    drawn = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
     drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     parts = ["\n".join(drawn), deaf(results), "\n".join(promises(results)), worse(results, columns)]
     return "\n\n".join(part for part in parts if part)
@@ -165,15 +168,14 @@ def worse(results: Results, columns: list[str]) -> str:
         ours = results.value(OURS, row)
         if ours is None:
             continue
-        sign = -1 if row.more_is_better else 1
+        sign, slack = (-1 if row.more_is_better else 1), ALIKE * ours
         better = [
             f"{column} {value:.{row.digits}f}" for column in columns
-            if column != OURS and (value := results.value(column, row)) is not None and sign * value < sign * ours
+            if column != OURS and (value := results.value(column, row)) is not None and sign * (ours - value) > slack
         ]
         if better:
-            text = row.text if not row.text.startswith("the same") else f"{row.figure} ({row.text.removeprefix('the same: ')})"
-            lines.append(f"- {text}: Antiphon {ours:.{row.digits}f}, {', '.join(better)}")
-    return "Where another side was better in this run:\n" + "\n".join(lines) if lines and len(columns) > 1 else ""
+            lines.append(f"- {row.text.removeprefix('– ')}: Antiphon {ours:.{row.digits}f}, {', '.join(better)}")
+    return "Where another side was better in this run:\n\n" + "\n".join(lines) if lines else ""
 
 
 def machine(antiphon: Path) -> str:
@@ -186,9 +188,9 @@ def machine(antiphon: Path) -> str:
     own = subprocess.run([antiphon, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout.strip()
     packages = ", ".join(f"{name} {version(name)}" for name in ["livekit-agents", "pipecat-ai", "livekit"])
     return (
-        f"{cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}; load average before the run "
-        f"{os.getloadavg()[0]:.1f}. {own or 'antiphon'}; {packages}, Python {platform.python_version()}; livekit-server "
-        f"{livekit_server.version()}."
+        f"{cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}; load average before "
+        f"the run {os.getloadavg()[0]:.1f}. {own or 'antiphon'}; {packages}, Python {platform.python_version()}; "
+        f"livekit-server {livekit_server.version()}."
     )
 
 

@@ -3,7 +3,8 @@
 
     versus.py [--short] [--antiphon FILE]      what `make bench-peers` runs
 
-Exit codes: 0 measured; 1 a side cannot be started, or has not done in time what is measured, which the table says as well.
+Exit codes: 0 measured; 1 a side cannot be started, or has not done in time what is measured, which the table says as well;
+130 interrupted.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -30,16 +32,15 @@ def arguments() -> argparse.Namespace:
                         help="how long a voice must last to interrupt, for all sides [default: 200]")
     parser.add_argument("--only", choices=["echo", "speak"], help="one half of the measures; prints only")
     parser.add_argument("--side", action="append", metavar="NAME", help="these sides only, for trying; prints only")
-    parser.add_argument("--antiphon", type=Path, default=Path(os.environ.get("ANTIPHON") or ROOT / "target/release/antiphon"),
-                        metavar="FILE", help="the program [default: $ANTIPHON or target/release/antiphon]")
+    antiphon = Path(os.environ.get("ANTIPHON") or ROOT / "target/release/antiphon")
+    parser.add_argument("--antiphon", type=Path, default=antiphon, metavar="FILE",
+                        help="the program [default: $ANTIPHON or target/release/antiphon]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes all figures of all rounds")
     parser.add_argument("--keep", action="store_true", help="keeps the logs, and says where they are")
     return parser.parse_args()
 
 
 async def measure(args: argparse.Namespace, folder: Path) -> report.Results:
-    if not os.access(args.antiphon, os.X_OK):
-        raise Failure(f"{args.antiphon} is no program: build it with cargo build --release, or name one with --antiphon")
     setting = Setting(args.antiphon.resolve(), folder, folder / "speech.wav", args.confirm_ms)
     sounds.write_speech(setting.speech)
     server = Server(folder)
@@ -71,12 +72,18 @@ async def measure(args: argparse.Namespace, folder: Path) -> report.Results:
 def main() -> int:
     args = arguments()
     folder = Path(tempfile.mkdtemp(prefix="antiphon-peers-"))
-    machine = report.machine(args.antiphon)
+    # Whoever ends this run ends what it has started as well.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
+        if not os.access(args.antiphon, os.X_OK):
+            raise Failure(f"{args.antiphon} is no program; run cargo build --release, or name one with --antiphon")
+        machine = report.machine(args.antiphon)
         results = asyncio.run(measure(args, folder))
     except Failure as failure:
         print(f"bench-peers: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         if args.keep:
             print(f"logs: {folder}", file=sys.stderr)

@@ -42,7 +42,7 @@ async def work(does: str, url: str, name: str, token: str) -> None:
     source = rtc.AudioSource(rate(does), 1, queue_size_ms=QUEUE_MS)
 
     @room.on("track_subscribed")
-    def _(track: rtc.Track, *_) -> None:
+    def _(track: rtc.Track, *_: object) -> None:
         if does == "echo" and track.kind == rtc.TrackKind.KIND_AUDIO:
             tasks.append(asyncio.create_task(reflect(track, source)))
 

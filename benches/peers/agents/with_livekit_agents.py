@@ -45,7 +45,7 @@ async def echo(ctx: JobContext) -> None:
             await source.capture_frame(event.frame)
 
     @ctx.room.on("track_subscribed")
-    def _(track: rtc.Track, *_) -> None:
+    def _(track: rtc.Track, *_: object) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             tasks.append(asyncio.create_task(reflect(track)))
 
