@@ -202,7 +202,7 @@ class Bench:
         )
         said, complaint = await process.communicate()
         if process.returncode:
-            raise Failure(f"the wire cannot be seen, which takes root or CAP_NET_RAW:\n{complaint.decode()[-500:]}")
+            raise Failure(f"packets cannot be seen:\n{complaint.decode()[-500:]}")
         streams = {
             name: times for name, times in json.loads(said).items() if int(name.partition("/")[0]) in ports
         }

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import report
 import sounds
+import wire
 from contenders import ECHOES, SPEAKERS, Setting
 from livekit_server import ROOT, Failure, Server, Shortfall
 from measures import SHORT, Bench, Length, Round
@@ -41,6 +42,12 @@ def arguments() -> argparse.Namespace:
 
 
 async def measure(args: argparse.Namespace, folder: Path) -> report.Results:
+    if args.only != "echo":
+        try:
+            wire.looking().close()
+        except (AttributeError, OSError) as why:
+            # Now, and not after ten minutes.
+            raise Failure(f"packets cannot be seen: {why}; run as root on Linux, or with --only echo") from why
     setting = Setting(args.antiphon.resolve(), folder, folder / "speech.wav", args.confirm_ms)
     sounds.write_speech(setting.speech)
     server = Server(folder)

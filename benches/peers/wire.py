@@ -24,6 +24,11 @@ RTCP = range(64, 96)
 BUFFER = 8 << 20
 
 
+def looking() -> socket.socket:
+    """A socket that sees the packets."""
+    return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+
+
 def rtp(packet: bytes, port: int) -> tuple[int, int, int] | None:
     """Source port, stream and number of an RTP packet to a port, after Ethernet's header."""
     ip = packet[14:]
@@ -39,7 +44,7 @@ def rtp(packet: bytes, port: int) -> tuple[int, int, int] | None:
 
 
 def main(port: int, seconds: float) -> None:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP)) as raw:
+    with looking() as raw:
         raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         raw.bind(("lo", 0))
