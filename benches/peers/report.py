@@ -97,12 +97,12 @@ class Results:
         return row.of([value for values in rounds for value in values]) if rounds else None
 
     def cell(self, column: str, row: Row) -> str:
-        """The value, and between which the rounds' own lie."""
+        """The value, and between which the rounds' own lie; a round is too short for a high percentile of its own."""
         value = self.value(column, row)
         if value is None:
             return "–"
         rounds = [row.of(values) for values in self.of(column, row.figure)]
-        if len(rounds) == 1:
+        if len(rounds) == 1 or row.of is high:
             return f"{value:.{row.digits}f}"
         return f"{value:.{row.digits}f} ({min(rounds):.{row.digits}f}–{max(rounds):.{row.digits}f})"
 

@@ -79,7 +79,8 @@ async def measure(args: argparse.Namespace, folder: Path) -> report.Results:
 def main() -> int:
     args = arguments()
     folder = Path(tempfile.mkdtemp(prefix="antiphon-peers-"))
-    # Whoever ends this run ends what it has started as well.
+    # Whoever ends this run ends what it has started as well; a shell ignores interrupts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         if not os.access(args.antiphon, os.X_OK):

@@ -85,7 +85,7 @@ async def speak(ctx: JobContext) -> None:
     import speech
 
     async def frames() -> AsyncIterator[rtc.AudioFrame]:
-        for piece in speech.pieces(20, times=2):
+        async for piece in speech.synthesised():
             yield rtc.AudioFrame(piece, speech.RATE, 1, len(piece) // 2)
 
     interruption = {"mode": "vad", "min_duration": CONFIRM_S}

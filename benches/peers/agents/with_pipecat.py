@@ -14,8 +14,11 @@ import sys
 import rooms
 from loguru import logger
 from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
     Frame,
     InputAudioRawFrame,
+    InterruptionFrame,
     OutputAudioRawFrame,
     TTSAudioRawFrame,
 )
@@ -30,9 +33,6 @@ ECHO_RATE = 48_000
 TUNED = {"audio_out_10ms_chunks": 1}
 """Nothing else helped: with a queue of 50 ms instead of its second, a busy machine made the echo 300 to 800 ms late."""
 
-PIECE_MS = 1_000
-"""A synthesiser gives a clip in pieces, faster than they are heard."""
-
 
 class Echo(FrameProcessor):
     """Gives back what comes in; nothing else of it goes on."""
@@ -42,6 +42,36 @@ class Echo(FrameProcessor):
         if isinstance(frame, InputAudioRawFrame):
             frame = OutputAudioRawFrame(frame.audio, frame.sample_rate, frame.num_channels)
         await self.push_frame(frame, direction)
+
+
+class Speaker(FrameProcessor):
+    """Speaks the clip as a synthesiser does, until it is interrupted."""
+
+    speaking: asyncio.Task[None] | None = None
+
+    def begin(self, *_: object) -> None:
+        self.speaking = self.create_task(self._speak())
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame | CancelFrame | EndFrame):
+            await self._stop()
+        await self.push_frame(frame, direction)
+
+    async def cleanup(self) -> None:
+        await self._stop()
+        await super().cleanup()
+
+    async def _stop(self) -> None:
+        if self.speaking:
+            task, self.speaking = self.speaking, None
+            await self.cancel_task(task)
+
+    async def _speak(self) -> None:
+        import speech
+
+        async for piece in speech.synthesised():
+            await self.push_frame(TTSAudioRawFrame(piece, speech.RATE, 1))
 
 
 def interruptible() -> list[FrameProcessor]:
@@ -68,22 +98,16 @@ async def work(does: str, url: str, name: str, token: str) -> None:
         audio_in_enabled=True, audio_out_enabled=True, **(TUNED if does == "tuned" else {})
     )
     transport = LiveKitTransport(url, token, name, params)
-    between = interruptible() if does == "speak" else [Echo()]
+    speaker = Speaker()
+    between = [*interruptible(), speaker] if does == "speak" else [Echo()]
     pipeline = Pipeline([transport.input(), *between, transport.output()])
     rates = {"audio_in_sample_rate": ECHO_RATE, "audio_out_sample_rate": ECHO_RATE} if does == "tuned" else {}
     worker = PipelineWorker(
         pipeline, params=PipelineParams(**rates), idle_timeout_secs=None, enable_rtvi=False
     )
 
-    @transport.event_handler("on_first_participant_joined")
-    async def _(_transport: object, _participant: object) -> None:
-        if does != "speak":
-            return
-        import speech
-
-        await worker.queue_frames(
-            [TTSAudioRawFrame(piece, speech.RATE, 1) for piece in speech.pieces(PIECE_MS, times=2)]
-        )
+    if does == "speak":
+        transport.add_event_handler("on_first_participant_joined", speaker.begin)
 
     @transport.event_handler("on_participant_disconnected")
     async def _(_transport: object, _participant: object) -> None:
