@@ -9,6 +9,9 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 SCHED_FIFO = 1
 """Linux's number of the real-time class that gateways ask for."""
 
+RESET_ON_FORK = 0x4000_0000
+"""May be in it: children are of the ordinary class."""
+
 
 def tree(root: int) -> list[int]:
     """A process and all that descend from it, as they are now."""
@@ -73,7 +76,7 @@ def is_realtime(root: int) -> bool:
     for pid in tree(root):
         try:
             threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
-            if any(os.sched_getscheduler(thread) == SCHED_FIFO for thread in threads):
+            if any(os.sched_getscheduler(thread) & ~RESET_ON_FORK == SCHED_FIFO for thread in threads):
                 return True
         except (FileNotFoundError, ProcessLookupError):
             continue

@@ -23,6 +23,9 @@ SPEAKERS_COLUMN = {"livekit-agents": "livekit-agents, AgentSession"}
 
 OURS = COLUMNS[0]
 
+ROUNDS, CONFIRM_MS = 3, 200
+"""Unless it is said."""
+
 
 def middle(values: list[float]) -> float:
     return float(np.median(values))
@@ -198,8 +201,13 @@ def page(tables: str, machine: str, results: Results, confirm_ms: int) -> str:
     """benches/PEERS.md."""
     rounds = max(len(found) for kinds in results.rounds.values() for found in kinds.values())
     text = Path(__file__).with_name("page.md").read_text().split("---\n", 1)[1]
+    words = [
+        f"{word} {value}" for word, value, usual in
+        [("--rounds", rounds, ROUNDS), ("--confirm-ms", confirm_ms, CONFIRM_MS)] if value != usual
+    ]
+    command = f'make bench-peers ARGS="{" ".join(words)}"' if words else "make bench-peers"
     realtime = ", ".join(sorted(results.realtime)) or "nobody"
-    for name, value in [("TABLES", tables), ("MACHINE", machine), ("ROUNDS", str(rounds)), ("CONFIRM", str(confirm_ms)),
-                        ("REALTIME", realtime)]:
+    for name, value in [("COMMAND", command), ("TABLES", tables), ("MACHINE", machine), ("ROUNDS", str(rounds)),
+                        ("CONFIRM", str(confirm_ms)), ("REALTIME", realtime)]:
         text = text.replace(f"{{{name}}}", value)
     return text

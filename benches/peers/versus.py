@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="one round of less; prints only, and is no basis for claims")
     parser.add_argument("--rounds", type=int, default=None, metavar="N", help="rounds of everything [default: 3]")
-    parser.add_argument("--confirm-ms", type=int, default=200, metavar="MS",
+    parser.add_argument("--confirm-ms", type=int, default=report.CONFIRM_MS, metavar="MS",
                         help="how long a voice must last to interrupt, for all sides [default: 200]")
     parser.add_argument("--only", choices=["echo", "speak"], help="one half of the measures; prints only")
     parser.add_argument("--side", action="append", metavar="NAME", help="these sides only, for trying; prints only")
@@ -55,7 +55,7 @@ async def measure(args: argparse.Namespace, folder: Path) -> report.Results:
     results = report.Results()
     try:
         bench = Bench(server, setting, SHORT if args.short else Length(), seed=1)
-        for number in range(args.rounds or (1 if args.short else 3)):
+        for number in range(args.rounds or (1 if args.short else report.ROUNDS)):
             for kind, contenders in [("echo", ECHOES), ("speak", SPEAKERS)]:
                 if args.only in (None, kind):
                     wanted = [one for one in contenders if not args.side or one.side in args.side]
