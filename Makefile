@@ -6,7 +6,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page test test-core soak fuzz lint bench fmt clean
+.PHONY: help setup demo page test test-core soak fuzz lint bench bench-peers fmt clean
 
 # Every command is one sequence of steps; `make -j` must not shuffle or interleave them.
 .NOTPARALLEL:
@@ -14,7 +14,7 @@ ARGS ?=
 heading = @printf '\n== %s\n'
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install the system packages that building and speech need, if any is missing
 	@./scripts/setup.sh build speech
@@ -83,6 +83,12 @@ lint: ## format, lints, documentation, licences and advisories; no tests
 bench: ## writes benches/RESULTS.md: what a tick costs, how fast virtual time is, how late ticks are (ARGS=name prints one)
 	@./scripts/setup.sh build speech
 	$(CARGO) bench --locked --all-features --bench speed -- $(or $(ARGS),--write)
+
+bench-peers: ## writes benches/PEERS.md: beside livekit-agents, pipecat and the raw SDK, in half an hour (ARGS=--short prints only)
+	@./scripts/setup.sh build peers
+	@# ANTIPHON names a program that is there, instead of one that is built.
+	$(if $(ANTIPHON),@true,$(CARGO) build --release --locked)
+	@.tools/bench-peers/bin/python benches/peers/versus.py $(ARGS)
 
 fmt: ## format the sources
 	$(CARGO) fmt

@@ -11,6 +11,8 @@
 #   scripts/setup.sh sound           + what tests of the microphone meet: a PulseAudio server, with which no hardware is needed
 #   scripts/setup.sh models          + what tests/providers meets: OpenAI's Python client and a proxy that speaks its
 #                                    protocol, in a virtual environment of their own there; 300 MB, 750 MB unpacked
+#   scripts/setup.sh peers           + what `make bench-peers` compares with: livekit-agents, pipecat and the SDK under them, in
+#                                    a virtual environment of their own there, and a livekit-server; 700 MB unpacked
 #   scripts/setup.sh mcp             + the MCP servers that tests/mcp_tools.rs talks to, from npm, in tests/peers/mcp; needs
 #                                    Node.js
 #
@@ -27,7 +29,7 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 here=${BASH_SOURCE[0]%/*}
 [ "$here" != "${BASH_SOURCE[0]}" ] || here=.
 tools=$here/../.tools
-peers=$here/../tests/peers
+root=$here/..
 mcp=$here/../tests/peers/mcp
 
 # The last version that `go install` takes as it is: later ones carry replace directives, which it refuses.
@@ -86,13 +88,15 @@ have_livekit_server() {
     have livekit-server || [ -x "$tools/bin/livekit-server" ]
 }
 
-# have_venv python requirements.txt: whether the virtual environment is there, and made from the requirements as they
-# are now.
-have_venv() { [ -x "$tools/$1/bin/python" ] && cmp -s "$peers/$2" "$tools/$1/made-from.txt"; }
+# have_venv python tests/peers/requirements.txt: whether the virtual environment is there, and made from the requirements
+# as they are now.
+have_venv() { [ -x "$tools/$1/bin/python" ] && cmp -s "$root/$2" "$tools/$1/made-from.txt"; }
 
-have_peers() { have_venv python requirements.txt; }
+have_clients() { have_venv python tests/peers/requirements.txt; }
 
-have_models() { have_venv models models.txt; }
+have_models() { have_venv models tests/peers/models.txt; }
+
+have_peers() { have_venv bench-peers benches/peers/requirements.txt; }
 
 # A Python that can make a virtual environment: Debian's own needs a package more for it.
 can_make_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -117,9 +121,10 @@ missing_packages() {
                     have pocketsphinx_batch || echo cmu-pocketsphinx
                     have_browser || echo chromium
                     ;;
-                rooms) have_peers || can_make_venv || echo python ;;
+                rooms) have_clients || can_make_venv || echo python ;;
                 sound) have pulseaudio || echo pulseaudio ;;
                 models) have_models || can_make_venv || echo python ;;
+                peers) have_peers || can_make_venv || echo python ;;
             esac
         else
             case $group in
@@ -138,12 +143,13 @@ missing_packages() {
                     have pocketsphinx_batch || echo pocketsphinx
                     is_ubuntu || have_browser || echo chromium
                     ;;
-                rooms) have_peers || can_make_venv || echo python3-venv ;;
+                rooms) have_clients || can_make_venv || echo python3-venv ;;
                 sound)
                     have pulseaudio || echo pulseaudio
                     have pactl || echo pulseaudio-utils
                     ;;
                 models) have_models || can_make_venv || echo python3-venv ;;
+                peers) have_peers || can_make_venv || echo python3-venv ;;
             esac
         fi
     done
@@ -165,19 +171,32 @@ check_browser() {
 # What no package brings is made here, once.
 make_peers() {
     case " $* " in *" rooms "*)
-        have_peers || make_venv python requirements.txt "the Python client of LiveKit"
+        have_clients || make_venv python tests/peers/requirements.txt "the Python client of LiveKit"
         have_livekit_server || make_livekit_server
         ;;
     esac
     case " $* " in *" models "*)
         if ! have_models; then
-            python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-                give_up "$(python3 --version) is too old for the models' clients, which want 3.11 or newer." \
-                    "Install a newer one, and have it first in PATH as python3."
-            make_venv models models.txt "OpenAI's Python client and a proxy of models"
+            check_python "the models' clients"
+            make_venv models tests/peers/models.txt "OpenAI's Python client and a proxy of models"
         fi
         ;;
     esac
+    case " $* " in *" peers "*)
+        if ! have_peers; then
+            check_python "the frameworks that Antiphon is compared with"
+            make_venv bench-peers benches/peers/requirements.txt "livekit-agents, pipecat and the SDK under them"
+        fi
+        have_livekit_server || make_livekit_server
+        ;;
+    esac
+}
+
+# check_python "for what"
+check_python() {
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        give_up "$(python3 --version) is too old for $1, which want 3.11 or newer." \
+            "Install a newer one, and have it first in PATH as python3."
 }
 
 # What tests of MCP meet: servers from npm, each checked against the hash in the lock file.
@@ -195,9 +214,9 @@ make_mcp() {
     cp "$mcp/package-lock.json" "$mcp/node_modules/made-from.json"
 }
 
-# make_venv python requirements.txt "what it is"
+# make_venv python tests/peers/requirements.txt "what it is"
 make_venv() {
-    local name=$1 requirements=$peers/$2 what=$3
+    local name=$1 requirements=$root/$2 what=$3
     echo "setup: installing $what into .tools/$name" >&2
     rm -rf "${tools:?}/$name"
     mkdir -p "$tools"
@@ -205,13 +224,13 @@ make_venv() {
         "$tools/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
             -r "$requirements" >&2 ||
         give_up "$what could not be installed; what pip said stands above." \
-            "To see more, run:  python3 -m pip download -r tests/peers/$2"
+            "To see more, run:  python3 -m pip download -r $2"
     # Last, so that what was broken off is made anew.
     cp "$requirements" "$tools/$name/made-from.txt"
 }
 
 make_livekit_server() {
-    have go || give_up "no livekit-server, which tests of LiveKit rooms talk to, and no Go to build it with. Either" \
+    have go || give_up "no livekit-server, which rooms are on, and no Go to build it with. Either" \
         "install Go (https://go.dev/dl) and run this again, which then runs  go install $livekit_server" \
         "or install livekit-server (https://docs.livekit.io/transport/self-hosting/local)," \
         "or name one:  export LIVEKIT_SERVER=/path/to/livekit-server"
@@ -259,8 +278,8 @@ main() {
     local group
     for group in "$@"; do
         case $group in
-            build | speech | test | rooms | sound | models | mcp) ;;
-            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, sound, models, mcp" ;;
+            build | speech | test | rooms | sound | models | mcp | peers) ;;
+            *) give_up "unknown group \"$group\"; there are: build, speech, test, rooms, sound, models, mcp, peers" ;;
         esac
     done
 
