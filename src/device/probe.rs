@@ -6,8 +6,10 @@
 
 use std::f64::consts::TAU;
 
-use super::capture::{Flow, Taken};
+use super::capture::{Capture, Flow, Taken};
 use super::keeper::{Ends, Part, Shape};
+use super::line::Breakdown;
+use super::playback::Playback;
 use crate::host::pace::Clock;
 
 /// The rate at which it is played and recorded.
@@ -22,6 +24,9 @@ const TICK: usize = (RATE_HZ * TICK_MS / 1_000) as usize;
 /// The length of a chirp, and from one to the next.
 const CHIRP_MS: u32 = 60;
 const EVERY_MS: u32 = 1_000;
+
+/// How long the devices' clocks are listened to before the first: errors of their delays are made good by then.
+const LEAD_MS: u32 = 2_000;
 
 /// Where it begins and ends.
 const FROM_HZ: f64 = 300.0;
@@ -57,6 +62,8 @@ pub struct Heard {
     pub input: Option<Flow>,
     /// The speaker.
     pub output: Option<Flow>,
+    /// What was added to the devices' own delays.
+    pub added: Breakdown,
 }
 
 impl Heard {
@@ -97,8 +104,8 @@ pub fn probe(ends: &Ends, chirps: usize) -> Heard {
     let chirp = chirp();
     let clock = Clock::default();
     let (mut input, mut output) = (None, None);
-    // Half a second for streams to settle, and one for the last to come back.
-    let lead = (500 / TICK_MS) as usize;
+    // Two seconds for streams to settle, and one for the last to come back.
+    let lead = (LEAD_MS / TICK_MS) as usize;
     let every = (EVERY_MS / TICK_MS) as usize;
     let ticks = lead + chirps * every + every;
     let (mut played, mut heard) = (vec![0.0; ticks * TICK], vec![0.0; ticks * TICK]);
@@ -139,12 +146,27 @@ pub fn probe(ends: &Ends, chirps: usize) -> Heard {
     }
     let before = &heard[lead * TICK / 2..lead * TICK];
     let power = before.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
+    let (input, output) = (input.as_deref(), output.as_deref().map(|both| &both.0));
     Heard {
         played: chirps,
         found,
         noise_dbfs: 10.0 * (power / before.len() as f64).max(1e-12).log10(),
-        input: input.map(|capture| capture.flow()),
-        output: output.map(|both| both.0.flow()),
+        input: input.map(Capture::flow),
+        output: output.map(Playback::flow),
+        added: added(input, output),
+    }
+}
+
+/// What these ends add; nothing else is done with what they carry.
+fn added(input: Option<&Capture>, output: Option<&Playback>) -> Breakdown {
+    let spare = |flow: Option<Flow>| flow.map_or(0.0, |flow| flow.held_ms - flow.period_ms);
+    Breakdown {
+        capture_spare: spare(input.map(Capture::flow)),
+        capture_filter: input.map_or(0.0, Capture::filter_ms),
+        tick: f64::from(TICK_MS),
+        playback_filter: output.map_or(0.0, Playback::filter_ms),
+        playback_spare: spare(output.map(Playback::flow)),
+        ..Breakdown::default()
     }
 }
 
@@ -162,27 +184,66 @@ fn chirp() -> Vec<f32> {
 }
 
 /// Where in `heard` the chirp begins, in samples, and how loud it is there compared with what was played.
+///
+/// It is looked for at a sixth of the rate first, which has all of a chirp and takes a thirty-sixth of the work, and then
+/// to the sample near by.
 fn find(chirp: &[f32], heard: &[f32]) -> Option<(f64, f64)> {
-    let energy: f64 = chirp.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    let like = |lag: usize| -> f64 {
-        let pairs = chirp.iter().zip(&heard[lag..]);
-        pairs.map(|(&a, &b)| a * b).sum::<f32>().into()
-    };
-    let lags = heard.len().checked_sub(chirp.len())?;
-    let all: Vec<f64> = (0..=lags).map(like).collect();
-    let (best, &peak) =
-        all.iter().enumerate().max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))?;
-    let usual = (all.iter().map(|value| value * value).sum::<f64>() / all.len() as f64).sqrt();
+    let coarse = correlated(&thinned(chirp), &thinned(heard));
+    let (near, peak) = highest(&coarse)?;
+    let usual =
+        (coarse.iter().map(|value| value * value).sum::<f64>() / coarse.len() as f64).sqrt();
     if peak.abs() < CLEAR * usual || usual == 0.0 {
         return None;
     }
+    let last = heard.len().checked_sub(chirp.len())?;
+    let from = (near * THIN).saturating_sub(2 * THIN).min(last);
+    let to = (near * THIN + 2 * THIN).min(last);
+    let all = correlated(chirp, &heard[from..to + chirp.len()]);
+    let (best, peak) = highest(&all)?;
+    let energy = alike(chirp, chirp);
+    let lag = (from + best) as f64;
     // Between samples: the top of the parabola through the three highest values.
     let (Some(&left), Some(&right)) = (all.get(best.wrapping_sub(1)), all.get(best + 1)) else {
-        return Some((best as f64, peak.abs() / energy));
+        return Some((lag, peak.abs() / energy));
     };
     let bend = left - 2.0 * peak + right;
     let between = if bend == 0.0 { 0.0 } else { 0.5 * (left - right) / bend };
-    Some((best as f64 + between, peak.abs() / energy))
+    Some((lag + between, peak.abs() / energy))
+}
+
+/// How many samples become one where it is looked for first: 8 kHz are left.
+const THIN: usize = 6;
+
+/// Sums that do not wait for each other, so that a processor takes them at once.
+const LANES: usize = 8;
+
+fn thinned(samples: &[f32]) -> Vec<f32> {
+    samples.chunks_exact(THIN).map(|chunk| chunk.iter().sum::<f32>() / THIN as f32).collect()
+}
+
+/// How much like a chirp it is at each lag.
+fn correlated(chirp: &[f32], heard: &[f32]) -> Vec<f64> {
+    heard.windows(chirp.len().max(1)).map(|window| alike(chirp, window)).collect()
+}
+
+/// The sum of the products.
+fn alike(a: &[f32], b: &[f32]) -> f64 {
+    let (mut sums, mut rest) = ([0.0_f32; LANES], 0.0);
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in a.remainder().iter().zip(b.remainder()) {
+        rest += a * b;
+    }
+    for (a, b) in a.zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    f64::from(sums.iter().sum::<f32>() + rest)
+}
+
+fn highest(all: &[f64]) -> Option<(usize, f64)> {
+    let all = all.iter().copied().enumerate();
+    all.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))
 }
 
 #[cfg(test)]
