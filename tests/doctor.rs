@@ -116,6 +116,7 @@ fn without_the_right_to_the_real_time_class_it_says_how_to_get_it() {
     told(&ran, "class", "warning", &["ulimit -r 11", "LimitRTPRIO=11", "--cap-add SYS_NICE"]);
 }
 
+#[cfg(feature = "remote")]
 #[test]
 fn what_a_configuration_needs_is_looked_for_and_no_value_is_printed() {
     let desk = Desk::new();
@@ -152,7 +153,7 @@ fn what_a_configuration_needs_is_looked_for_and_no_value_is_printed() {
     told(&ran, "clips", "ok", &["1 file can be played"]);
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "remote"))]
 fn allowed(desk: &Desk, name: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     let path = desk.dir.path().join(name);

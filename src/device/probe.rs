@@ -82,19 +82,31 @@ impl Heard {
         (!self.found.is_empty()).then(|| all.sum::<f64>() / self.found.len() as f64)
     }
 
-    /// By how much the round trip grows, in milliseconds a minute: the slope of the line through all of them. Nothing
-    /// is known from fewer than four.
+    /// The shortest and the longest round trip, in milliseconds.
+    #[must_use]
+    pub fn round_trips_ms(&self) -> Option<(f64, f64)> {
+        let all = self.found.iter().map(|found| found.after_ms);
+        let (least, most) = (all.clone().reduce(f64::min)?, all.reduce(f64::max)?);
+        Some((least, most))
+    }
+
+    /// By how much the round trip grows, in milliseconds a minute: the slope in the middle of those between any two, to
+    /// which a chirp that came late once is nothing. Nothing is known from fewer than four.
     #[must_use]
     pub fn drift_ms_a_minute(&self) -> Option<f64> {
         if self.found.len() < 4 {
             return None;
         }
-        let count = self.found.len() as f64;
-        let mean = |of: fn(&Found) -> f64| self.found.iter().map(of).sum::<f64>() / count;
-        let (x, y) = (mean(|found| found.at_s), mean(|found| found.after_ms));
-        let above: f64 = self.found.iter().map(|f| (f.at_s - x) * (f.after_ms - y)).sum();
-        let below: f64 = self.found.iter().map(|f| (f.at_s - x).powi(2)).sum();
-        Some(above / below * 60.0)
+        // Those that are compared are bounded: a hundred, evenly taken, are as good as all.
+        let step = self.found.len().div_ceil(100);
+        let few: Vec<_> = self.found.iter().step_by(step).collect();
+        let later = |(at, first): (usize, &&Found)| {
+            let (at_s, after_ms) = (first.at_s, first.after_ms);
+            few[at + 1..].iter().map(move |f| (f.after_ms - after_ms) / (f.at_s - at_s) * 60.0)
+        };
+        let mut slopes: Vec<f64> = few.iter().enumerate().flat_map(later).collect();
+        slopes.sort_by(f64::total_cmp);
+        slopes.get(slopes.len() / 2).copied()
     }
 }
 
@@ -248,7 +260,23 @@ fn highest(all: &[f64]) -> Option<(usize, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RATE_HZ, chirp, find};
+    use super::{Found, Heard, RATE_HZ, chirp, find};
+
+    #[test]
+    fn one_late_chirp_is_no_drift() {
+        let heard = |after: [f64; 5]| {
+            let at =
+                |(n, after_ms): (usize, f64)| Found { at_s: n as f64, after_ms, level_db: -9.0 };
+            Heard { found: after.into_iter().enumerate().map(at).collect(), ..Heard::default() }
+        };
+        let late = heard([60.0, 60.1, 85.0, 60.0, 60.1]);
+        let drift = late.drift_ms_a_minute().unwrap();
+        assert!(drift.abs() < 7.0, "{drift}");
+        assert_eq!(late.round_trips_ms(), Some((60.0, 85.0)));
+        let growing = heard([60.0, 61.0, 62.0, 63.0, 64.0]).drift_ms_a_minute().unwrap();
+        assert!((growing - 60.0).abs() < 1e-9, "{growing}");
+        assert_eq!(Heard::default().drift_ms_a_minute(), None);
+    }
 
     #[test]
     fn a_chirp_is_found_in_noise_where_it_is() {

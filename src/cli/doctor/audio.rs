@@ -105,6 +105,7 @@ fn judged(heard: &Heard, devices: &[InUse], lost: Option<String>) -> Finding {
     let flows = [heard.input, heard.output].into_iter().flatten();
     let off = flows.clone().any(|flow| flow.off_ppm.abs() > OFF_PPM);
     let ticks = heard.played as f64 * 50.0;
+    let calm = flows.clone().all(|flow| flow.missed == 0 && flow.jumps == 0);
     let missed = flows.map(|flow| flow.missed).max();
     let missed = missed.is_some_and(|missed| f64::from(missed) > MISSED_SHARE * ticks);
     let remedies = [
@@ -116,7 +117,12 @@ fn judged(heard: &Heard, devices: &[InUse], lost: Option<String>) -> Finding {
             heard.noise_dbfs > NOISE_DBFS,
             "the microphone is loud while nobody speaks: turn its gain down, or find what makes the noise",
         ),
-        (drift, "the delay changes: try another --host, or devices that have one clock"),
+        (drift && calm, "the delay changes: try another --host, or devices that have one clock"),
+        (
+            drift && !calm,
+            "the delay changes since audio was late, and is still being made good: try again on a machine at rest, with \
+             more --chirps",
+        ),
         (
             off,
             "no crystal is so far off: something else computes, or the sound server resamples; try again on a machine at \
@@ -140,10 +146,11 @@ fn found(heard: &Heard, round_trip: f64, named: &str) -> String {
         || "unknown with fewer than four chirps".to_owned(),
         |drift| format!("{drift:+.1} ms a minute"),
     );
+    let (least, most) = heard.round_trips_ms().unwrap_or((round_trip, round_trip));
     let level = heard.level_db().unwrap_or(f64::NEG_INFINITY);
     let (input, output) = (heard.input.unwrap_or_default(), heard.output.unwrap_or_default());
     format!(
-        "round trip {round_trip:.1} ms, to which {:.1} are added here; drift {drift}; level {level:+.1} dB, noise {:.0} dBFS; \
+        "round trip {round_trip:.1} ms ({least:.1} to {most:.1}), to which {:.1} are added here; drift {drift}; level {level:+.1} dB, noise {:.0} dBFS; \
          {} of {} chirps; clocks {:+.0} and {:+.0} ppm; {} and {} ticks missed; {named}",
         heard.added.total(),
         heard.noise_dbfs,
@@ -186,6 +193,8 @@ fn figures(heard: &Heard, devices: &[InUse]) -> Value {
         "chirps": heard.played,
         "chirps_heard": heard.found.len(),
         "round_trip_ms": heard.round_trip_ms().map(tenths),
+        "round_trip_ms_min": heard.round_trips_ms().map(|(least, _)| tenths(least)),
+        "round_trip_ms_max": heard.round_trips_ms().map(|(_, most)| tenths(most)),
         "drift_ms_a_minute": heard.drift_ms_a_minute().map(tenths),
         "level_db": heard.level_db().map(tenths),
         "noise_dbfs": tenths(heard.noise_dbfs),
@@ -234,6 +243,9 @@ mod tests {
         assert_eq!(judged(&heard(-20.0, 0.0), &devices(), None).state, State::Ok);
         assert!(remedy(&heard(-55.0, 0.0)).contains("nearer"));
         assert!(remedy(&heard(-20.0, 1.0)).contains("one clock"));
+        let settling =
+            Heard { input: Some(Flow { missed: 1, ..Flow::default() }), ..heard(-20.0, 1.0) };
+        assert!(remedy(&settling).contains("at rest"));
         let silent = Heard { played: 5, ..Heard::default() };
         assert!(remedy(&silent).contains("not muted"));
         let noisy = Heard { noise_dbfs: -20.0, ..heard(-10.0, 0.0) };
