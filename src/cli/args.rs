@@ -61,7 +61,6 @@ pub(super) enum Command {
     Dev(super::worker::DevArgs),
     #[cfg(feature = "device")]
     Devices(super::devices::DevicesArgs),
-    #[cfg(feature = "device")]
     Doctor(super::doctor::DoctorArgs),
     Replay(ReplayArgs),
     Fork(ForkArgs),

@@ -259,7 +259,7 @@ fn new_synthesiser(kind: SynthesiserEngine) -> Result<Box<dyn Synthesiser>, Spee
     }
 }
 
-fn check_voices(plan: &Plan, engine: &dyn Synthesiser, wrong: &mut Vec<String>) {
+pub(super) fn check_voices(plan: &Plan, engine: &dyn Synthesiser, wrong: &mut Vec<String>) {
     if plan.config.speech.synthesiser.engine == SynthesiserEngine::Tone {
         return;
     }
@@ -277,7 +277,7 @@ fn check_voices(plan: &Plan, engine: &dyn Synthesiser, wrong: &mut Vec<String>) 
 }
 
 /// Everything that callers are expected to say, to whichever agent.
-fn lexicon(plan: &Plan) -> Result<Lexicon, SpeechError> {
+pub(super) fn lexicon(plan: &Plan) -> Result<Lexicon, SpeechError> {
     let config = &plan.config;
     let mut phrases: Vec<String> = config.speech.vocabulary.clone();
     phrases.extend(config.turn.backchannels.iter().cloned());

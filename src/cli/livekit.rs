@@ -24,8 +24,9 @@ use crate::session::plan::Plan;
 /// Calls of a room's tools that are on their way to it at most.
 const CALLS_WAITING: usize = 64;
 
+/// Where a server is, and what opens it.
 #[derive(Debug, clap::Args)]
-pub(super) struct LivekitArgs {
+pub(super) struct ServerArgs {
     /// The server: ws:// or wss://, with a port where it is not the usual one.
     #[arg(long, value_name = "URL", env = "LIVEKIT_URL", hide_env_values = true)]
     url: Option<String>,
@@ -38,6 +39,12 @@ pub(super) struct LivekitArgs {
     /// A file with certificates of authorities (PEM) to trust beside the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LivekitArgs {
+    #[command(flatten)]
+    server: ServerArgs,
     /// The ways that audio may go to the server: `udp` for as short a way as possible or none, `tcp` for a
     /// network that forbids UDP, `relay` for one that lets nothing through but to a TURN server.
     ///
@@ -66,7 +73,7 @@ impl From<PathArg> for Allowed {
     }
 }
 
-impl LivekitArgs {
+impl ServerArgs {
     /// Whether a server is named.
     pub(super) const fn has_url(&self) -> bool {
         self.url.is_some()
@@ -90,6 +97,28 @@ impl LivekitArgs {
     /// Whom to trust, or what is wrong with that.
     pub(super) fn tls(&self, wrong: &mut Vec<String>) -> Option<TlsConnector> {
         tls::connector(self.ca.as_deref()).map_err(|why| wrong.push(format!("--ca: {why}"))).ok()
+    }
+}
+
+impl LivekitArgs {
+    /// Whether a server is named.
+    pub(super) const fn has_url(&self) -> bool {
+        self.server.has_url()
+    }
+
+    /// Where the server is, or what is wrong with that.
+    pub(super) fn address(&self, wrong: &mut Vec<String>) -> Option<Address> {
+        self.server.address(wrong)
+    }
+
+    /// The key with its secret, or what is wrong; `otherwise` says what else would do.
+    pub(super) fn key(&self, otherwise: &str, wrong: &mut Vec<String>) -> Option<Key> {
+        self.server.key(otherwise, wrong)
+    }
+
+    /// Whom to trust, or what is wrong with that.
+    pub(super) fn tls(&self, wrong: &mut Vec<String>) -> Option<TlsConnector> {
+        self.server.tls(wrong)
     }
 
     /// The ways that audio may go.

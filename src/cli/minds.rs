@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 
 use super::failure::Failure;
-use crate::config::{Agent, Model, Provider};
+use crate::config::{Agent, Model, Provider, RecogniserEngine, SynthesiserEngine};
 use crate::generate::LanguageModel;
 use crate::generate::canned::Canned;
 use crate::generate::live::{LiveMinds, Models};
@@ -240,6 +240,27 @@ mod network {
         }
         Reached { models: Arc::new(models), ..Reached::default() }
     }
+}
+
+/// Every model that calls of this plan ask: those that answer, those that hear and speak by themselves, and those of
+/// speech.
+pub(super) fn used(plan: &Plan) -> BTreeMap<String, Model> {
+    let speech = &plan.config.speech;
+    let of_speech = [
+        speech
+            .synthesiser
+            .model
+            .as_ref()
+            .filter(|_| speech.synthesiser.engine == SynthesiserEngine::Model),
+        speech
+            .recogniser
+            .model
+            .as_ref()
+            .filter(|_| speech.recogniser.engine == RecogniserEngine::Model),
+    ];
+    let named = |name: &String| Some((name.clone(), plan.config.models.get(name)?.clone()));
+    let of_speech = of_speech.into_iter().flatten().filter_map(named);
+    of_agents(plan).into_iter().chain(of_natives(plan)).chain(of_speech).collect()
 }
 
 /// The models that agents have, and those that these fall back to: others need no key.

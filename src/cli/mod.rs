@@ -18,7 +18,6 @@ mod demo;
 #[cfg(feature = "device")]
 mod devices;
 mod diff;
-#[cfg(feature = "device")]
 mod doctor;
 mod engines;
 mod failure;
@@ -140,8 +139,7 @@ impl App {
             Command::Dev(args) => worker::dev(&args, self.tools),
             #[cfg(feature = "device")]
             Command::Devices(args) => devices::devices(&args),
-            #[cfg(feature = "device")]
-            Command::Doctor(args) => doctor::doctor(&args),
+            Command::Doctor(args) => doctor::doctor(&args, self.tools),
             Command::Replay(args) => replay::replay(&args),
             Command::Fork(args) => fork::fork(&args, self.tools),
             Command::Diff(args) => diff::diff(&args),

@@ -328,7 +328,8 @@ mod tests {
         let mut beat = Beat::new(48_000);
         let mut seed = Seed::new(8);
         for call in 1..=6_000_u64 {
-            let late_ms = if seed.next_u64() % 20 == 0 { 5 + seed.next_u64() % 60 } else { 0 };
+            let late_ms =
+                if seed.next_u64().is_multiple_of(20) { 5 + seed.next_u64() % 60 } else { 0 };
             let at = start.after_ns(call * 10_000_000 + late_ms * 1_000_000);
             beat.mark(Mark { frames: PERIOD, at });
             assert!(beat.off_ppm().abs() < 300.0, "call {call}: {}", beat.off_ppm());

@@ -3,6 +3,7 @@
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedBufferSize};
 
+use super::server;
 use super::trouble::{Side, Trouble, choices};
 
 /// What stands for no device at all.
@@ -73,10 +74,9 @@ pub fn host(choice: &Choice) -> Result<cpal::Host, String> {
         return Err(format!("--host: there is no `{wanted}`; there are: {}", all.join(", ")));
     };
     let why_not = |error: &dyn std::fmt::Display| {
-        format!(
-            "--host: {} does not answer ({error}): start its server, or leave out --host",
-            id.name()
-        )
+        let remedy = server::elsewhere();
+        let remedy = remedy.unwrap_or_else(|| "start its server, or leave out --host".to_owned());
+        format!("--host: {} does not answer ({error}): {remedy}", id.name())
     };
     if !known.contains(&id) {
         return Err(why_not(&"it is not running"));
@@ -149,20 +149,16 @@ pub fn pick(host: &cpal::Host, choice: &Choice, side: Side) -> Result<Picked, Tr
     let noun = side.noun();
     let trouble = |what: String, passes| Trouble { side, what, passes };
     let device = match choice.of(side) {
-        None => default(host, side).ok_or_else(|| {
-            let names = shown(&all(host, side));
-            let what = format!(
-                "there is no {noun}: plug one in, choose one with {}{}",
-                side.option(),
-                choices(side, &names)
-            );
-            trouble(what, true)
-        })?,
+        None => default(host, side).ok_or_else(|| trouble(no_default(host, side), true))?,
         Some(wanted) => named(host, wanted, side).map_err(|what| trouble(what, true))?,
     };
     let (name, id) = (name(&device), id(&device));
     let told = |error: &cpal::Error| {
-        let names = shown(&all(host, side));
+        // ALSA has a default that stands for nothing where there is no sound card.
+        if choice.of(side).is_none() && error.kind() == cpal::ErrorKind::DeviceNotAvailable {
+            return trouble(no_default(host, side), true);
+        }
+        let names = shown(&all(host, side), side);
         Trouble::told(side, &name, error, &names)
     };
     let (config, format) = usage(&device, side, choice.rate_hz)
@@ -171,25 +167,48 @@ pub fn pick(host: &cpal::Host, choice: &Choice, side: Side) -> Result<Picked, Tr
     Ok(Picked { device, name, id, config, format })
 }
 
-fn shown(devices: &[(cpal::Device, String, String)]) -> Vec<String> {
-    devices.iter().map(|(_, name, id)| format!("{name} ({id})")).collect()
+/// What there is instead of a default device, and what to do.
+fn no_default(host: &cpal::Host, side: Side) -> String {
+    let (noun, option) = (side.noun(), side.option());
+    let instead = choices(side, &shown(&all(host, side), side));
+    let remedy = server::elsewhere().unwrap_or_else(|| {
+        let start = if cfg!(target_os = "linux") {
+            ", start the sound server if this machine has one (`systemctl --user start pipewire pipewire-pulse`, or \
+             `pulseaudio --start`)"
+        } else {
+            ""
+        };
+        format!("plug one in{start}, or choose one with {option}{instead}")
+    });
+    format!("there is no {noun}: {remedy}")
+}
+
+/// The devices that can be used on a side, by name and identity: ALSA lists plugins that stand for nothing here.
+pub(super) fn shown(devices: &[(cpal::Device, String, String)], side: Side) -> Vec<String> {
+    let can = |device: &cpal::Device| match side {
+        Side::Input => device.supported_input_configs().is_ok_and(|mut all| all.next().is_some()),
+        Side::Output => device.supported_output_configs().is_ok_and(|mut all| all.next().is_some()),
+    };
+    let usable = devices.iter().filter(|(device, ..)| can(device));
+    usable.map(|(_, name, id)| format!("{name} ({id})")).collect()
 }
 
 /// The device that has this name or identity, or the only one that has it in a part.
 fn named(host: &cpal::Host, wanted: &str, side: Side) -> Result<cpal::Device, String> {
     let devices = all(host, side);
     let pairs: Vec<_> = devices.iter().map(|(_, name, id)| (name.as_str(), id.as_str())).collect();
-    let names = shown(&devices);
+    let names = |devices: &[_]| shown(devices, side);
     match find(&pairs, wanted) {
         Found::One(at) => Ok(devices[at].0.clone()),
         Found::None => Err(format!(
             "{}: there is no {} `{wanted}`{}",
             side.option(),
             side.noun(),
-            choices(side, &names)
+            choices(side, &names(&devices))
         )),
         Found::Several(which) => {
-            let which: Vec<_> = which.into_iter().map(|at| names[at].clone()).collect();
+            let which: Vec<_> = which.into_iter().map(|at| devices[at].clone()).collect();
+            let which = names(&which);
             Err(format!(
                 "{}: `{wanted}` may be any of several: give more of its name{}",
                 side.option(),

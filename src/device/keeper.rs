@@ -390,9 +390,9 @@ impl Watch {
             let (stream, part) =
                 stream(&picked, side, shape, counted, broke, number).map_err(|error| {
                     let others = choice::all(&host, side);
-                    let others = others.iter().filter(|(_, _, id)| *id != picked.id);
-                    let names: Vec<_> =
-                        others.map(|(_, name, id)| format!("{name} ({id})")).collect();
+                    let others: Vec<_> =
+                        others.into_iter().filter(|(_, _, id)| *id != picked.id).collect();
+                    let names = choice::shown(&others, side);
                     match error {
                         Failed::Device(error) => Trouble::told(side, &picked.name, &error, &names),
                         Failed::Rates(what) => Trouble { side, what, passes: false },

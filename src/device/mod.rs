@@ -23,5 +23,6 @@ pub mod keeper;
 pub mod line;
 pub mod playback;
 pub mod probe;
+mod server;
 mod streams;
 pub mod trouble;

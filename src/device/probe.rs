@@ -6,8 +6,10 @@
 
 use std::f64::consts::TAU;
 
-use super::capture::{Flow, Taken};
+use super::capture::{Capture, Flow, Taken};
 use super::keeper::{Ends, Part, Shape};
+use super::line::Breakdown;
+use super::playback::Playback;
 use crate::host::pace::Clock;
 
 /// The rate at which it is played and recorded.
@@ -22,6 +24,9 @@ const TICK: usize = (RATE_HZ * TICK_MS / 1_000) as usize;
 /// The length of a chirp, and from one to the next.
 const CHIRP_MS: u32 = 60;
 const EVERY_MS: u32 = 1_000;
+
+/// How long the devices' clocks are listened to before the first: errors of their delays are made good by then.
+const LEAD_MS: u32 = 2_000;
 
 /// Where it begins and ends.
 const FROM_HZ: f64 = 300.0;
@@ -57,6 +62,8 @@ pub struct Heard {
     pub input: Option<Flow>,
     /// The speaker.
     pub output: Option<Flow>,
+    /// What was added to the devices' own delays.
+    pub added: Breakdown,
 }
 
 impl Heard {
@@ -75,19 +82,31 @@ impl Heard {
         (!self.found.is_empty()).then(|| all.sum::<f64>() / self.found.len() as f64)
     }
 
-    /// By how much the round trip grows, in milliseconds a minute: the slope of the line through all of them. Nothing
-    /// is known from fewer than four.
+    /// The shortest and the longest round trip, in milliseconds.
+    #[must_use]
+    pub fn round_trips_ms(&self) -> Option<(f64, f64)> {
+        let all = self.found.iter().map(|found| found.after_ms);
+        let (least, most) = (all.clone().reduce(f64::min)?, all.reduce(f64::max)?);
+        Some((least, most))
+    }
+
+    /// By how much the round trip grows, in milliseconds a minute: the slope in the middle of those between any two, to
+    /// which a chirp that came late once is nothing. Nothing is known from fewer than four.
     #[must_use]
     pub fn drift_ms_a_minute(&self) -> Option<f64> {
         if self.found.len() < 4 {
             return None;
         }
-        let count = self.found.len() as f64;
-        let mean = |of: fn(&Found) -> f64| self.found.iter().map(of).sum::<f64>() / count;
-        let (x, y) = (mean(|found| found.at_s), mean(|found| found.after_ms));
-        let above: f64 = self.found.iter().map(|f| (f.at_s - x) * (f.after_ms - y)).sum();
-        let below: f64 = self.found.iter().map(|f| (f.at_s - x).powi(2)).sum();
-        Some(above / below * 60.0)
+        // Those that are compared are bounded: a hundred, evenly taken, are as good as all.
+        let step = self.found.len().div_ceil(100);
+        let few: Vec<_> = self.found.iter().step_by(step).collect();
+        let later = |(at, first): (usize, &&Found)| {
+            let (at_s, after_ms) = (first.at_s, first.after_ms);
+            few[at + 1..].iter().map(move |f| (f.after_ms - after_ms) / (f.at_s - at_s) * 60.0)
+        };
+        let mut slopes: Vec<f64> = few.iter().enumerate().flat_map(later).collect();
+        slopes.sort_by(f64::total_cmp);
+        slopes.get(slopes.len() / 2).copied()
     }
 }
 
@@ -97,8 +116,8 @@ pub fn probe(ends: &Ends, chirps: usize) -> Heard {
     let chirp = chirp();
     let clock = Clock::default();
     let (mut input, mut output) = (None, None);
-    // Half a second for streams to settle, and one for the last to come back.
-    let lead = (500 / TICK_MS) as usize;
+    // Two seconds for streams to settle, and one for the last to come back.
+    let lead = (LEAD_MS / TICK_MS) as usize;
     let every = (EVERY_MS / TICK_MS) as usize;
     let ticks = lead + chirps * every + every;
     let (mut played, mut heard) = (vec![0.0; ticks * TICK], vec![0.0; ticks * TICK]);
@@ -139,12 +158,27 @@ pub fn probe(ends: &Ends, chirps: usize) -> Heard {
     }
     let before = &heard[lead * TICK / 2..lead * TICK];
     let power = before.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
+    let (input, output) = (input.as_deref(), output.as_deref().map(|both| &both.0));
     Heard {
         played: chirps,
         found,
         noise_dbfs: 10.0 * (power / before.len() as f64).max(1e-12).log10(),
-        input: input.map(|capture| capture.flow()),
-        output: output.map(|both| both.0.flow()),
+        input: input.map(Capture::flow),
+        output: output.map(Playback::flow),
+        added: added(input, output),
+    }
+}
+
+/// What these ends add; nothing else is done with what they carry.
+fn added(input: Option<&Capture>, output: Option<&Playback>) -> Breakdown {
+    let spare = |flow: Option<Flow>| flow.map_or(0.0, |flow| flow.held_ms - flow.period_ms);
+    Breakdown {
+        capture_spare: spare(input.map(Capture::flow)),
+        capture_filter: input.map_or(0.0, Capture::filter_ms),
+        tick: f64::from(TICK_MS),
+        playback_filter: output.map_or(0.0, Playback::filter_ms),
+        playback_spare: spare(output.map(Playback::flow)),
+        ..Breakdown::default()
     }
 }
 
@@ -162,32 +196,87 @@ fn chirp() -> Vec<f32> {
 }
 
 /// Where in `heard` the chirp begins, in samples, and how loud it is there compared with what was played.
+///
+/// It is looked for at a sixth of the rate first, which has all of a chirp and takes a thirty-sixth of the work, and then
+/// to the sample near by.
 fn find(chirp: &[f32], heard: &[f32]) -> Option<(f64, f64)> {
-    let energy: f64 = chirp.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    let like = |lag: usize| -> f64 {
-        let pairs = chirp.iter().zip(&heard[lag..]);
-        pairs.map(|(&a, &b)| a * b).sum::<f32>().into()
-    };
-    let lags = heard.len().checked_sub(chirp.len())?;
-    let all: Vec<f64> = (0..=lags).map(like).collect();
-    let (best, &peak) =
-        all.iter().enumerate().max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))?;
-    let usual = (all.iter().map(|value| value * value).sum::<f64>() / all.len() as f64).sqrt();
+    let coarse = correlated(&thinned(chirp), &thinned(heard));
+    let (near, peak) = highest(&coarse)?;
+    let usual =
+        (coarse.iter().map(|value| value * value).sum::<f64>() / coarse.len() as f64).sqrt();
     if peak.abs() < CLEAR * usual || usual == 0.0 {
         return None;
     }
+    let last = heard.len().checked_sub(chirp.len())?;
+    let from = (near * THIN).saturating_sub(2 * THIN).min(last);
+    let to = (near * THIN + 2 * THIN).min(last);
+    let all = correlated(chirp, &heard[from..to + chirp.len()]);
+    let (best, peak) = highest(&all)?;
+    let energy = alike(chirp, chirp);
+    let lag = (from + best) as f64;
     // Between samples: the top of the parabola through the three highest values.
     let (Some(&left), Some(&right)) = (all.get(best.wrapping_sub(1)), all.get(best + 1)) else {
-        return Some((best as f64, peak.abs() / energy));
+        return Some((lag, peak.abs() / energy));
     };
     let bend = left - 2.0 * peak + right;
     let between = if bend == 0.0 { 0.0 } else { 0.5 * (left - right) / bend };
-    Some((best as f64 + between, peak.abs() / energy))
+    Some((lag + between, peak.abs() / energy))
+}
+
+/// How many samples become one where it is looked for first: 8 kHz are left.
+const THIN: usize = 6;
+
+/// Sums that do not wait for each other, so that a processor takes them at once.
+const LANES: usize = 8;
+
+fn thinned(samples: &[f32]) -> Vec<f32> {
+    samples.chunks_exact(THIN).map(|chunk| chunk.iter().sum::<f32>() / THIN as f32).collect()
+}
+
+/// How much like a chirp it is at each lag.
+fn correlated(chirp: &[f32], heard: &[f32]) -> Vec<f64> {
+    heard.windows(chirp.len().max(1)).map(|window| alike(chirp, window)).collect()
+}
+
+/// The sum of the products.
+fn alike(a: &[f32], b: &[f32]) -> f64 {
+    let (mut sums, mut rest) = ([0.0_f32; LANES], 0.0);
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in a.remainder().iter().zip(b.remainder()) {
+        rest += a * b;
+    }
+    for (a, b) in a.zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    f64::from(sums.iter().sum::<f32>() + rest)
+}
+
+fn highest(all: &[f64]) -> Option<(usize, f64)> {
+    let all = all.iter().copied().enumerate();
+    all.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RATE_HZ, chirp, find};
+    use super::{Found, Heard, RATE_HZ, chirp, find};
+
+    #[test]
+    fn one_late_chirp_is_no_drift() {
+        let heard = |after: [f64; 5]| {
+            let at =
+                |(n, after_ms): (usize, f64)| Found { at_s: n as f64, after_ms, level_db: -9.0 };
+            Heard { found: after.into_iter().enumerate().map(at).collect(), ..Heard::default() }
+        };
+        let late = heard([60.0, 60.1, 85.0, 60.0, 60.1]);
+        let drift = late.drift_ms_a_minute().unwrap();
+        assert!(drift.abs() < 7.0, "{drift}");
+        assert_eq!(late.round_trips_ms(), Some((60.0, 85.0)));
+        let growing = heard([60.0, 61.0, 62.0, 63.0, 64.0]).drift_ms_a_minute().unwrap();
+        assert!((growing - 60.0).abs() < 1e-9, "{growing}");
+        assert_eq!(Heard::default().drift_ms_a_minute(), None);
+    }
 
     #[test]
     fn a_chirp_is_found_in_noise_where_it_is() {

@@ -140,3 +140,36 @@ pub(super) fn choices(side: Side, names: &[String]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("\n  {name}")).collect();
     format!("; there are:{}", names.concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_a_device_says_what_to_do() {
+        let told = |kind, side| {
+            let names = ["Jabra Speak (usb-jabra)".to_owned()];
+            Trouble::told(side, "Built-in", &cpal::Error::new(kind), &names)
+        };
+        for (kind, remedy, passes) in [
+            (ErrorKind::DeviceBusy, "end that one", true),
+            (ErrorKind::DeviceNotAvailable, "plug it in", true),
+            (ErrorKind::HostUnavailable, "start it", true),
+            (ErrorKind::UnsupportedConfig, "leave out --rate", false),
+            (ErrorKind::InvalidInput, "leave out --rate", false),
+            (ErrorKind::ResourceExhausted, "end other programs", true),
+            (ErrorKind::BackendError, "another --host", true),
+        ] {
+            let trouble = told(kind, Side::Output);
+            assert!(trouble.what.contains(remedy), "{kind:?}: {trouble}");
+            assert_eq!(trouble.passes, passes, "{kind:?}");
+        }
+        let denied = told(ErrorKind::PermissionDenied, Side::Input);
+        assert!(denied.what.contains("may not be used") && !denied.passes, "{denied}");
+        if cfg!(target_os = "linux") {
+            assert!(denied.what.contains("the group `audio`"), "{denied}");
+        }
+        let busy = told(ErrorKind::DeviceBusy, Side::Input);
+        assert!(busy.what.contains("--input; there are:\n  Jabra Speak"), "{busy}");
+    }
+}

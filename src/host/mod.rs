@@ -13,6 +13,7 @@ pub mod archive;
 pub mod budget;
 #[cfg(feature = "opus")]
 pub mod codec;
+pub mod disk;
 pub mod ink;
 #[cfg(feature = "opus")]
 pub mod inlets;

@@ -82,6 +82,12 @@ impl Address {
         format!("{self}/agent?protocol={WORKER_PROTOCOL}")
     }
 
+    /// Where a server says whether it would let a participant with this request join: what follows its name.
+    #[must_use]
+    pub fn validate_path(&self, request: &[u8]) -> String {
+        format!("{}/rtc/v1/validate?join_request={}", self.prefix, URL_SAFE.encode(request))
+    }
+
     /// Where a participant joins, with its request: one connection for both directions.
     #[must_use]
     pub fn join_url(&self, request: &[u8]) -> String {

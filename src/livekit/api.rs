@@ -3,8 +3,9 @@
 //! **Invariant:** what the server answers is bounded, and no token is part of what is told of a failure.
 
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
+use bytes::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prost::Message;
@@ -44,32 +45,15 @@ pub async fn ask(
             format!("the server cannot be reached: {why}")
         }
     })?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| "the token is none".to_owned())?;
-    bearer.set_sensitive(true);
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("{}/twirp/livekit.{service}/{method}", address.prefix))
         .header(HOST, address.authority())
-        .header(AUTHORIZATION, bearer)
+        .header(AUTHORIZATION, bearer(token)?)
         .header(CONTENT_TYPE, "application/protobuf")
         .body(Body::from(message.encode_to_vec()))
         .map_err(|error| format!("a request of ours: {error}"))?;
-    let answering = async {
-        let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
-        let status = response.status();
-        let body = axum::body::to_bytes(Body::new(response.into_body()), ANSWER_MAX).await;
-        let cut = |_| "the server's answer is cut off or too long".to_owned();
-        Ok::<_, String>((status, body.map_err(cut)?))
-    };
-    tokio::pin!(answering);
-    let (status, body) = tokio::select! {
-        answer = &mut answering => answer?,
-        // The connection ends when the answer is there, which may be before it is looked at.
-        _ = connection => answering.await?,
-    };
+    let Answer { status, body, .. } = exchange(stream, request).await?;
     if status == StatusCode::OK {
         return Ok(body.to_vec());
     }
@@ -79,6 +63,43 @@ pub async fn ask(
     // The text is the server's, or of somebody between: nothing that moves a cursor.
     let said: String = said.chars().filter(|c| !c.is_control()).collect();
     Err(format!("the server refuses ({}): {said}", status.as_u16()))
+}
+
+/// What opens the server's doors.
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, String> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| "the token is none".to_owned())?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
+}
+
+/// What a server answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// When, by the server's clock, as it wrote it.
+    pub(super) date: Option<String>,
+    pub(super) body: Bytes,
+}
+
+/// One request on a connection, and what is answered; in words, why there is nothing.
+pub(super) async fn exchange(stream: Stream, request: Request<Body>) -> Result<Answer, String> {
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+    let answering = async {
+        let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
+        let status = response.status();
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.map(str::to_owned);
+        let body = axum::body::to_bytes(Body::new(response.into_body()), ANSWER_MAX).await;
+        let cut = |_| "the server's answer is cut off or too long".to_owned();
+        Ok::<_, String>(Answer { status, date, body: body.map_err(cut)? })
+    };
+    tokio::pin!(answering);
+    tokio::select! {
+        answer = &mut answering => answer,
+        // The connection ends when the answer is there, which may be before it is looked at.
+        _ = connection => answering.await,
+    }
 }
 
 fn lost(error: &hyper::Error) -> String {

@@ -33,6 +33,7 @@ pub mod media;
 pub mod names;
 pub mod network;
 pub mod paths;
+pub mod reach;
 pub mod red;
 pub mod room;
 pub mod roster;

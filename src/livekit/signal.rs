@@ -32,11 +32,7 @@ impl Signal {
         tls: &TlsConnector,
         join: &JoinRequest,
     ) -> Result<Self, SignalError> {
-        let wrapped = WrappedJoinRequest {
-            compression: wrapped_join_request::Compression::None as i32,
-            join_request: join.encode_to_vec(),
-        };
-        let url = address.join_url(&wrapped.encode_to_vec());
+        let url = address.join_url(&wrapped(join));
         Ok(Self { socket: Socket::connect(address, &url, pass.secret(), tls).await? })
     }
 
@@ -64,6 +60,15 @@ impl Signal {
     pub async fn close(self) {
         self.socket.close().await;
     }
+}
+
+/// A request to join, as it stands in a URL.
+pub(super) fn wrapped(join: &JoinRequest) -> Vec<u8> {
+    let wrapped = WrappedJoinRequest {
+        compression: wrapped_join_request::Compression::None as i32,
+        join_request: join.encode_to_vec(),
+    };
+    wrapped.encode_to_vec()
 }
 
 /// Reads a message; none if it is of a kind that this program does not know.

@@ -37,7 +37,10 @@ const READ_BUFFER: usize = 4 << 10;
 /// Messages waiting to be written at most, in bytes.
 const WRITE_BUFFER_MAX: usize = 1 << 20;
 
-/// What is read of a refusal's text, in characters.
+/// What is looked at of a refusal's text, in bytes: it may begin with a token, which is left out.
+const REFUSAL_MAX: usize = 16 << 10;
+
+/// What is kept of it, in characters.
 const REASON_MAX: usize = 300;
 
 /// Why a server could not be joined, or was lost.
@@ -207,24 +210,27 @@ fn without_tokens(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// What a server's answer means that is not the wanted one.
+pub(super) fn refused(status: StatusCode, body: &[u8]) -> SignalError {
+    let text = String::from_utf8_lossy(&body[..body.len().min(REFUSAL_MAX)]);
+    // The text is the server's, or of somebody between: nothing that moves a cursor.
+    let shown: String = text.trim().chars().filter(|c| !c.is_control()).collect();
+    let reason: String = without_tokens(&shown).chars().take(REASON_MAX).collect();
+    let reason = if reason.is_empty() {
+        status.canonical_reason().unwrap_or("no reason given").to_owned()
+    } else {
+        reason
+    };
+    match status {
+        StatusCode::NOT_FOUND if !reason.contains("room") => SignalError::TooOld,
+        status => SignalError::Refused(status.as_u16(), reason),
+    }
+}
+
 fn refusal(error: tungstenite::Error) -> SignalError {
     match error {
         tungstenite::Error::Http(response) => {
-            let status = response.status();
-            let body = response.body().as_deref().unwrap_or_default();
-            let text = String::from_utf8_lossy(body);
-            // The text is the server's, or of somebody between: nothing that moves a cursor.
-            let shown = text.trim().chars().filter(|c| !c.is_control()).take(REASON_MAX);
-            let reason = without_tokens(&shown.collect::<String>());
-            let reason = if reason.is_empty() {
-                status.canonical_reason().unwrap_or("no reason given").to_owned()
-            } else {
-                reason
-            };
-            match status {
-                StatusCode::NOT_FOUND if !reason.contains("room") => SignalError::TooOld,
-                status => SignalError::Refused(status.as_u16(), reason),
-            }
+            refused(response.status(), response.body().as_deref().unwrap_or_default())
         }
         tungstenite::Error::Io(error) => SignalError::Unreachable(error.to_string()),
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {

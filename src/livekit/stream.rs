@@ -42,6 +42,17 @@ impl Stream {
         let unreachable = |error: io::Error| StreamError::Unreachable(error.to_string());
         let stream = TcpStream::connect(to).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
+        Self::over(stream, tls).await
+    }
+
+    /// Over a connection that there is; encrypted to whoever proves to be `host`, if `tls` is given.
+    ///
+    /// # Errors
+    /// It is not one to trust.
+    pub async fn over(
+        stream: TcpStream,
+        tls: Option<(&TlsConnector, &str)>,
+    ) -> Result<Self, StreamError> {
         let Some((connector, host)) = tls else { return Ok(Self::Plain(stream)) };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| StreamError::Tls(error.to_string()))?;

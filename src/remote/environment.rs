@@ -45,18 +45,11 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// Takes them from the environment. The error names all that are missing, with the places that name them.
     pub(super) fn of(config: &Config, environment: Environment<'_>) -> Result<Self, String> {
-        let (mut values, mut missing) =
-            (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new());
-        for (place, text) in texts(config) {
-            // A text that is no template has been refused when the configuration was read.
-            let Ok(fill) = Fill::parse(text) else { continue };
-            for name in fill.variables() {
-                match environment(name) {
-                    Some(value) if !value.is_empty() => {
-                        values.insert(name.to_owned(), value);
-                    }
-                    _ => drop(missing.entry(name.to_owned()).or_default().insert(place.clone())),
-                }
+        let (mut values, mut missing) = (BTreeMap::new(), BTreeMap::new());
+        for (name, places) in variables(config) {
+            match environment(&name) {
+                Some(value) if !value.is_empty() => drop(values.insert(name, value)),
+                _ => drop(missing.insert(name, places)),
             }
         }
         if missing.is_empty() {
@@ -97,6 +90,20 @@ impl Secrets {
     pub(super) fn fill(&self, fill: &Fill) -> Result<String, String> {
         fill.fill(&serde_json::Value::Null, &|name| self.get(name), str::to_owned)
     }
+}
+
+/// The variables of the environment that a configuration's tools and servers name, each with the places.
+#[must_use]
+pub fn variables(config: &Config) -> BTreeMap<String, BTreeSet<String>> {
+    let mut all = BTreeMap::<String, BTreeSet<String>>::new();
+    for (place, text) in texts(config) {
+        // A text that is no template has been refused when the configuration was read.
+        let Ok(fill) = Fill::parse(text) else { continue };
+        for name in fill.variables() {
+            all.entry(name.to_owned()).or_default().insert(place.clone());
+        }
+    }
+    all
 }
 
 /// Every text of a configuration that the environment may fill, with its place.

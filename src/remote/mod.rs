@@ -44,6 +44,7 @@ use crate::tool::Registry;
 use crate::tool::fill::Environment;
 
 pub use self::answer::{RESULT_MAX, TEXT_MAX};
+pub use self::environment::variables;
 pub use self::mcp::IDEMPOTENCY_META;
 pub use self::process::IDEMPOTENCY_VARIABLE;
 

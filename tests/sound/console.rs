@@ -124,20 +124,6 @@ impl Console {
         drop(self.keys.take());
         code
     }
-
-    /// Waits until it has ended by itself.
-    #[track_caller]
-    pub(crate) fn ended(&mut self, seconds: u64) -> Option<i32> {
-        let clock = Clock::default();
-        let begin = clock.now();
-        loop {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return status.code();
-            }
-            assert!(clock.now().since_ns(begin) < seconds * 1_000_000_000, "it has not ended");
-            pause(20);
-        }
-    }
 }
 
 impl Drop for Console {

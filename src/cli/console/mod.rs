@@ -34,7 +34,6 @@ use super::metrics::{Metering, MetricsArgs};
 use super::outside;
 use super::view::{View, complain, line, plain};
 use crate::config::{Config, RecogniserEngine, SynthesiserEngine};
-use crate::session::plan::Plan;
 use crate::slot::Edge;
 use crate::tool::Registry;
 use desk::{Desk, Lines, Quit, Wishes};

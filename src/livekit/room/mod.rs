@@ -314,7 +314,7 @@ impl Options {
     }
 }
 
-fn request() -> JoinRequest {
+pub(super) fn request() -> JoinRequest {
     JoinRequest {
         client_info: Some(ClientInfo {
             sdk: client_info::Sdk::Rust as i32,
