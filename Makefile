@@ -45,10 +45,11 @@ test-core: ## the core's tests alone: no system package, no root (ARGS=name pick
 	@./scripts/setup.sh
 	$(CARGO) test --locked --no-default-features $(ARGS)
 
-soak: ## 1,000 simulated hours of random calls under invariants, and the memory (ANTIPHON_HOURS=n); ten drains and take-overs in a row
-	@./scripts/setup.sh build speech test rooms
+soak: ## 1,000 simulated hours of random calls under invariants, and the memory (ANTIPHON_HOURS=n); ten drains and take-overs in a row; ten minutes of the microphone
+	@./scripts/setup.sh build speech test rooms sound
 	$(CARGO) run --release --locked --no-default-features --example soak
 	ANTIPHON_ROUNDS=10 $(CARGO) test --locked --all-features --test worker_drain --test worker_takeover -- --nocapture in_a_row rolling
+	ANTIPHON_SOUND_MINUTES=10 $(CARGO) test --locked --all-features --test devices -- --nocapture
 
 FUZZ_SECONDS ?= 60
 
