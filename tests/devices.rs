@@ -66,8 +66,35 @@ fn first_loud(pcm: &[f32], from: usize, dbfs: f64) -> Option<usize> {
         .find(|&at| db(power(&pcm[at..at + step])) > dbfs)
 }
 
+/// Times that a call is held anew if the machine was late in it: what is said of audio holds where audio is in time.
+const ATTEMPTS: usize = 3;
+
+/// Does what may be disturbed by a machine that is busy, until it was not; the last attempt counts as it is. What is done
+/// gives back what is wrong, and how often the machine was late.
+fn in_time(attempt: impl Fn() -> (Result<(), String>, u64)) {
+    for number in 1.. {
+        let (done, late) = attempt();
+        match done {
+            Ok(()) => return,
+            Err(_) if late > 0 && number < ATTEMPTS => {
+                eprintln!("the machine was late {late} times: once more");
+            }
+            Err(why) => panic!("{why}; the machine was late {late} times, in attempt {number}"),
+        }
+    }
+}
+
+/// What is wrong, unless it is right.
+fn insist(right: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    if right { Ok(()) } else { Err(wrong()) }
+}
+
 #[test]
 fn a_caller_in_a_room_with_open_speakers_is_understood_and_answered() {
+    in_time(caller);
+}
+
+fn caller() -> (Result<(), String>, u64) {
     let server = Server::start();
     let room = Room::open(&server, Acoustics::LAPTOP);
     let clock = antiphon::host::pace::Clock::default();
@@ -89,8 +116,10 @@ fn a_caller_in_a_room_with_open_speakers_is_understood_and_answered() {
     ] {
         room.say(&clip(name), 0.5);
         let heard = console.event("user.message", 15);
-        let text = heard["text"].as_str().unwrap_or_default();
-        assert!(text.contains(words), "{text:?} is not {words:?}");
+        let text = heard["text"].as_str().unwrap_or_default().to_owned();
+        if !text.contains(words) {
+            return (Err(format!("{text:?} is not {words:?}")), console.end());
+        }
         console.event("agent.speech_started", 10);
         // All that belongs to the answer, which may be several sentences.
         let mut silent_ms = 0;
@@ -100,10 +129,11 @@ fn a_caller_in_a_room_with_open_speakers_is_understood_and_answered() {
         }
     }
     let printed = console.printed();
-    assert_eq!(said(&printed).len(), 2, "the agent heard itself: {:?}", said(&printed));
+    let said = said(&printed);
     let cut: Vec<_> = printed.iter().filter(|line| line["type"] == "agent.interrupted").collect();
-    console.end();
-    assert!(cut.is_empty(), "the agent interrupted itself: {cut:?}");
+    let late = console.end();
+    let is_right = said.len() == 2 && cut.is_empty();
+    (insist(is_right, || format!("the agent heard itself: {said:?}, {cut:?}")), late)
 }
 
 /// An agent that reads out a long text, and again whenever it is told anything.
@@ -149,6 +179,10 @@ fn read_on(console: &mut Console) {
 
 #[test]
 fn the_agents_own_voice_neither_interrupts_nor_is_understood_and_a_caller_still_barges_in() {
+    in_time(barge_in);
+}
+
+fn barge_in() -> (Result<(), String>, u64) {
     // Ten minutes and ten barge-ins in the long form.
     let barge_ins = minutes().map_or(3, |minutes| minutes.max(1));
     let quiet_s = minutes().map_or(12, |_| 50);
@@ -180,7 +214,7 @@ fn the_agents_own_voice_neither_interrupts_nor_is_understood_and_a_caller_still_
         confirmed += usize::from(cuts > 0);
     }
     let printed = console.printed();
-    console.end();
+    let late = console.end();
     let is_over = |ms: u64| {
         let at = ms as usize * RATE_HZ as usize / 1_000;
         // The call begins later than the room; by no more than it takes to start the program.
@@ -195,12 +229,16 @@ fn the_agents_own_voice_neither_interrupts_nor_is_understood_and_a_caller_still_
         "{confirmed} of {barge_ins} barge-ins confirmed; of its own: {own:?}; said: {:?}",
         said(&printed)
     );
-    assert!(own.is_empty(), "the agent interrupted itself: {own:?}");
-    assert!(confirmed * 10 >= barge_ins * 9, "{confirmed} of {barge_ins} were confirmed");
+    let is_right = own.is_empty() && confirmed * 10 >= barge_ins * 9;
+    (insist(is_right, || format!("of its own {own:?}; {confirmed} of {barge_ins} confirmed")), late)
 }
 
 #[test]
 fn echo_is_suppressed_by_25_db_after_three_seconds() {
+    in_time(suppression);
+}
+
+fn suppression() -> (Result<(), String>, u64) {
     let server = Server::start();
     let room = Room::open(&server, Acoustics { noise: 0.0, ..Acoustics::LAPTOP });
     let mut console = Console::start(&server, &config(&server, READER), &[]);
@@ -211,7 +249,7 @@ fn echo_is_suppressed_by_25_db_after_three_seconds() {
     }
     let heard = room.heard();
     let out = console.out.clone();
-    console.end();
+    let late = console.end();
     let (rate_hz, user) = user_side(&out);
     let first = first_loud(&heard.played, 0, -45.0).expect("the speaker is heard");
     // From three seconds after the agent began to its end; both sides have that many seconds of speech.
@@ -223,7 +261,7 @@ fn echo_is_suppressed_by_25_db_after_three_seconds() {
         db(power(given)),
         db(power(user))
     );
-    assert!(by >= 25.0, "{by:.1} dB");
+    (insist(by >= 25.0, || format!("{by:.1} dB")), late)
 }
 
 /// An agent that says back what it hears at once.
@@ -237,6 +275,10 @@ agents:
 
 #[test]
 fn a_clock_that_is_fast_is_followed_and_nothing_is_heard_of_it() {
+    in_time(drift);
+}
+
+fn drift() -> (Result<(), String>, u64) {
     let seconds = minutes().map_or(40, |minutes| minutes * 60);
     let server = Server::start();
     let acoustics = Acoustics { fast_ppm: 1_000.0, noise: 0.0, ..Acoustics::HEADPHONES };
@@ -251,15 +293,15 @@ fn a_clock_that_is_fast_is_followed_and_nothing_is_heard_of_it() {
         pause(100);
     }
     let heard = room.heard();
-    console.end();
+    let late = console.end();
     let settled = from + 12 * RATE_HZ as usize;
     let (steps, slope) =
         sound::tone::follow(&heard.given[settled..], &heard.played[settled..], 440.0);
     eprintln!(
         "largest step {steps:.5} of full scale beyond the tone's own, delay slope {slope:.3} ms a minute"
     );
-    assert!(steps < 0.02, "a step of {steps}");
-    assert!(slope.abs() < 1.0, "{slope} ms a minute");
+    let is_right = steps < 0.02 && slope.abs() < 1.0;
+    (insist(is_right, || format!("a step of {steps}, {slope} ms a minute")), late)
 }
 
 #[test]

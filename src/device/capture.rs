@@ -40,9 +40,9 @@ const JUMP_MS: f64 = 80.0;
 /// Taps of the resampler's filter at the lower rate: a delay of 24 samples, half a millisecond at 48 kHz.
 const TAPS: usize = 48;
 
-/// What is kept ready beyond a period of the device, in milliseconds: how late its thread may be without anything
-/// missing.
-const SPARE_MS: f64 = 5.0;
+/// What is kept ready of a microphone beyond its period, in milliseconds: how late its thread may be without anything
+/// missing. What comes from a sound server has waited for three threads.
+const SPARE_MS: f64 = 10.0;
 
 /// How much is added to that whenever it was not enough, and the most that it becomes.
 const SPARE_STEP_MS: f64 = 2.5;
@@ -59,11 +59,12 @@ pub(super) struct Spare {
     /// Something is missing now: that is one time, however many ticks it lasts.
     missing: bool,
     calm: u32,
+    least: f64,
 }
 
 impl Spare {
-    pub(super) const fn new() -> Self {
-        Self { ms: SPARE_MS, missed: 0, missing: false, calm: 0 }
+    pub(super) const fn new(least: f64) -> Self {
+        Self { ms: least, missed: 0, missing: false, calm: 0, least }
     }
 
     /// A tick in which something was missing, or nothing was.
@@ -76,7 +77,7 @@ impl Spare {
         self.calm = if missing { 0 } else { self.calm + 1 };
         if self.calm == CALM_TICKS {
             self.calm = 0;
-            self.ms = (self.ms - SPARE_STEP_MS).max(SPARE_MS);
+            self.ms = (self.ms - SPARE_STEP_MS).max(self.least);
         }
     }
 
@@ -212,7 +213,7 @@ pub fn capture(rate_hz: u32, to_hz: u32, tick_ms: u32) -> Result<(Feed, Capture)
         lost: Arc::clone(&lost),
         told_lost: 0,
         period: Period::new(rate_hz),
-        spare: Spare::new(),
+        spare: Spare::new(SPARE_MS),
         running: false,
         ahead: false,
         jumps: 0,

@@ -23,6 +23,9 @@ const RING_MS: u32 = 500;
 /// Calls whose moments wait to be taken.
 const MARKS: usize = 512;
 
+/// What is kept ready beyond a period of the speaker when the next tick comes, in milliseconds: how late a tick may be.
+const SPARE_MS: f64 = 5.0;
+
 /// In silence, an error of more than this is made good at once, in milliseconds: nobody hears it.
 const SILENT_STEP_MS: f64 = 0.5;
 
@@ -124,7 +127,7 @@ pub fn playback(from_hz: u32, rate_hz: u32, tick_ms: u32) -> Result<(Playback, D
         tick_s: f64::from(tick_ms) / 1_000.0,
         put: 0,
         period: Period::new(rate_hz),
-        spare: Spare::new(),
+        spare: Spare::new(SPARE_MS),
         told_gaps: 0,
         error: 0.0,
         was_silent: true,

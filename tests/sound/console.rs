@@ -108,21 +108,26 @@ impl Console {
             && !self.printed()[self.written..].iter().any(|l| l["type"] == "agent.speech_finished")
     }
 
-    /// Ends the call as an interrupt does, and gives back the exit code.
-    pub(crate) fn end(mut self) -> Option<i32> {
+    /// Ends the call as an interrupt does. Gives back how often a device had nothing, or too much: times at which the
+    /// machine was late.
+    pub(crate) fn end(mut self) -> u64 {
         let pid = i32::try_from(self.child.id()).expect("a process has a small number");
         // Once for a goodbye, twice to hang up.
         for _ in 0..2 {
             drop(Command::new("kill").args(["-INT", &pid.to_string()]).status());
             pause(200);
         }
-        let code = self.child.wait().ok().and_then(|status| status.code());
+        drop(self.child.wait());
         pause(100);
-        if let Some(devices) = self.printed().iter().find(|line| line["type"] == "devices") {
-            eprintln!("{devices}");
-        }
         drop(self.keys.take());
-        code
+        let printed = self.printed();
+        let Some(devices) = printed.iter().find(|line| line["type"] == "devices") else { return 0 };
+        eprintln!("{devices}");
+        let count = |side: &str, name: &str| devices[side][name].as_u64().unwrap_or_default();
+        ["microphone", "loudspeaker"]
+            .map(|side| count(side, "missed") + count(side, "jumps"))
+            .iter()
+            .sum()
     }
 }
 
