@@ -36,7 +36,7 @@ use super::view::{View, complain, line, plain};
 use crate::config::{Config, RecogniserEngine, SynthesiserEngine};
 use crate::slot::Edge;
 use crate::tool::Registry;
-use desk::{Desk, Lines, Quit, Wishes};
+use desk::{Desk, Lines, Wishes};
 
 /// Talks with your agent on this machine.
 ///
@@ -283,13 +283,17 @@ fn read_lines(mut input: impl BufRead, tell: &Sender<String>) {
 fn close_on_interrupt(wishes: &Wishes) -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let (wishes, noted) = (wishes.clone(), Arc::clone(&interrupted));
+    let mut signals = 0;
     let handler = move || {
         noted.store(true, Ordering::Relaxed);
-        if wishes.quit() == Quit::Again {
+        signals += 1;
+        // Signals alone count: a terminal that is gone has asked for the end already, and then sends one or two.
+        if signals > 2 {
             terminal::give_back();
             #[expect(clippy::exit, reason = "it was asked for three times")]
             std::process::exit(i32::from(INTERRUPTED));
         }
+        wishes.quit();
     };
     // Where it cannot be set, an interrupt ends the program at once; the journal is kept all the same.
     drop(ctrlc::set_handler(handler));
