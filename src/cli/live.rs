@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::engines::{Engines, OF_ONE};
+use super::engines::{Engines, LiveEngines, OF_ONE};
 use super::failure::Failure;
 use super::journalled::Journalled;
 use super::outside::{Following, Outside, Reloads};
@@ -122,6 +122,8 @@ pub(super) struct Live {
     pub(super) glimpses: Receiver<Glimpse>,
     finished: Receiver<Over>,
     following: Option<Following>,
+    /// Held as long as the session: the network that models are asked over is theirs.
+    _engines: LiveEngines,
     plan: Arc<Plan>,
     /// How often the watchdog has put the thread back, as far as that was told.
     demotions: u32,
@@ -200,7 +202,7 @@ impl Live {
         if !shard.admit(slot, Box::new(watch)) {
             return Err(Failure::broken("the session's thread is gone"));
         }
-        Ok(Self { shard, glimpses, finished, following, plan, demotions: 0 })
+        Ok(Self { shard, glimpses, finished, following, _engines: engines, plan, demotions: 0 })
     }
 
     /// What is to be known of the thread from the start.
