@@ -183,12 +183,6 @@ impl Beat {
         (self.rate_hz() / (self.nominal * 1e9) - 1.0) * 1e6
     }
 
-    /// All frames that were told.
-    #[must_use]
-    pub const fn frames(&self) -> u64 {
-        self.frames
-    }
-
     /// How often the device stood still for longer than jitter explains.
     #[must_use]
     pub const fn lost(&self) -> u32 {

@@ -89,9 +89,7 @@ impl std::fmt::Debug for Echo {
 /// How well echo is taken out: for meters.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Suppression {
-    /// By how much the echo is weaker than what the speaker plays, before anything is done, in dB.
-    pub return_loss_db: Option<f64>,
-    /// By how much more it is weaker by the canceller's linear filter, in dB.
+    /// By how much the echo is weaker by the canceller's linear filter, in dB.
     pub enhancement_db: Option<f64>,
     /// The way from the speaker to the microphone, in milliseconds.
     pub delay_ms: Option<i32>,
@@ -166,12 +164,6 @@ impl Echo {
         *self = Self::new(self.treatment, self.rate_hz);
     }
 
-    /// Whether the microphone is closed, since the speaker is heard.
-    #[must_use]
-    pub const fn is_closed(&self) -> bool {
-        self.closed > 0
-    }
-
     /// How well it goes; nothing is known without the canceller.
     #[must_use]
     pub fn suppression(&self) -> Suppression {
@@ -179,7 +171,6 @@ impl Echo {
         if let Some(processing) = &self.processing {
             let told = processing.statistics();
             return Suppression {
-                return_loss_db: told.echo_return_loss,
                 enhancement_db: told.echo_return_loss_enhancement,
                 delay_ms: told.delay_ms,
             };

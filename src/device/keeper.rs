@@ -16,6 +16,7 @@ use super::choice::{self, Choice, Picked};
 use super::playback::{Playback, playback};
 use super::streams;
 use super::trouble::{Side, Trouble};
+use crate::host::notice::Notice;
 use crate::host::pace::{Clock, Moment};
 
 /// How often the devices are looked at.
@@ -57,15 +58,6 @@ pub enum Part {
     Output(Option<Box<(Playback, Capture)>>),
 }
 
-/// What the one who holds the call should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// As it should be.
-    Fine(String),
-    /// As it should not be.
-    Warning(String),
-}
-
 /// A device that is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InUse {
@@ -96,16 +88,16 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Opens what is chosen, and keeps it open.
+    /// Opens what is chosen, and keeps it open; `tell` is told of what becomes of it.
     ///
     /// # Errors
     /// All that is wrong with it at first. What goes wrong later on is told by notices, and is tried again.
     pub fn start(
         choice: Choice,
         shape: Shape,
-    ) -> Result<(Self, Ends, Receiver<Notice>), Vec<Trouble>> {
+        tell: Sender<Notice>,
+    ) -> Result<(Self, Ends), Vec<Trouble>> {
         let (stop, stopped) = bounded(1);
-        let (tell, notices) = bounded(64);
         let (give, parts) = bounded(8);
         let (spend, spent) = bounded(8);
         let (ready, opened) = bounded(1);
@@ -127,7 +119,6 @@ impl Keeper {
             if ready.send(opened).is_ok() && is_open {
                 watch.run(&breaks, &stopped, &spent);
             }
-            watch.close_all();
         };
         let side = Side::Output;
         let thread = std::thread::Builder::new().name("devices".to_owned()).spawn(run);
@@ -142,7 +133,7 @@ impl Keeper {
             Err(vec![Trouble { side, what: what.to_owned(), passes: true }])
         })?;
         let keeper = Self { devices, stop, thread: Some(thread) };
-        Ok((keeper, Ends { parts, spent: spend }, notices))
+        Ok((keeper, Ends { parts, spent: spend }))
     }
 }
 
@@ -242,10 +233,6 @@ impl Watch {
         if wrong.is_empty() { Ok(devices) } else { Err(wrong) }
     }
 
-    fn close_all(&mut self) {
-        self.sides.clear();
-    }
-
     fn run(&mut self, breaks: &Receiver<Break>, stopped: &Receiver<()>, spent: &Receiver<Part>) {
         loop {
             match stopped.recv_timeout(LOOK) {
@@ -276,7 +263,7 @@ impl Watch {
             ErrorKind::Xrun | ErrorKind::RealtimeDenied => {}
             ErrorKind::DeviceChanged => {
                 let noun = broken.side.noun();
-                self.notice(Notice::Fine(format!("the {noun} is another one now")));
+                self.notice(Notice::Info(format!("the {noun} is another one now")));
             }
             _ => {
                 let told = Trouble::told(broken.side, &name, &broken.error, &[]);
@@ -366,7 +353,7 @@ impl Watch {
         if let State::Open { picked, .. } = &state {
             let InUse { name, shape, .. } = in_use(side, picked);
             let noun = side.noun();
-            self.notice(Notice::Fine(format!("the {noun} {how}: {name} ({shape})")));
+            self.notice(Notice::Info(format!("the {noun} {how}: {name} ({shape})")));
         }
         self.sides[at].state = state;
     }
@@ -374,7 +361,7 @@ impl Watch {
     /// Opens a side's device, and hands its ends to the line.
     fn open(&mut self, side: Side, number: u32) -> Result<State, Trouble> {
         let calls = Arc::new(AtomicU32::new(0));
-        let trouble = |what: String| Trouble { side, what, passes: true };
+        let trouble = move |what: String| Trouble { side, what, passes: true };
         let (choice, shape, known) = (self.choice.clone(), self.shape, self.host);
         let (broke, counted) = (self.broke.clone(), Arc::clone(&calls));
         let opened = within(PATIENCE, move || {
@@ -385,7 +372,7 @@ impl Watch {
                 Some(id) => cpal::host_from_id(id).map_err(|error| error.to_string()),
                 None => choice::host(&choice),
             };
-            let host = host.map_err(|what| Trouble { side, what, passes: true })?;
+            let host = host.map_err(trouble)?;
             let picked = choice::pick(&host, &choice, side)?;
             let (stream, part) =
                 stream(&picked, side, shape, counted, broke, number).map_err(|error| {

@@ -6,8 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::capture::{Capture, Flow, Taken};
+use super::capture::{Capture, Taken};
 use super::echo::{self, Echo, Suppression, Treatment};
+use super::follow::Flow;
 use super::keeper::{Ends, Part, Shape};
 use super::playback::Playback;
 use crate::clock::{Rate, Tick, TickLen};
@@ -40,6 +41,19 @@ pub struct Breakdown {
 }
 
 impl Breakdown {
+    /// What the ends of devices add, with ticks of this length; nothing else is done with what they carry.
+    #[must_use]
+    pub fn of(input: Option<&Capture>, output: Option<&Playback>, tick_ms: u32) -> Self {
+        Self {
+            capture_spare: input.map_or(0.0, |capture| capture.flow().spare_ms()),
+            capture_filter: input.map_or(0.0, Capture::filter_ms),
+            tick: f64::from(tick_ms),
+            playback_filter: output.map_or(0.0, Playback::filter_ms),
+            playback_spare: output.map_or(0.0, |playback| playback.flow().spare_ms()),
+            ..Self::default()
+        }
+    }
+
     /// All of it.
     #[must_use]
     pub fn total(&self) -> f64 {
@@ -205,11 +219,16 @@ impl Line {
 
     /// When this tick is due, by the tick that came least late so far.
     fn due(&mut self, now: Tick) -> Moment {
-        let since_ns = self.len.span_ms(now.0) * 1_000_000;
+        let since_ns = self.since_ns(now);
         let seems = self.clock.now().before_ns(since_ns);
         let start = self.start.map_or(seems, |start| start.min(seems));
         self.start = Some(start);
         start.after_ns(since_ns)
+    }
+
+    /// From tick 0 to this one.
+    fn since_ns(&self, tick: Tick) -> u64 {
+        self.len.span_ms(tick.0) * 1_000_000
     }
 
     fn tell(&mut self, input: &mut Input) {
@@ -234,22 +253,21 @@ impl Line {
     /// How it goes.
     #[must_use]
     pub fn account(&self) -> Account {
-        let input = self.input.as_ref().map(|capture| capture.flow());
-        let output = self.output.as_ref().map(|both| both.0.flow());
-        let spare = |flow: Option<Flow>| flow.map_or(0.0, |flow| flow.held_ms - flow.period_ms);
+        let (input, output) = (self.input.as_deref(), self.output.as_deref().map(|both| &both.0));
         let is_off = self.echo.treatment() == Treatment::Off;
         let breakdown = Breakdown {
-            capture_spare: spare(input),
-            capture_filter: self.input.as_ref().map_or(0.0, |capture| capture.filter_ms()),
-            tick: f64::from(self.len.ms()),
             echo: if is_off { 0.0 } else { echo::delay_ms(self.echo_hz) },
             to_session: self.down.as_ref().map_or(0.0, |(table, _)| {
                 table.delay_samples() as f64 / f64::from(table.from_hz()) * 1e3
             }),
-            playback_filter: self.output.as_ref().map_or(0.0, |both| both.0.filter_ms()),
-            playback_spare: spare(output),
+            ..Breakdown::of(input, output, self.len.ms())
         };
-        Account { input, output, breakdown, suppression: self.echo.suppression() }
+        Account {
+            input: input.map(Capture::flow),
+            output: output.map(Playback::flow),
+            breakdown,
+            suppression: self.echo.suppression(),
+        }
     }
 }
 
@@ -258,16 +276,18 @@ impl Edge for Line {
         self.swap();
         self.tell(input);
         let at = self.due(now);
-        let taken =
-            self.input.as_mut().map_or(Taken::Nothing, |capture| capture.take(at, &mut self.heard));
+        let taken = match &mut self.input {
+            Some(capture) => capture.take(at, &mut self.heard),
+            None => {
+                self.heard.fill(0.0);
+                Taken::Nothing
+            }
+        };
         match &mut self.output {
             Some(both) => {
                 both.1.take(at, &mut self.played);
             }
             None => self.played.fill(0.0),
-        }
-        if taken == Taken::Nothing {
-            self.heard.fill(0.0);
         }
         self.show(now);
         // In silence, too: what was played is still on its way.
@@ -293,7 +313,7 @@ impl Edge for Line {
 
     fn take(&mut self, now: Tick, out: &Output) {
         let Some(start) = self.start else { return };
-        let at = start.after_ns(self.len.span_ms(now.0) * 1_000_000);
+        let at = start.after_ns(self.since_ns(now));
         if let Some(both) = &mut self.output {
             self.speech.clear();
             self.speech.extend(out.audio.iter().map(|&sample| f32::from(sample) / 32_768.0));

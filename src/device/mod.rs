@@ -19,6 +19,7 @@ pub mod beat;
 pub mod capture;
 pub mod choice;
 pub mod echo;
+pub mod follow;
 pub mod keeper;
 pub mod line;
 pub mod playback;

@@ -4,24 +4,17 @@
 //! into a ring; the device's thread takes it from there, and silence where there is nothing. What it took goes into
 //! another ring, as the reference of echo cancellation: that, and nothing else, was sent to the speaker.
 //!
-//! **Invariant:** the two threads never wait for each other; nothing is allocated after the beginning.
+//! **Invariant:** what is put in is heard once, in its order, after the delay that is kept ready.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Adjustable, Async, FixedAsync, Resampler};
 
-use super::beat::{Beat, Mark, Period};
-use super::capture::{BEND_MAX, Flow, SETTLE_S, Spare, resampler};
+use super::follow::{Flow, Follower, Marks, resampler, ring};
 use crate::host::pace::Moment;
-
-/// What the ring holds, in milliseconds.
-const RING_MS: u32 = 500;
-
-/// Calls whose moments wait to be taken.
-const MARKS: usize = 512;
 
 /// What is kept ready beyond a period of the speaker when the next tick comes, in milliseconds: how late a tick may be.
 const SPARE_MS: f64 = 5.0;
@@ -33,14 +26,12 @@ const SILENT_STEP_MS: f64 = 0.5;
 #[derive(Debug)]
 pub struct Drain {
     samples: Consumer<f32>,
-    marks: Producer<Mark>,
+    marks: Marks,
     /// Frames for which there was nothing.
     empty: Arc<AtomicU64>,
     /// How often there was nothing in the middle of something.
     gaps: Arc<AtomicU32>,
     was_heard: bool,
-    /// Frames whose mark found no room: they are counted with the next.
-    untold: u32,
 }
 
 impl Drain {
@@ -65,29 +56,20 @@ impl Drain {
             }
         }
         self.was_heard = heard && missing == 0;
-        self.untold += frames as u32;
-        if self.marks.push(Mark { frames: self.untold, at }).is_ok() {
-            self.untold = 0;
-        }
+        self.marks.tell(frames, at);
     }
 }
 
 /// The end that ticks are put into.
 pub struct Playback {
     samples: Producer<f32>,
-    marks: Consumer<Mark>,
+    follower: Follower,
     empty: Arc<AtomicU64>,
     gaps: Arc<AtomicU32>,
-    beat: Beat,
+    told_gaps: u32,
     resampler: Async<f32>,
     chunk: Vec<f32>,
-    rate_hz: f64,
-    tick_s: f64,
     put: u64,
-    period: Period,
-    spare: Spare,
-    told_gaps: u32,
-    error: f64,
     was_silent: bool,
 }
 
@@ -102,75 +84,57 @@ impl std::fmt::Debug for Playback {
 /// # Errors
 /// There is no way from one rate to the other.
 pub fn playback(from_hz: u32, rate_hz: u32, tick_ms: u32) -> Result<(Playback, Drain), String> {
-    let (put, samples) = RingBuffer::new((rate_hz * RING_MS / 1_000) as usize);
-    let (told, marks) = RingBuffer::new(MARKS);
+    let (put, samples) = ring(rate_hz);
+    let (marks, follower) = Follower::new(rate_hz, tick_ms, SPARE_MS);
     let resampler =
         resampler(from_hz, rate_hz, (from_hz * tick_ms / 1_000) as usize, FixedAsync::Input)?;
     let (empty, gaps) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU32::new(0)));
     let drain = Drain {
         samples,
-        marks: told,
+        marks,
         empty: Arc::clone(&empty),
         gaps: Arc::clone(&gaps),
         was_heard: false,
-        untold: 0,
     };
     let playback = Playback {
         samples: put,
-        marks,
+        follower,
         empty,
         gaps,
-        beat: Beat::new(rate_hz),
+        told_gaps: 0,
         chunk: vec![0.0; 2 * resampler.output_frames_max()],
         resampler,
-        rate_hz: f64::from(rate_hz),
-        tick_s: f64::from(tick_ms) / 1_000.0,
         put: 0,
-        period: Period::new(rate_hz),
-        spare: Spare::new(SPARE_MS),
-        told_gaps: 0,
-        error: 0.0,
         was_silent: true,
     };
     Ok((playback, drain))
 }
 
 impl Playback {
-    /// Whether the device's thread is there.
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        !self.marks.is_abandoned()
-    }
-
     /// Puts in a tick of audio, whose nominal moment is `at`.
     pub fn put(&mut self, at: Moment, tick: &[f32]) {
-        while let Ok(mark) = self.marks.pop() {
-            self.beat.mark(mark);
-            self.period.mark(mark);
-        }
+        self.follower.listen();
         // A device that has not begun keeps nobody's audio waiting: it would be heard late for ever.
-        let Some(asked) = self.beat.frames_at(at) else { return };
+        let Some(asked) = self.follower.frames_at(at) else { return };
         let gaps = self.gaps.load(Ordering::Relaxed);
         let ran_dry = gaps != self.told_gaps;
         self.told_gaps = gaps;
-        self.spare.tick(ran_dry);
+        self.follower.tick(ran_dry);
         let empty = self.empty.load(Ordering::Relaxed);
         // What is left of former ticks; what was asked for and was not there has used nothing up.
         let left = self.put as f64 - (asked - empty as f64);
-        let per_tick = self.beat.rate_hz() * self.tick_s;
-        self.error = left - self.held();
+        let error = left - self.follower.held();
+        self.follower.error = error;
         let silent = tick.iter().all(|&sample| sample == 0.0);
-        let is_off = self.error.abs() > SILENT_STEP_MS * self.rate_hz / 1e3;
+        let is_off = error.abs() > self.follower.frames(SILENT_STEP_MS);
         if silent && self.was_silent && is_off {
-            self.silence(per_tick - self.error);
+            self.silence(self.follower.per_tick() - error);
         } else {
-            if is_off && self.error < 0.0 && (self.was_silent || ran_dry) {
-                self.silence(-self.error);
-                self.error = 0.0;
+            if is_off && error < 0.0 && (self.was_silent || ran_dry) {
+                self.silence(-error);
+                self.follower.error = 0.0;
             }
-            let bend = (self.error / (SETTLE_S * self.rate_hz)).clamp(-BEND_MAX, BEND_MAX);
-            let ratio = self.beat.rate_hz() / self.rate_hz * (1.0 - bend);
-            self.resample(ratio, tick);
+            self.resample(self.follower.pace() * (1.0 - self.follower.bend()), tick);
         }
         self.was_silent = silent;
     }
@@ -202,34 +166,21 @@ impl Playback {
         }
     }
 
-    /// Frames that are left when a tick comes, if all is well.
-    fn held(&self) -> f64 {
-        self.spare.ms().mul_add(self.rate_hz / 1e3, self.period.frames())
-    }
-
     /// Whether the device is known to play.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.beat.is_known()
+        self.follower.is_known()
     }
 
     /// The delay of its filter, in milliseconds.
     #[must_use]
     pub fn filter_ms(&self) -> f64 {
-        self.resampler.output_delay() as f64 / self.rate_hz * 1e3
+        self.follower.ms(self.resampler.output_delay() as f64)
     }
 
     /// How it goes.
     #[must_use]
     pub fn flow(&self) -> Flow {
-        let ms = |frames: f64| frames / self.rate_hz * 1e3;
-        Flow {
-            off_ppm: self.beat.off_ppm(),
-            held_ms: ms(self.held()),
-            period_ms: ms(self.period.frames()),
-            error_ms: ms(self.error),
-            missed: self.spare.missed(),
-            jumps: 0,
-        }
+        self.follower.flow(0)
     }
 }

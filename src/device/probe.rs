@@ -6,7 +6,8 @@
 
 use std::f64::consts::TAU;
 
-use super::capture::{Capture, Flow, Taken};
+use super::capture::Capture;
+use super::follow::Flow;
 use super::keeper::{Ends, Part, Shape};
 use super::line::Breakdown;
 use super::playback::Playback;
@@ -136,10 +137,8 @@ pub fn probe(ends: &Ends, chirps: usize) -> Heard {
             }
         }
         let range = tick * TICK..(tick + 1) * TICK;
-        if let Some(capture) = &mut input
-            && capture.take(at, &mut heard[range.clone()]) == Taken::Nothing
-        {
-            heard[range.clone()].fill(0.0);
+        if let Some(capture) = &mut input {
+            capture.take(at, &mut heard[range.clone()]);
         }
         if let Some(both) = &mut output {
             both.0.put(at, &played[range]);
@@ -165,20 +164,7 @@ pub fn probe(ends: &Ends, chirps: usize) -> Heard {
         noise_dbfs: 10.0 * (power / before.len() as f64).max(1e-12).log10(),
         input: input.map(Capture::flow),
         output: output.map(Playback::flow),
-        added: added(input, output),
-    }
-}
-
-/// What these ends add; nothing else is done with what they carry.
-fn added(input: Option<&Capture>, output: Option<&Playback>) -> Breakdown {
-    let spare = |flow: Option<Flow>| flow.map_or(0.0, |flow| flow.held_ms - flow.period_ms);
-    Breakdown {
-        capture_spare: spare(input.map(Capture::flow)),
-        capture_filter: input.map_or(0.0, Capture::filter_ms),
-        tick: f64::from(TICK_MS),
-        playback_filter: output.map_or(0.0, Playback::filter_ms),
-        playback_spare: spare(output.map(Playback::flow)),
-        ..Breakdown::default()
+        added: Breakdown::of(input, output, TICK_MS),
     }
 }
 

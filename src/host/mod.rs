@@ -19,6 +19,7 @@ pub mod ink;
 pub mod inlets;
 pub mod laps;
 pub mod load;
+pub mod notice;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;

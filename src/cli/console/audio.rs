@@ -1,19 +1,20 @@
 //! The microphone and the loudspeaker of a console.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 use crossbeam_channel::{Sender, bounded};
 
 use super::desk::LANE;
-use super::{ConsoleArgs, Keeps, Notice, Sound};
+use super::{ConsoleArgs, Devices, Sound};
 use crate::cli::failure::Failure;
-use crate::device::capture::Flow;
 use crate::device::echo::{self, Treatment};
-use crate::device::keeper::{self, Keeper};
-use crate::device::line::{Account, Line, shape};
+use crate::device::follow::Flow;
+use crate::device::keeper::Keeper;
+use crate::device::line::{Account, Handles, Line, shape};
 use crate::device::trouble::Side;
+use crate::host::notice::Notice;
 use crate::session::plan::Plan;
 
 /// What is done about the agent's own voice in the microphone.
@@ -29,15 +30,19 @@ pub(super) enum EchoArg {
     Off,
 }
 
+/// Notices that wait to be shown at most; what finds no room is lost to the screen.
+const NOTICES: usize = 64;
+
 /// How long devices are waited for at most until they run steadily, in milliseconds.
 const SETTLE_MS: u32 = 1_000;
 
 /// Opens what was chosen, and says what it is.
 pub(super) fn audio(plan: &Plan, args: &ConsoleArgs) -> Result<Sound, Failure> {
     let choice = args.devices.choice();
-    let (tell, notices) = bounded(64);
+    let (tell, notices) = bounded(NOTICES);
     let treatment = treatment(args.echo, choice.is_null(Side::Output), &tell);
-    let (keeper, ends, told) = Keeper::start(choice, shape(plan)).map_err(|troubles| {
+    let started = Keeper::start(choice, shape(plan), tell.clone());
+    let (keeper, ends) = started.map_err(|troubles| {
         let troubles: Vec<_> = troubles.iter().map(ToString::to_string).collect();
         Failure::input(troubles.join("\n"))
     })?;
@@ -45,27 +50,10 @@ pub(super) fn audio(plan: &Plan, args: &ConsoleArgs) -> Result<Sound, Failure> {
         let text = format!("{}: {} ({})", device.side.noun(), device.name, device.shape);
         let _ = tell.try_send(Notice::Info(text));
     }
-    // One queue for all: what is told at first stands before what happens later.
-    let forward = move || {
-        told.iter().try_for_each(|notice| {
-            tell.send(match notice {
-                keeper::Notice::Fine(text) => Notice::Info(text),
-                keeper::Notice::Warning(text) => Notice::Warning(text),
-            })
-        })
-    };
-    drop(std::thread::Builder::new().name("device notices".to_owned()).spawn(forward));
     let (mut line, handles) = Line::new(plan, LANE, ends, treatment);
     line.settle(SETTLE_MS);
-    let (muted, latest) = (handles.muted, Arc::clone(&handles.account));
-    Ok(Sound {
-        audio: true,
-        edges: vec![Box::new(line)],
-        notices,
-        mute: Box::new(move |mute| muted.store(mute, Ordering::Relaxed)),
-        figures: Box::new(move || latest.lock().map_or_else(|_| String::new(), |it| figures(&it))),
-        keeps: Some(Box::new(Kept { _keeper: keeper, account: handles.account })),
-    })
+    let devices = Open { _keeper: keeper, handles };
+    Ok(Sound { edges: vec![Box::new(line)], notices, devices: Some(Box::new(devices)) })
 }
 
 /// What is done about echo here: what was asked for, as far as this program can.
@@ -94,34 +82,38 @@ fn treatment(wanted: EchoArg, silent: bool, tell: &Sender<Notice>) -> Treatment 
     }
 }
 
-/// The last line of the screen.
-fn figures(account: &Account) -> String {
-    let Account { input, output, breakdown, suppression } = account;
-    let mut parts = Vec::new();
-    if let (Some(input), Some(output)) = (input, output) {
-        parts.push(format!("added {:.0} ms", breakdown.total()));
-        parts.push(format!("clocks {:+.0} {:+.0} ppm", input.off_ppm, output.off_ppm));
-        let gaps = input.missed + input.jumps + output.missed;
-        if gaps > 0 {
-            parts.push(format!("gaps {gaps}"));
-        }
-    }
-    parts.extend(suppression.delay_ms.map(|ms| format!("echo after {ms} ms")));
-    parts.join("  ")
-}
-
-struct Kept {
+/// Devices that are open.
+struct Open {
     _keeper: Keeper,
-    account: Arc<Mutex<Account>>,
+    handles: Handles,
 }
 
-impl Kept {
+impl Open {
     fn account(&self) -> Account {
-        *self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.handles.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Keeps for Kept {
+impl Devices for Open {
+    fn mute(&self, muted: bool) {
+        self.handles.muted.store(muted, Ordering::Relaxed);
+    }
+
+    fn glance(&self) -> String {
+        let Account { input, output, breakdown, suppression } = self.account();
+        let mut parts = Vec::new();
+        if let (Some(input), Some(output)) = (input, output) {
+            parts.push(format!("added {:.0} ms", breakdown.total()));
+            parts.push(format!("clocks {:+.0} {:+.0} ppm", input.off_ppm, output.off_ppm));
+            let gaps = input.missed + input.jumps + output.missed;
+            if gaps > 0 {
+                parts.push(format!("gaps {gaps}"));
+            }
+        }
+        parts.extend(suppression.delay_ms.map(|ms| format!("echo after {ms} ms")));
+        parts.join("  ")
+    }
+
     fn told(&self) -> Vec<String> {
         let Account { input, output, breakdown, suppression } = self.account();
         let mut lines = Vec::new();

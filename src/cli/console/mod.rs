@@ -34,6 +34,7 @@ use super::metrics::{Metering, MetricsArgs};
 use super::outside;
 use super::view::{View, complain, line, plain};
 use crate::config::{Config, RecogniserEngine, SynthesiserEngine};
+use crate::host::notice::Notice;
 use crate::slot::Edge;
 use crate::tool::Registry;
 use desk::{Desk, Lines, Wishes};
@@ -96,22 +97,22 @@ const NAME_MAX: usize = 32;
 
 /// What is heard and spoken at this machine.
 pub(super) struct Sound {
-    /// There is a microphone and a loudspeaker.
-    pub(super) audio: bool,
-    /// Their edges, on the [lane](desk::LANE) of who sits here; they tell of the track.
+    /// The edges of its devices, on the [lane](desk::LANE) of who sits here; they tell of the track.
     pub(super) edges: Vec<Box<dyn Edge>>,
     /// What is to be known of them, as it happens.
     pub(super) notices: Receiver<Notice>,
-    /// Lets nothing of the microphone be passed on, or everything. The session is told by the desk.
-    pub(super) mute: Box<dyn Fn(bool)>,
-    /// What they measure, for the last line of the screen; asked thirty times a second.
-    pub(super) figures: Box<dyn Fn() -> String>,
-    /// Held as long as the call: it keeps the devices open. At the end it says how they were.
-    pub(super) keeps: Option<Box<dyn Keeps>>,
+    /// The microphone and the loudspeaker, if there are any.
+    pub(super) devices: Option<Box<dyn Devices>>,
 }
 
-/// Whatever keeps sound devices open.
-pub(super) trait Keeps {
+/// Sound devices, which are open as long as this is held.
+pub(super) trait Devices {
+    /// Lets nothing of the microphone be passed on, or everything. The session is told by the desk.
+    fn mute(&self, muted: bool);
+
+    /// What they measure, for the last line of the screen; asked thirty times a second.
+    fn glance(&self) -> String;
+
     /// How they were, in lines for the end of a call.
     fn told(&self) -> Vec<String>;
 
@@ -119,30 +120,10 @@ pub(super) trait Keeps {
     fn figures(&self) -> serde_json::Value;
 }
 
-/// Something that a person should know of a device, or of the program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Notice {
-    /// As it should be.
-    #[cfg_attr(
-        not(any(test, feature = "device")),
-        expect(dead_code, reason = "devices tell of themselves")
-    )]
-    Info(String),
-    /// Not as it should be; the text says what to do.
-    Warning(String),
-}
-
 impl Sound {
     /// No sound.
     fn none() -> Self {
-        Self {
-            audio: false,
-            edges: Vec::new(),
-            notices: crossbeam_channel::never(),
-            mute: Box::new(|_| {}),
-            figures: Box::new(String::new),
-            keeps: None,
-        }
+        Self { edges: Vec::new(), notices: crossbeam_channel::never(), devices: None }
     }
 }
 
@@ -202,11 +183,11 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
         show::lines(&mut live, &mut view, &sound);
     }
     let held = live.put_away()?;
-    if let Some(keeps) = &sound.keeps {
+    if let Some(devices) = &sound.devices {
         if args.json {
-            line(keeps.figures());
+            line(devices.figures());
         } else {
-            keeps.told().into_iter().for_each(line);
+            devices.told().into_iter().for_each(line);
         }
     }
     let unsaid = lines.map_or(0, |lines| lines.len());

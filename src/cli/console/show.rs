@@ -11,11 +11,12 @@ use ratatui::crossterm::event::{self, Event as Pressed};
 
 use super::super::live::{Glimpse, Live};
 use super::super::view::{View, complain, line};
+use super::Sound;
 use super::desk::{Quit, Wish, Wishes};
 use super::screen::{Act, Look, Screen};
 use super::stray;
 use super::terminal::Taken;
-use super::{Notice, Sound};
+use crate::host::notice::Notice;
 use crate::host::pace::Clock;
 use crate::session::plan::Plan;
 
@@ -87,8 +88,9 @@ fn show(
     color: bool,
     kept: &mut Kept,
 ) -> io::Result<()> {
-    let mut taken = Taken::take(sound.audio)?;
-    let look = Look { audio: sound.audio, color, releases: taken.releases };
+    let audio = sound.devices.is_some();
+    let mut taken = Taken::take(audio)?;
+    let look = Look { audio, color, releases: taken.releases };
     let mut screen = Screen::new(plan, look);
     live.remark().into_iter().for_each(|remark| screen.notice(&warning(remark)));
     let keys = keys()?;
@@ -98,7 +100,9 @@ fn show(
         let over = glimpses(&live.glimpses, &mut screen, kept);
         live.demoted().into_iter().for_each(|remark| screen.notice(&warning(remark)));
         sound.notices.try_iter().for_each(|notice| screen.notice(&notice));
-        screen.gauges(&(sound.figures)());
+        if let Some(devices) = &sound.devices {
+            screen.gauges(&devices.glance());
+        }
         stray::taken().iter().for_each(|line| screen.notice(&warning(line)));
         let now = clock.now();
         if now >= next && screen.take_changed() {
@@ -177,7 +181,9 @@ fn pressed(event: Pressed, screen: &mut Screen, sound: &Sound, wishes: &Wishes) 
         Some(Act::Interrupt) => wishes.tell(Wish::Interrupt),
         Some(Act::Mute(muted)) => {
             // The device is silent at once, and the session is told.
-            (sound.mute)(muted);
+            if let Some(devices) = &sound.devices {
+                devices.mute(muted);
+            }
             wishes.tell(Wish::Mute(muted))
         }
         Some(Act::Quit) => {

@@ -1,14 +1,16 @@
 //! Microphone and speaker: whether they can be opened, and what comes back of a chirp.
 
+use crossbeam_channel::bounded;
 use serde_json::{Value, json};
 
 use super::DoctorArgs;
 use super::finding::Finding;
 use crate::cli::view::plain;
-use crate::device::capture::Flow;
-use crate::device::keeper::{InUse, Keeper, Notice};
+use crate::device::follow::Flow;
+use crate::device::keeper::{InUse, Keeper};
 use crate::device::probe::{self, Heard};
 use crate::device::trouble::Side;
+use crate::host::notice::Notice;
 use crate::host::pace::sharpen;
 use crate::host::watchdog::enlist;
 
@@ -29,14 +31,18 @@ const NOISE_DBFS: f64 = -35.0;
 /// The share of ticks for which the microphone had nothing that is worth a word.
 const MISSED_SHARE: f64 = 0.01;
 
+/// Notices that wait to be read: what is lost meanwhile is told at once.
+const NOTICES: usize = 64;
+
 pub(super) fn audio(args: &DoctorArgs) -> Finding {
     let choice = args.devices.choice();
     let (input, output) = (choice.is_null(Side::Input), choice.is_null(Side::Output));
     if input && output {
         return Finding::skipped("no device was asked for", "leave out `--device null` to try one");
     }
-    let started = Keeper::start(choice, probe::SHAPE);
-    let (keeper, ends, notices) = match started {
+    let (tell, notices) = bounded(NOTICES);
+    let started = Keeper::start(choice, probe::SHAPE, tell);
+    let (keeper, ends) = match started {
         Ok(started) => started,
         Err(wrong) => {
             let mut sides: Vec<_> = wrong.iter().map(|trouble| trouble.side.noun()).collect();
@@ -68,7 +74,7 @@ pub(super) fn audio(args: &DoctorArgs) -> Finding {
     };
     let lost = notices.try_iter().find_map(|notice| match notice {
         Notice::Warning(text) => Some(text),
-        Notice::Fine(_) => None,
+        Notice::Info(_) => None,
     });
     judged(&heard, &keeper.devices, lost)
 }

@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::super::live::Beat;
 use super::super::remark::{Names, Remark, name, plain, remark};
-use super::Notice;
 use crate::clock::{Tick, TickLen};
+use crate::host::notice::Notice;
 use crate::id::{CallId, ItemId, LaneId};
 use crate::session::event::{Event, EventKind};
 use crate::session::output::AgentState;
