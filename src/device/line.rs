@@ -180,8 +180,10 @@ impl Line {
 
     fn swap(&mut self) {
         while let Ok(part) = self.ends.parts.try_recv() {
-            // Another device is another way.
-            self.echo.forget();
+            if !matches!(part, Part::Input(None) | Part::Output(None)) {
+                // Another device is another way.
+                self.echo.forget();
+            }
             let spent = match part {
                 Part::Input(input) => Part::Input(std::mem::replace(&mut self.input, input)),
                 Part::Output(output) => Part::Output(std::mem::replace(&mut self.output, output)),

@@ -14,7 +14,7 @@ use cpal::{FromSample, Sample, SampleFormat, SizedSample, StreamConfig};
 use super::capture::Feed;
 use super::choice::Picked;
 use super::playback::Drain;
-use crate::host::pace::Clock;
+use crate::host::pace::{Clock, Moment};
 use crate::host::watchdog::{Enlisted, enlist};
 
 /// How long a device is waited for until it gives a stream.
@@ -44,19 +44,25 @@ macro_rules! with_samples {
     };
 }
 
-/// Puts a device's thread into the real-time class at its first call, where that is permitted: what it has to do is
-/// little, and nobody can wait for it. One that is there already, as some systems see to, stays as it is.
-#[derive(Default)]
-struct First {
-    enlisted: Option<Enlisted>,
-    asked: bool,
+/// What every call of a device's thread begins with.
+struct Calls {
+    clock: Clock,
+    count: Arc<AtomicU32>,
+    /// Its place in the real-time class, once it was asked for.
+    enlisted: Option<Option<Enlisted>>,
 }
 
-impl First {
-    fn see_to_it(&mut self) {
-        if !std::mem::replace(&mut self.asked, true) {
-            self.enlisted = enlist();
-        }
+impl Calls {
+    const fn new(clock: Clock, count: Arc<AtomicU32>) -> Self {
+        Self { clock, count, enlisted: None }
+    }
+
+    /// Counts a call, and says when it is. The first puts the thread into the real-time class, where that is permitted:
+    /// what it has to do is little, and nobody can wait for it.
+    fn one(&mut self) -> Moment {
+        self.enlisted.get_or_insert_with(enlist);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.clock.now()
     }
 }
 
@@ -84,19 +90,17 @@ where
     T: SizedSample,
     f32: FromSample<T>,
 {
-    let clock = Clock::default();
-    let mut first = First::default();
+    let mut calls = Calls::new(Clock::default(), calls);
     let channels = usize::from(config.channels);
     let share = 1.0 / channels as f32;
     let stream = device.build_input_stream::<T, _, _>(
         config,
         move |samples, _| {
-            first.see_to_it();
+            let now = calls.one();
             let frames = samples.chunks_exact(channels).map(|frame| {
                 frame.iter().map(|&sample| f32::from_sample(sample)).sum::<f32>() * share
             });
-            feed.put(frames, clock.now());
-            calls.fetch_add(1, Ordering::Relaxed);
+            feed.put(frames, now);
         },
         tell,
         Some(PATIENCE),
@@ -134,14 +138,12 @@ where
     T: SizedSample + FromSample<f32>,
     f32: FromSample<T>,
 {
-    let clock = Clock::default();
-    let mut first = First::default();
+    let mut calls = Calls::new(Clock::default(), calls);
     let channels = usize::from(config.channels);
     let stream = device.build_output_stream::<T, _, _>(
         config,
         move |samples, _| {
-            first.see_to_it();
-            let now = clock.now();
+            let now = calls.one();
             let mut frames = samples.chunks_exact_mut(channels);
             drain.take(frames.len(), now, |sample| {
                 if let Some(frame) = frames.next() {
@@ -151,7 +153,6 @@ where
             // Exactly what the device is given, after its format has had its way with it.
             let frames = samples.chunks_exact(channels);
             played.put(frames.map(|frame| f32::from_sample(frame[0])), now);
-            calls.fetch_add(1, Ordering::Relaxed);
         },
         tell,
         Some(PATIENCE),

@@ -31,10 +31,8 @@ pub(super) fn disk(plan: Option<&Plan>) -> Finding {
     };
     let folder = Path::new(folder);
     let place = nearest(folder);
-    let shown = match folder.canonicalize() {
-        Ok(folder) => folder.display().to_string(),
-        Err(_) => folder.display().to_string(),
-    };
+    let shown = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let shown = shown.display().to_string();
     let elsewhere = if plan.is_some_and(|plan| plan.config.journals.folder.is_some()) {
         "name another folder in `journals.folder`"
     } else {

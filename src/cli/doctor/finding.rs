@@ -17,6 +17,18 @@ pub(super) enum State {
     Skipped(String),
 }
 
+impl State {
+    /// Its name, how it looks in a terminal, and what to do.
+    fn told(&self) -> (&'static str, Style, Option<&str>) {
+        match self {
+            Self::Ok => ("ok", Style::new().green(), None),
+            Self::Warning(remedy) => ("warning", Style::new().yellow(), Some(remedy)),
+            Self::Failed(remedy) => ("failed", Style::new().red().bold(), Some(remedy)),
+            Self::Skipped(remedy) => ("skipped", Style::new().dim(), Some(remedy)),
+        }
+    }
+}
+
 /// What a check came to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
@@ -73,12 +85,7 @@ const COLUMNS_MIN: usize = 50;
 impl Told {
     pub(super) fn to_json(&self) -> Value {
         let Finding { state, found, figures } = &self.finding;
-        let (name, remedy) = match state {
-            State::Ok => ("ok", None),
-            State::Warning(remedy) => ("warning", Some(remedy)),
-            State::Failed(remedy) => ("failed", Some(remedy)),
-            State::Skipped(remedy) => ("skipped", Some(remedy)),
-        };
+        let (name, _, remedy) = state.told();
         json!({
             "name": self.name, "state": name, "found": found, "remedy": remedy, "figures": figures
         })
@@ -89,12 +96,7 @@ impl Told {
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { state, found, .. } = &self.finding;
-        let (mark, style, remedy) = match state {
-            State::Ok => ("ok", Style::new().green(), None),
-            State::Warning(remedy) => ("warning", Style::new().yellow(), Some(remedy)),
-            State::Failed(remedy) => ("failed", Style::new().red().bold(), Some(remedy)),
-            State::Skipped(remedy) => ("skipped", Style::new().dim(), Some(remedy)),
-        };
+        let (mark, style, remedy) = state.told();
         let terminal = Term::stdout();
         let columns = if terminal.is_term() { usize::from(terminal.size().1) } else { usize::MAX };
         let room = columns.max(COLUMNS_MIN).saturating_sub(INDENT);
