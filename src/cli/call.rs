@@ -87,19 +87,6 @@ pub(super) fn deaf(plan: &Plan) -> Option<String> {
     ))
 }
 
-/// Opens the folder of a call and its journal. If something cannot be opened, all is left as it was.
-pub(super) fn open(
-    about: &journalled::About<'_>,
-    plan: &Arc<Plan>,
-) -> Result<(Folder, Journalled), Failure> {
-    journalled::open(about, || {
-        let folder = Folder::create(about.out, Arc::clone(plan), about.virtual_time);
-        let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
-        folder.seeded(about.seed);
-        Ok(folder)
-    })
-}
-
 /// Holds a call with engines that are ready.
 pub(super) fn held(mut call: Call, engines: Engines, view: View) -> Result<ExitCode, Failure> {
     let (folder, journal) = call.open()?;
@@ -142,7 +129,7 @@ impl Call {
             opus: self.opus,
             shared: false,
         };
-        open(&about, &self.plan)
+        journalled::open(&about)
     }
 
     fn ending(self) -> Ending {

@@ -4,6 +4,7 @@
 //! folder of the configuration's, the call is held whatever happens there: the session is told.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::failure::Failure;
 use crate::clock::Tick;
@@ -26,7 +27,7 @@ use crate::slot::Slot;
 
 /// What a journal is to be of.
 pub(super) struct About<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a Arc<Plan>,
     pub(super) out: &'a Path,
     /// The file named on the command line.
     pub(super) named: Option<&'a Path>,
@@ -53,23 +54,20 @@ pub(super) struct Journalled {
 
 /// Opens a journal and the folder of a call's other files. If something cannot be opened that was
 /// asked for by name, all is left as it was.
-pub(super) fn open(
-    about: &About<'_>,
-    folder: impl FnOnce() -> Result<Folder, Failure>,
-) -> Result<(Folder, Journalled), Failure> {
+pub(super) fn open(about: &About<'_>) -> Result<(Folder, Journalled), Failure> {
     let config = &about.plan.config;
     let mode = about.mode();
     let beside = about.out.join(JOURNAL);
     let archive = config.journals.folder.as_ref().filter(|_| about.named.is_none());
     let Some(mode) = mode else {
-        let folder = folder()?;
+        let folder = about.folder()?;
         forget(&beside)?;
         return Ok((folder, Journalled::none()));
     };
     let started_ms = wall_ms();
     let scribe = Some(about.scribe(mode, started_ms));
     if let Some(archive) = archive {
-        let folder = folder()?;
+        let folder = about.folder()?;
         forget(&beside)?;
         let journalled = archived(Path::new(archive), about.plan, started_ms, scribe);
         return Ok((folder, journalled));
@@ -81,7 +79,7 @@ pub(super) fn open(
     let early = !(is_new && path.parent() == Some(about.out));
     let ink = |path: &Path| ink(path, about);
     let early = early.then(|| ink(&path)).transpose()?;
-    let folder = folder().inspect_err(|_| {
+    let folder = about.folder().inspect_err(|_| {
         if early.is_some() && is_new {
             // It is empty, and what is told is why.
             std::fs::remove_file(&path).ok();
@@ -108,6 +106,11 @@ impl About<'_> {
         }
     }
 
+    /// The folder of the call's other files.
+    fn folder(&self) -> Result<Folder, Failure> {
+        begun(self.out, self.plan, self.seed, self.virtual_time)
+    }
+
     /// Opens the file; where others keep their journals beside it, those go that are not to be kept any longer.
     fn ink(&self, path: &Path) -> std::io::Result<Ink> {
         if !self.shared {
@@ -128,6 +131,19 @@ impl About<'_> {
             ..Header::new(self.plan, self.seed)
         })
     }
+}
+
+/// The folder of a call that is held from now on.
+pub(super) fn begun(
+    out: &Path,
+    plan: &Arc<Plan>,
+    seed: u64,
+    virtual_time: bool,
+) -> Result<Folder, Failure> {
+    let folder = Folder::create(out, Arc::clone(plan), virtual_time);
+    let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
+    folder.seeded(seed);
+    Ok(folder)
 }
 
 /// The journal of a call that has no other files: in the configuration's folder, where it names one. What stands in the

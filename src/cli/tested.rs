@@ -296,12 +296,7 @@ impl Test<'_> {
             opus: false,
             shared: false,
         };
-        journalled::open(&about, || {
-            let folder = Folder::create(out, Arc::clone(&self.plan), true);
-            let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
-            folder.seeded(self.seed);
-            Ok(folder)
-        })
+        journalled::open(&about)
     }
 }
 

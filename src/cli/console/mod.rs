@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::args::seed;
-use super::call::{Ending, deaf, open};
+use super::call::{Ending, deaf};
 use super::engines::Engines;
 use super::failure::Failure;
 use super::journalled;
@@ -153,7 +153,7 @@ pub(super) fn console(args: &ConsoleArgs, tools: Registry) -> Result<ExitCode, F
             opus: false,
             shared: false,
         };
-        open(&about, &plan)
+        journalled::open(&about)
     });
     let files = files.transpose()?;
     let (desk, wishes) = Desk::new(sitter(), plan.len);

@@ -247,7 +247,7 @@ impl Maker {
     /// The folder of a call that somebody else has begun and that is set aside: its files are made anew.
     fn folder(&self, plan: &Arc<Plan>, journal: &Journal) -> Result<Option<Folder>, String> {
         let Some(out) = &self.out else { return Ok(None) };
-        let folder = begun(out, plan, journal.header.seed);
+        let folder = journalled::begun(out, plan, journal.header.seed, false);
         let mut folder = folder.map_err(|failure| failure.to_string())?;
         if let Some(began_ms) = journal.header.started_ms {
             folder.live_since(began_ms);
@@ -279,8 +279,10 @@ impl Maker {
             opus: true,
             shared: self.path.is_some(),
         };
-        let Some(out) = &self.out else { return Ok((None, journalled::alone(&about))) };
-        let opened = journalled::open(&about, || begun(out, &self.plan, seed));
+        if self.out.is_none() {
+            return Ok((None, journalled::alone(&about)));
+        }
+        let opened = journalled::open(&about);
         let opened = opened.map_err(|error| error.to_string())?;
         Ok((Some(opened.0), Some(opened.1)))
     }
@@ -288,11 +290,3 @@ impl Maker {
 
 /// Why a call is not gone on with that was over when its worker died.
 const OVER: &str = "the call was over already";
-
-/// The folder of a call that is held from now on.
-fn begun(out: &Path, plan: &Arc<Plan>, seed: u64) -> Result<Folder, Failure> {
-    let folder = Folder::create(out, Arc::clone(plan), false);
-    let mut folder = folder.map_err(|error| Failure::input(error.to_string()))?;
-    folder.seeded(seed);
-    Ok(folder)
-}
