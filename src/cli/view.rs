@@ -239,6 +239,13 @@ impl View {
             EventKind::TickSkipped { count } => warn(&format!("{count} ticks skipped")),
             EventKind::JournalLost { cause } => warn(&format!("the journal is lost: {cause}")),
             EventKind::LimitReached { limit } => warn(&format!("limit reached: {limit}")),
+            EventKind::SessionStrained { every } => {
+                warn(&format!("overload: what is no audio is done in one of {every} ticks"))
+            }
+            EventKind::SessionRelieved { after_ticks } => {
+                let ms = self.len.span_ms(*after_ticks);
+                warn(&format!("all is done in every tick again, after {ms} ms"))
+            }
             EventKind::SessionEnded { reason } => dim(&plain(&format!("ended: {reason}"))),
             EventKind::UserUnheard { lane, cause } => {
                 warn(&plain(&format!("{} is not heard: {cause}", name(&self.names, lane))))

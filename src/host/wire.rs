@@ -115,6 +115,7 @@ impl Edge for Wire {
                 | Inbound::ModelEnd { .. }
                 | Inbound::ModelFailed { .. }
                 | Inbound::Native { .. }
+                | Inbound::Strain { .. }
                 | Inbound::Reload { .. } => input.inbound.push(value),
             }
         }

@@ -277,6 +277,7 @@ impl Learning {
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
                 | Inbound::Fact { .. }
+                | Inbound::Strain { .. }
                 | Inbound::Reload { .. } => {}
             }
         }

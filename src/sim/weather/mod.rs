@@ -138,6 +138,7 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::Line { .. }
         | Inbound::Custom { .. }
         | Inbound::Fact { .. }
+        | Inbound::Strain { .. }
         | Inbound::Reload { .. } => None,
     }
 }
@@ -178,6 +179,7 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
                 | Inbound::Fact { .. }
+                | Inbound::Strain { .. }
                 | Inbound::Reload { .. } => input.inbound.push(value),
                 result => self.expose(now, result, input),
             }
