@@ -266,7 +266,9 @@ impl Tally {
         self.observer = observer;
         for event in &out.events {
             match event.kind {
-                EventKind::SessionStrained { .. } => drop(self.strained.get_or_insert(now)),
+                EventKind::SessionStrained { .. } => {
+                    self.strained.get_or_insert(now);
+                }
                 EventKind::SessionRelieved { .. } => self.strained = None,
                 _ => {}
             }

@@ -190,7 +190,7 @@ mod tests {
             move |look| {
                 // Each look finds a gap.
                 told.ticked(20_000_000, 90_000_000, 1_000_000, 4);
-                drop(tell.try_send(*look));
+                tell.try_send(*look).ok();
             },
         );
         let lookout = lookout.unwrap();

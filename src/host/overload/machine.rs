@@ -21,7 +21,8 @@ const RELAPSE: u32 = 300;
 /// So many times longer at most: 24 s.
 const PATIENCE_MAX: u32 = 8;
 
-/// By how much less a share has to be for a stage to be left: a tenth of the time, which is ten sessions of a hundredth.
+/// By how much less a share has to be for a stage to be left: a tenth of the time, which is ten sessions of a hundredth; or
+/// half of it, where it is less than two of those.
 const MARGIN: f64 = 0.1;
 
 /// Of which share of ticks that are half a tick late each stage is entered. 999 of 1000 ticks begin less than a tick late
@@ -79,11 +80,13 @@ impl Default for Thresholds {
 impl Signs {
     /// The stage that they ask for; `leaving`: the one that they would keep.
     fn stage(&self, thresholds: &Thresholds, leaving: bool) -> Stage {
-        let (margin, part) = if leaving { (MARGIN, 0.5) } else { (0.0, 1.0) };
+        let part = if leaving { 0.5 } else { 1.0 };
         let reached = |at: usize| {
+            let share = thresholds.worked[at];
+            let share = if leaving { (share - MARGIN).max(share * part) } else { share };
             let delay = DELAY_NS.get(at).map_or(f64::INFINITY, |ns| *ns as f64 * part);
             self.skipped > 0
-                || self.worked >= thresholds.worked[at] - margin
+                || self.worked >= share
                 || self.late >= LATE[at] * part
                 || self.delay_ns as f64 >= delay
         };
@@ -201,6 +204,13 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_is_left_however_low_its_threshold_is() {
+        let mut machine = Machine::new(Thresholds::from_full(0.001));
+        looks_until(&mut machine, working(0.02), Stage::Full);
+        assert_eq!(looks_until(&mut machine, Signs::default(), Stage::Calm), 30);
+    }
+
+    #[test]
     fn one_long_step_is_no_overload_and_a_gap_is() {
         let mut machine = machine();
         for _ in 0..100 {
@@ -234,7 +244,9 @@ mod tests {
     fn an_ordinary_thread_that_waits_is_no_reason_for_strain() {
         let mut machine = machine();
         let starved = Signs { delay_ns: 2_000_000_000, ..working(0.2) };
-        (0..100).for_each(|_| drop(machine.look(&starved)));
+        for _ in 0..100 {
+            machine.look(&starved);
+        }
         assert_eq!(machine.stage(), Stage::Sparing);
         let late = Signs { late: 0.3, ..starved };
         assert_eq!(looks_until(&mut machine, late, Stage::Strained), 3);
@@ -249,7 +261,9 @@ mod tests {
             waits.push(looks_until(&mut machine, working(0.2), Stage::Calm));
         }
         assert_eq!(waits, [30, 60, 120, 240, 240, 240]);
-        (0..400).for_each(|_| drop(machine.look(&working(0.2))));
+        for _ in 0..400 {
+            machine.look(&working(0.2));
+        }
         looks_until(&mut machine, working(0.75), Stage::Full);
         assert_eq!(looks_until(&mut machine, working(0.2), Stage::Calm), 30, "it is forgiven");
     }

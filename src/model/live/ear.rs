@@ -326,3 +326,52 @@ impl Edge for LiveEar {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Recognised;
+
+    /// Has other words each time that it is asked.
+    struct Counts(u32);
+
+    impl Recogniser for Counts {
+        fn begin(&mut self) -> Result<(), SpeechError> {
+            Ok(())
+        }
+
+        fn feed(&mut self, _pcm: &[i16]) -> Result<(), SpeechError> {
+            Ok(())
+        }
+
+        fn partial(&mut self) -> Option<String> {
+            self.0 += 1;
+            Some(self.0.to_string())
+        }
+
+        fn end(&mut self) -> Result<Recognised, SpeechError> {
+            Ok(Recognised { text: format!("asked {} times", self.0), confidence: 1.0 })
+        }
+    }
+
+    #[test]
+    fn a_session_under_strain_asks_for_no_words_before_the_end() {
+        for (strained, expected) in [(false, "asked 5 times"), (true, "asked 0 times")] {
+            let mut ear = LiveEar::new(EarPool::start(1, || Ok(Box::new(Counts(0)))).unwrap());
+            let (lane, utterance) = (LaneId(0), UtteranceId(0));
+            let mut out = Output::default();
+            (out.strained, out.frames) = (strained, vec![0; SPEECH_FRAME]);
+            out.effects = vec![Effect::Listen { lane, utterance, frame: 0 }];
+            (0..5 * u64::from(INTERIM_FRAMES)).for_each(|tick| ear.take(Tick(tick), &out));
+            out.effects = vec![Effect::ListenEnd { lane, utterance }];
+            ear.take(Tick(50), &out);
+            let last = loop {
+                match ear.results.recv_timeout(Duration::from_secs(10)).expect("it answers") {
+                    Inbound::Transcript { text, last: true, .. } => break text,
+                    other => assert!(!strained, "{other:?}"),
+                }
+            };
+            assert_eq!(last, expected);
+        }
+    }
+}

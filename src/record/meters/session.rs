@@ -77,8 +77,12 @@ impl SessionMeter {
 
     fn strain(&mut self, strained: bool) {
         match (std::mem::replace(&mut self.strained, strained), strained) {
-            (false, true) => drop(self.meters.strained.inc()),
-            (true, false) => drop(self.meters.strained.dec()),
+            (false, true) => {
+                self.meters.strained.inc();
+            }
+            (true, false) => {
+                self.meters.strained.dec();
+            }
             (true, true) | (false, false) => {}
         }
     }

@@ -223,7 +223,7 @@ impl Office {
             meters.place().clone(),
             move |look| {
                 if look.stage != look.before {
-                    drop(overload.try_send(Event::Overload(*look)));
+                    overload.try_send(Event::Overload(*look)).ok();
                 }
             },
         );
