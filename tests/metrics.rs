@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use antiphon::clock::Tick;
 use antiphon::config;
+use antiphon::host::overload::{Place, Stage};
 use antiphon::host::pace::{Class, Clock};
 use antiphon::host::shard::{Measured, Shard, Watch};
 use antiphon::host::tools::{LiveTools, Workers};
 use antiphon::record::meters::{Kind, METERS, Meter};
-use antiphon::record::{Format, Meters, SessionEnd, SessionMeter, Timing};
+use antiphon::record::{Format, JobEnd, Meters, SessionEnd, SessionMeter, Timing};
 use antiphon::session::Session;
 use antiphon::session::input::Input;
 use antiphon::session::output::Output;
@@ -27,6 +28,7 @@ use antiphon::tool::Registry;
 use antiphon::web::access::Token;
 use antiphon::web::scrape::pages;
 use antiphon::web::server::{CONNECTIONS_MAX, HEAD_LEN_MAX, Server, StartError};
+use antiphon::web::shed::shedding;
 use crossbeam_channel::{Sender, bounded};
 use program::{Desk, ran};
 use serde_json::Value;
@@ -358,6 +360,52 @@ fn who_asks_for_openmetrics_gets_it() {
     let (head, body) = ask(server.address().port(), &request);
     assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
     Text::check(&body, Format::OpenMetrics);
+}
+
+#[test]
+fn while_there_is_too_much_to_do_the_page_is_one_of_some_seconds_ago_and_says_so() {
+    let meters = Arc::new(Meters::new());
+    let server = Server::start(here(), None, pages(Arc::clone(&meters))).expect("a free port");
+    let get = || ask(server.address().port(), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    meters.place().set(Stage::Full);
+    meters.job(JobEnd::Refused);
+    let refused = "antiphon_jobs_total{outcome=\"refused\"}";
+    let (_, body) = get();
+    let found = Text::check(&body, Format::Prometheus);
+    assert_eq!((found.value(refused), found.value("antiphon_overload_stage")), (1.0, 1.0));
+
+    meters.place().set(Stage::Sparing);
+    let (_, first) = get();
+    meters.job(JobEnd::Refused);
+    let (head, second) = get();
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("age: "), "{head}");
+    assert_eq!(second, first, "it is made once");
+    assert_eq!(meters.place().shed(), 1);
+    let openmetrics =
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n";
+    let (_, other) = ask(server.address().port(), openmetrics);
+    let other = Text::check(&other, Format::OpenMetrics);
+    assert_eq!(other.value(refused), 2.0, "each format has its own");
+
+    meters.place().set(Stage::Calm);
+    let (_, body) = get();
+    let found = Text::check(&body, Format::Prometheus);
+    assert_eq!((found.value(refused), found.value("antiphon_overload_shed_total")), (2.0, 1.0));
+}
+
+#[test]
+fn a_page_that_is_left_out_says_when_to_come_again() {
+    let place = Place::default();
+    let shown = shedding(pages(Arc::new(Meters::new())), place.clone());
+    let server = Server::start(here(), None, shown).expect("a free port");
+    let get = || ask(server.address().port(), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    place.set(Stage::Full);
+    assert!(get().0.starts_with("HTTP/1.1 200 "));
+    place.set(Stage::Sparing);
+    let (head, why) = get();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 5\r\n"), "{head}");
+    assert!(why.contains("come again"), "{why}");
+    assert_eq!(place.shed(), 1);
 }
 
 #[test]

@@ -581,3 +581,33 @@ fn a_session_that_takes_more_than_its_share_is_shed_and_the_others_do_not_notice
         other.assert_in_time();
     }
 }
+
+#[test]
+fn all_sessions_of_a_shard_are_told_of_strain_at_once_and_of_its_end_within_a_second() {
+    let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    let plan = plan();
+    let shard = Shard::start(Class::Normal).unwrap();
+    let mut sights: Vec<Sight> = (0..6)
+        .map(|_| admit(&shard, &plan, vec![caller(&plan, Vec::new())], Registry::default()))
+        .collect();
+    sights.iter_mut().for_each(|sight| sight.go_on(5));
+    shard.beat().strain(true);
+    let strained = |event: &EventKind| matches!(event, EventKind::SessionStrained { every: 5 });
+    sights.iter_mut().for_each(|sight| sight.until_event("strain", strained));
+    sights.iter_mut().for_each(|sight| sight.go_on(20));
+    shard.beat().strain(false);
+    let mut spans = Vec::new();
+    for sight in &mut sights {
+        let relieved = |event: &EventKind| matches!(event, EventKind::SessionRelieved { .. });
+        sight.until_event("relief", relieved);
+        let events = sight.ticks.iter().flat_map(|glance| &glance.events);
+        spans.extend(events.filter_map(|event| match event.kind {
+            EventKind::SessionRelieved { after_ticks } => Some(after_ticks),
+            _ => None,
+        }));
+    }
+    let (least, most) = (spans.iter().min().unwrap(), spans.iter().max().unwrap());
+    assert!(most - least <= 60, "{spans:?}");
+    assert!(most - least >= 20, "relief is spread: {spans:?}");
+    shard.stop();
+}

@@ -197,6 +197,27 @@ fn a_full_worker_takes_no_job_and_says_so_until_it_has_room_again() {
 }
 
 #[test]
+fn a_worker_whose_ticks_take_too_much_takes_no_job_until_they_do_not() {
+    let server = Server::start(&Options::default());
+    // Any call at all is more than that.
+    let worker = Worker::start(&server, &[&desk("busy", "")], &["--max-load", "0.0005"]);
+    let (first, second) = (room("busy"), room("busy"));
+    let mut ann = Peer::join(&server, &first, "ann");
+    ann.reads(&agent_in(&worker, &first), "Hello from the busy desk.");
+    let full = worker.event("worker.overload", |told| told["stage"] == "full");
+    assert_eq!((&full["before"], &full["jobs"]), (&json!("calm"), &json!(1)), "{full}");
+    assert_eq!(worker.page("/ready"), (503, "full".into()));
+    let (_, metrics) = worker.page("/metrics");
+    assert!(metrics.lines().any(|line| line == "antiphon_overload_stage 1"), "{metrics}");
+    let _bob = Peer::join(&server, &second, "bob");
+    // Whoever is there is answered.
+    ann.ask(json!({ "do": "chat", "text": "goodbye" }));
+    assert_eq!(worker.of_room("job.over", &first)["end"], "ended");
+    worker.event("worker.overload", |told| told["stage"] == "calm");
+    assert!(worker.events("job.joined").iter().all(|joined| joined["room"] != second.as_str()));
+}
+
+#[test]
 fn calls_go_on_while_the_server_cannot_be_reached_and_jobs_come_again_afterwards() {
     let server = Server::start(&Options::default());
     let (gate, port) = Gate::to(server.port());

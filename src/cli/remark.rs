@@ -82,6 +82,13 @@ pub(super) fn remark(kind: &EventKind, names: &Names, len: TickLen) -> Option<Re
         EventKind::TickSkipped { count } => warning(format!("{count} ticks skipped")),
         EventKind::JournalLost { cause } => warning(format!("the journal is lost: {cause}")),
         EventKind::LimitReached { limit } => warning(format!("limit reached: {limit}")),
+        EventKind::SessionStrained { every } => {
+            warning(format!("overload: what is no audio is done in one of {every} ticks"))
+        }
+        EventKind::SessionRelieved { after_ticks } => {
+            let span = after(*after_ticks);
+            warning(format!("all is done in every tick again, {span}"))
+        }
         EventKind::SessionEnded { reason } => aside(format!("ended: {reason}")),
         EventKind::UserUnheard { lane, cause } => {
             warning(format!("{} is not heard: {cause}", name(names, *lane)))

@@ -143,6 +143,8 @@ vocabulary! {
     BranchCreated "branch.created" ["BranchCreated", "branch_created"] Background,
     BranchCompleted "branch.completed" ["BranchCompleted", "branch_completed"] Background,
     StepCompleted "step.completed" ["StepCompleted", "step_completed"] Background,
+    SessionStrained "session.strained" [] Session,
+    SessionRelieved "session.relieved" [] Session,
 }
 
 impl EventName {

@@ -2,7 +2,7 @@
 //!
 //! A [`shard`] is a thread with many slots; [`pace`] is the only place that reads a clock or sleeps; a
 //! [`watchdog`] sees to it that a shard in the real-time class leaves something of the machine to
-//! others; [`sessions`] are the directory of those of several shards; [`laps`] are the times of a tick's phases; [`tools`] are the hands of a live session, with
+//! others; [`overload`] says what is left out when there is too much to do; [`sessions`] are the directory of those of several shards; [`laps`] are the times of a tick's phases; [`tools`] are the hands of a live session, with
 //! workers for everything that may wait; [`ink`] brings journals to disk, and an [`archive`] keeps them
 //! for as long as it is told; `codec`, `inlets`, `packets` and `wire`, where Opus is built in, carry
 //! audio to and from a network.
@@ -20,6 +20,7 @@ pub mod inlets;
 pub mod laps;
 pub mod load;
 pub mod notice;
+pub mod overload;
 pub mod pace;
 #[cfg(feature = "opus")]
 pub mod packets;

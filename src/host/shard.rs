@@ -7,7 +7,8 @@
 //!
 //! The thread's timers have no slack, and in the real-time class it has a [watchdog].
 //!
-//! A session that takes more than its [share](super::budget) is told to end.
+//! A session that takes more than its [share](super::budget) is told to end. Where the process has [too much to
+//! do](super::overload), all are told to do less of what is no audio.
 //!
 //! **Invariant:** a session that panics ends alone; one whose shard stops ends as any other does, and says
 //! so.
@@ -15,7 +16,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::budget::{Budget, Excess};
 use super::laps::LapTimes;
+use super::overload::{Beat, Relief};
 use super::pace::{Class, Clock, Moment, sharpen};
 use super::watchdog::{self, Enlisted, Standing};
 use crate::session::input::Inbound;
@@ -97,12 +98,13 @@ struct Member {
     slot: Slot,
     watch: Box<dyn Watch>,
     budget: Budget,
+    relief: Relief,
 }
 
 impl Member {
     /// The slot's next tick, timed where that is wanted.
     fn tick(&mut self, begun: Moment, skipped: u32) -> Status {
-        let Self { slot, watch, budget } = self;
+        let Self { slot, watch, budget, relief: _ } = self;
         budget.begin();
         let tick = AssertUnwindSafe(|| match watch.laps() {
             Some(laps) => {
@@ -116,7 +118,7 @@ impl Member {
 
     /// Hands the slot over; what the one who looks on does about it is no matter of the shard's.
     fn end(self, status: Status) {
-        let Self { slot, mut watch, budget: _ } = self;
+        let Self { slot, mut watch, budget: _, relief: _ } = self;
         drop(catch_unwind(AssertUnwindSafe(move || watch.ended(slot, status))));
     }
 }
@@ -134,8 +136,7 @@ pub struct Shard {
     running: Receiver<()>,
     /// Let go when the thread has ended.
     enlisted: Option<Enlisted>,
-    /// Nanoseconds in ticks.
-    busy: Arc<AtomicU64>,
+    beat: Arc<Beat>,
 }
 
 impl Shard {
@@ -147,8 +148,8 @@ impl Shard {
         let (orders, incoming) = bounded(ADMISSIONS_WAITING);
         let (tell, told) = bounded(1);
         let (run, running) = bounded::<()>(0);
-        let busy = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&busy);
+        let beat = Arc::new(Beat::default());
+        let own = Arc::clone(&beat);
         let thread = std::thread::Builder::new().name(SHARD.to_owned()).spawn(move || {
             sharpen();
             let enlisted = match wanted {
@@ -157,11 +158,11 @@ impl Shard {
             };
             // The one who started the shard waits for this.
             drop(tell.try_send(enlisted));
-            Loop::new(incoming, counted).run();
+            Loop::new(incoming, own).run();
             drop(run);
         })?;
         let enlisted = told.recv().ok().flatten();
-        Ok(Self { orders, thread: Mutex::new(Some(thread)), running, enlisted, busy })
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), running, enlisted, beat })
     }
 
     /// The class that the thread is in, and whether that is because the [watchdog] put it there.
@@ -180,14 +181,21 @@ impl Shard {
     /// the tick budget that is in use.
     #[must_use]
     pub fn busy_ns(&self) -> u64 {
-        self.busy.load(Ordering::Relaxed)
+        self.beat.pulse().busy_ns
+    }
+
+    /// What the thread tells of itself, and is told.
+    #[must_use]
+    pub const fn beat(&self) -> &Arc<Beat> {
+        &self.beat
     }
 
     /// Gives a session to the shard; its first tick is due at once. False if the shard is gone, or takes nothing for
     /// longer than [`ADMISSION_TIME`]: a tick does not come back.
     pub fn admit(&self, slot: Slot, watch: Box<dyn Watch>) -> bool {
         let budget = Budget::new(u64::from(slot.plan().len.ms()) * 1_000_000);
-        let order = Order::Admit(Box::new(Member { slot, watch, budget }));
+        let order =
+            Order::Admit(Box::new(Member { slot, watch, budget, relief: Relief::default() }));
         self.orders.send_timeout(order, ADMISSION_TIME).is_ok()
     }
 
@@ -237,11 +245,11 @@ struct Loop {
     members: Vec<Option<Box<Member>>>,
     due: BinaryHeap<Reverse<(Moment, usize)>>,
     admitted: u64,
-    busy: Arc<AtomicU64>,
+    beat: Arc<Beat>,
 }
 
 impl Loop {
-    fn new(orders: Receiver<Order>, busy: Arc<AtomicU64>) -> Self {
+    fn new(orders: Receiver<Order>, beat: Arc<Beat>) -> Self {
         let clock = Clock::default();
         Self {
             clock,
@@ -250,7 +258,7 @@ impl Loop {
             members: Vec::new(),
             due: BinaryHeap::new(),
             admitted: 0,
-            busy,
+            beat,
         }
     }
 
@@ -328,9 +336,12 @@ impl Loop {
         let wake_ns = woke.map(|woke| woke.since_ns(due));
         let late = lateness_ns / tick_ns;
         let skipped = if late > CATCH_UP_TICKS { late as u32 } else { 0 };
+        if let Some(strain) = member.relief.tell(self.beat.is_strained(), at, tick_ns) {
+            member.slot.announce(strain);
+        }
         let status = member.tick(begun, skipped);
         let step_ns = self.clock.now().since_ns(begun);
-        self.busy.fetch_add(step_ns, Ordering::Relaxed);
+        self.beat.ticked(tick_ns, lateness_ns, step_ns, skipped);
         let excess = member.budget.end(step_ns, member.slot.output().events.len());
         if let Some(excess) = excess {
             member.slot.announce(Inbound::HangUp { reason: excess.to_string() });

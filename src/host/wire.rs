@@ -116,6 +116,7 @@ impl Edge for Wire {
                 | Inbound::ModelEnd { .. }
                 | Inbound::ModelFailed { .. }
                 | Inbound::Native { .. }
+                | Inbound::Strain { .. }
                 | Inbound::Reload { .. } => input.inbound.push(value),
             }
         }

@@ -168,6 +168,8 @@ fn redacted(kind: &EventKind, config: &str) -> EventKind {
         | EventKind::ConnectionQuality { .. }
         | EventKind::ConnectionRestored
         | EventKind::ConfigReloaded { .. }
+        | EventKind::SessionStrained { .. }
+        | EventKind::SessionRelieved { .. }
         | EventKind::LimitReached { .. } => {}
     }
     kind

@@ -96,6 +96,8 @@ pub struct Folder {
     diverged: Option<Tick>,
     /// Ticks until the lines are flushed.
     flush_in: u64,
+    /// Why there will be no page.
+    report_left_out: Option<String>,
 }
 
 impl Folder {
@@ -135,6 +137,7 @@ impl Folder {
             story,
             diverged: None,
             flush_in: plan.len.ticks_min_one(1_000),
+            report_left_out: None,
             plan,
             virtual_time,
         })
@@ -201,6 +204,12 @@ impl Folder {
         self.story.journal_lost(ticks);
     }
 
+    /// Leaves the report out, for this reason, which the metrics tell. It takes longer to make than all other files
+    /// together, and can be made from them.
+    pub fn without_report(&mut self, why: &str) {
+        self.report_left_out = Some(why.to_owned());
+    }
+
     /// Closes the files of a call that ended for this reason. Returns its metrics, and what could not
     /// be written, in sentences.
     pub fn finish(self, end: &str) -> (Metrics, Vec<String>) {
@@ -212,10 +221,14 @@ impl Folder {
             troubles.extend(lines.finish(now));
         }
         troubles.extend(put_json(&self.dir, TRANSCRIPT, &report.transcript()));
-        troubles.extend(put_json(&self.dir, METRICS, report.metrics()));
-        let sound = Sound::of_file(&self.dir.join(RUNNING[0]), SECONDS_MAX);
-        troubles.extend(put(&self.dir, REPORT, &report.html(&sound)));
-        (report.metrics().clone(), troubles)
+        let report_left_out = self.report_left_out;
+        let metrics = Metrics { report_left_out, ..report.metrics().clone() };
+        troubles.extend(put_json(&self.dir, METRICS, &metrics));
+        if metrics.report_left_out.is_none() {
+            let sound = Sound::of_file(&self.dir.join(RUNNING[0]), SECONDS_MAX);
+            troubles.extend(put(&self.dir, REPORT, &report.html(&sound)));
+        }
+        (metrics, troubles)
     }
 
     pub(super) const fn plan(&self) -> &Arc<Plan> {

@@ -41,6 +41,8 @@
 //! | `call_ms` | ms | time from the start of the call to the end of its last tick |
 //! | `skipped_ticks` | ticks | ticks that the pacer jumped over |
 //! | `journal_lost_ticks` | ticks | ticks that are not in the journal, because it could not be written |
+//! | `strained_ticks` | ticks | ticks in which the session did what is no audio less often, since the process had too much to do |
+//! | `report_left_out` | text | why report.html was not made with the other files; null if it was. `antiphon report` makes it |
 //! | `lateness_us.p50` | µs | how late ticks began: median; null in virtual time |
 //! | `lateness_us.p99` | µs | its 99th percentile |
 //! | `lateness_us.p999` | µs | its 99.9th percentile |
@@ -59,6 +61,7 @@ use serde::Serialize;
 use super::Timing;
 use super::observe::{Observation, Observer};
 use crate::clock::{Tick, TickLen};
+use crate::session::event::EventKind;
 use crate::session::output::Output;
 use crate::session::plan::Plan;
 
@@ -116,6 +119,16 @@ pub const METRICS_KEYS: &[(&str, &str, &str)] = &[
         "ticks",
         "ticks that are not in the journal, because it could not be written",
     ),
+    (
+        "strained_ticks",
+        "ticks",
+        "ticks in which the session did what is no audio less often, since the process had too much to do",
+    ),
+    (
+        "report_left_out",
+        "text",
+        "why report.html was not made with the other files; null if it was. `antiphon report` makes it",
+    ),
     ("lateness_us.p50", "µs", "how late ticks began: median; null in virtual time"),
     ("lateness_us.p99", "µs", "its 99th percentile"),
     ("lateness_us.p999", "µs", "its 99.9th percentile"),
@@ -161,6 +174,8 @@ pub struct Metrics {
     pub call_ms: u64,
     pub skipped_ticks: u64,
     pub journal_lost_ticks: u64,
+    pub strained_ticks: u64,
+    pub report_left_out: Option<String>,
     pub lateness_us: Option<Durations>,
     pub step_us: Option<Durations>,
     pub counterfactual_from_tick: Option<Tick>,
@@ -205,6 +220,8 @@ pub struct Tally {
     yields: Latencies,
     lateness: Spread,
     step: Spread,
+    /// Since when the session is under strain.
+    strained: Option<Tick>,
 }
 
 /// Latencies in ticks. A turn has one at most, so that even a day of talk is some hundred kilobytes.
@@ -236,6 +253,7 @@ impl Tally {
             yields: Latencies::default(),
             lateness: Spread::new(),
             step: Spread::new(),
+            strained: None,
         }
     }
 
@@ -246,6 +264,16 @@ impl Tally {
         let mut observer = self.observer;
         observer.tick(plan, now, out, |observation| self.note(observation));
         self.observer = observer;
+        for event in &out.events {
+            match event.kind {
+                EventKind::SessionStrained { .. } => {
+                    self.strained.get_or_insert(now);
+                }
+                EventKind::SessionRelieved { .. } => self.strained = None,
+                _ => {}
+            }
+        }
+        self.counts.strained_ticks += u64::from(self.strained.is_some());
     }
 
     fn note(&mut self, observation: Observation) {

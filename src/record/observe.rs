@@ -159,7 +159,9 @@ impl Observer {
             EventKind::TickSkipped { count } => tell(Observation::Skipped(*count)),
             EventKind::JournalLost { .. } => tell(Observation::JournalLost),
             EventKind::LimitReached { .. } => tell(Observation::LimitReached),
-            EventKind::SessionCreated { .. }
+            EventKind::SessionStrained { .. }
+            | EventKind::SessionRelieved { .. }
+            | EventKind::SessionCreated { .. }
             | EventKind::SessionEnded { .. }
             | EventKind::UserJoined { .. }
             | EventKind::UserLeft { .. }

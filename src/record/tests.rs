@@ -1,5 +1,7 @@
 //! Scenes of a call, made by hand, and what the folder tells of them.
 
+mod left_out;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -44,6 +44,7 @@ pub struct FolderThread {
     first_dropped: Option<Tick>,
     lost_overruns: u64,
     journal_lost: u64,
+    report_left_out: Option<String>,
     writer: JoinHandle<Folder>,
 }
 
@@ -93,6 +94,7 @@ impl FolderThread {
             first_dropped: None,
             lost_overruns: 0,
             journal_lost: 0,
+            report_left_out: None,
             writer,
         }
     }
@@ -122,6 +124,11 @@ impl FolderThread {
         self.journal_lost = ticks;
     }
 
+    /// Leaves the report out: see [`Folder::without_report`].
+    pub fn without_report(&mut self, why: &str) {
+        self.report_left_out = Some(why.to_owned());
+    }
+
     /// Waits until all is written, and [finishes](Folder::finish) the folder.
     pub fn finish(self, end: &str) -> (Metrics, Vec<String>) {
         let Self {
@@ -131,6 +138,7 @@ impl FolderThread {
             first_dropped,
             lost_overruns,
             journal_lost,
+            report_left_out,
             writer,
             ..
         } = self;
@@ -140,6 +148,9 @@ impl FolderThread {
         let (metrics, mut troubles) = match writer.join() {
             Ok(mut folder) => {
                 folder.journal_lost(journal_lost);
+                if let Some(why) = report_left_out {
+                    folder.without_report(&why);
+                }
                 folder.finish(end)
             }
             Err(panic) => {

@@ -246,6 +246,8 @@ impl Turns {
             | EventKind::TransitionRefused { .. }
             | EventKind::TickSkipped { .. }
             | EventKind::JournalLost { .. }
+            | EventKind::SessionStrained { .. }
+            | EventKind::SessionRelieved { .. }
             | EventKind::LimitReached { .. }
             | EventKind::UserPublished { .. }
             | EventKind::UserUnpublished { .. }

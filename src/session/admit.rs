@@ -43,6 +43,7 @@ impl Session {
             self.admit_one(plan, now, value, &input.pcm, out);
         }
         input.inbound = inbound;
+        out.strained = self.is_strained();
         self.note_deferred(now, out);
     }
 
@@ -164,6 +165,7 @@ impl Session {
             Inbound::Native { native, event } => {
                 self.native_told(plan, now, (native, event), out);
             }
+            Inbound::Strain { every, turn } => self.strained(now, every, turn, out),
             Inbound::Reload { .. } => {
                 let kind = match self.reloaded() {
                     EventKind::ConfigRefused { cause } => {

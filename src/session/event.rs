@@ -349,6 +349,13 @@ pub enum EventKind {
     /// A model that hears and speaks by itself is not there; another attempt follows unless it is the `last`.
     #[serde(rename = "model.disconnected")]
     ModelDisconnected { native: NativeId, cause: String, last: bool },
+    /// The process has too much to do: what is not audio is done in one of so many ticks only, and words of utterances
+    /// that are not over are left out.
+    #[serde(rename = "session.strained")]
+    SessionStrained { every: u16 },
+    /// All is done in every tick again; it was not for so many.
+    #[serde(rename = "session.relieved")]
+    SessionRelieved { after_ticks: u64 },
 }
 
 impl EventKind {
@@ -429,6 +436,8 @@ impl EventKind {
             Self::AgentWords { .. } => EventName::AgentWords,
             Self::ModelConnected { .. } => EventName::ModelConnected,
             Self::ModelDisconnected { .. } => EventName::ModelDisconnected,
+            Self::SessionStrained { .. } => EventName::SessionStrained,
+            Self::SessionRelieved { .. } => EventName::SessionRelieved,
         }
     }
 

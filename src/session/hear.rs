@@ -224,6 +224,10 @@ impl Session {
         if !self.lanes[at].knows(utterance) {
             return;
         }
+        if !last && self.is_strained() {
+            // It was under way when its edge was told.
+            return;
+        }
         let text = clip(text, plan.limits.text);
         let kind =
             EventKind::UserTranscript { lane, utterance, text: text.clone(), confidence, last };

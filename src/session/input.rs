@@ -306,6 +306,14 @@ pub enum Inbound {
         /// What; its audio is at the session's rate.
         event: NativeEvent,
     },
+    /// The process has too much to do: what is not audio is done in every so many ticks only, until another value says
+    /// otherwise; 1 is every tick, as it is at first.
+    Strain {
+        /// In one of so many ticks, at most [`EVERY_MAX`](super::strain::EVERY_MAX).
+        every: u16,
+        /// In which one: sessions that have different ones do not all work in the same tick.
+        turn: u16,
+    },
     /// A participant wants the agent to stop, without saying anything: what it says is cut and does not go on, and what it
     /// was about to say is not said. An agent that may not be interrupted is not.
     Interrupt {
@@ -409,6 +417,7 @@ impl Inbound {
             | Self::ModelEnd { .. }
             | Self::ModelFailed { .. }
             | Self::Native { .. }
+            | Self::Strain { .. }
             | Self::Reload { .. } => None,
         }
     }

@@ -14,6 +14,8 @@
 //! seal    the digest
 //! ```
 //!
+//! Under [strain], `think`, `work` and `route` are for one of a few ticks; all else is for every one.
+//!
 //! **Invariant:** no clock, no I/O, no threads, no locks: equal plans and inputs give equal outputs,
 //! bit for bit, and a session serialised at any tick goes on alike.
 
@@ -40,6 +42,7 @@ mod route;
 mod seal;
 mod speak;
 mod state;
+pub mod strain;
 mod think;
 mod verbs;
 mod wake;
@@ -76,6 +79,7 @@ use native::Native;
 use output::Output;
 use plan::{AgentKind, Plan};
 use policy::Used;
+use strain::Strain;
 
 /// One conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -147,17 +151,19 @@ pub struct Session {
     answered: Vec<Answered>,
     /// Requests of participants that are not answered.
     requests: Vec<Request>,
-    /// The calls that requests of this tick lead to; empty between ticks.
+    /// The calls that requests of this tick lead to; empty between ticks, but under strain.
     requested: Vec<Wanted>,
     /// Since when nobody has been there who was there before.
     alone_since: Option<Tick>,
     /// What was heard of items that were cut, until it is known that they are not resumed.
     cut_off: Vec<(ItemId, Said)>,
-    /// Turns that ended in this tick; empty between ticks.
+    /// Turns that ended in this tick; empty between ticks, but under strain.
     turns: Vec<Ended>,
     /// What came of the configurations of this tick; empty between ticks.
     #[serde(skip)]
     reloads: VecDeque<EventKind>,
+    /// What is no audio is not done in every tick.
+    strain: Option<Strain>,
 }
 
 /// The life of a session.
@@ -276,7 +282,6 @@ enum Talk {
 /// A turn of the user that is to be answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Ended {
-    #[serde(skip)]
     turn: Option<TurnEnd>,
     typed: bool,
 }
@@ -337,6 +342,7 @@ impl Session {
             cut_off: Vec::new(),
             turns: Vec::new(),
             reloads: VecDeque::new(),
+            strain: None,
         }
     }
 
@@ -381,12 +387,16 @@ impl Session {
         laps.lap(Phase::Hear);
         self.wake(plan, now, out);
         laps.lap(Phase::Wake);
-        let mut occasions = self.think(plan, now, out);
-        laps.lap(Phase::Think);
-        self.work(plan, now, hands, &mut occasions, out);
-        laps.lap(Phase::Work);
-        let noted = self.route(plan, now, &mut occasions, out);
-        self.ask_models(plan, now, &mut occasions, out);
+        let mut noted = 0;
+        if self.has_its_turn(now) {
+            let mut occasions = self.think(plan, now, out);
+            laps.lap(Phase::Think);
+            self.work(plan, now, hands, &mut occasions, out);
+            laps.lap(Phase::Work);
+            noted = self.route(plan, now, &mut occasions, out);
+            self.ask_models(plan, now, &mut occasions, out);
+            self.has_worked();
+        }
         laps.lap(Phase::Route);
         self.speak(plan, now, out);
         self.show(plan, out);
@@ -459,6 +469,7 @@ impl Session {
             && self.playout.is_idle()
             && self.lanes.iter().all(|lane| !lane.is_listening())
             && (self.pending.is_empty() && self.answered.is_empty() && self.requests.is_empty())
+            && self.turns.is_empty()
             && (self.minds.is_empty() && self.native.is_none() && self.leaving.is_none())
             && (self.next.is_none() && self.entering.is_none())
     }

@@ -39,6 +39,9 @@ pub struct Output {
     pub agent_state: AgentState,
     /// What of its words is being said.
     pub saying: Option<Saying>,
+    /// The session is under [strain](super::input::Inbound::Strain): edges leave out what is no audio and can be. It
+    /// follows from what has arrived, so that the digest leaves it out.
+    pub strained: bool,
     /// The session ended in this tick.
     pub ended: bool,
     /// The digest of the session so far.
@@ -162,6 +165,7 @@ impl Output {
         self.agent_speech = false;
         self.agent_state = AgentState::Listening;
         self.saying = None;
+        self.strained = false;
         self.ended = false;
         self.spent.clear();
     }

@@ -34,7 +34,7 @@ impl Session {
         let mut all = std::mem::take(&mut self.tenure.occurred);
         all.append(&mut occasions.all);
         // A call or a return goes first: it was asked for by a tool. Who says goodbye stays.
-        let second = now.0.is_multiple_of(plan.len.ticks_min_one(1_000));
+        let second = now.0 % plan.len.ticks_min_one(1_000) <= self.put_off();
         let stays = self.next.is_some() || self.life != Life::Running;
         if stays || !plan.graph.is_asked(self.agent, !all.is_empty(), second) {
             return noted;

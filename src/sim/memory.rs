@@ -278,6 +278,7 @@ impl Learning {
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
                 | Inbound::Fact { .. }
+                | Inbound::Strain { .. }
                 | Inbound::Reload { .. } => {}
             }
         }

@@ -437,6 +437,8 @@ const fn is_participants(value: &Inbound) -> bool {
         | Inbound::Line { .. }
         | Inbound::Custom { .. }
         | Inbound::Fact { .. }
+        // What the machine had too much to do with goes on as well: nobody else would say that it is over.
+        | Inbound::Strain { .. }
         | Inbound::Reload { .. } => true,
         Inbound::Transcript { .. }
         | Inbound::RecogniserFailed { .. }

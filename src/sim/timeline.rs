@@ -470,6 +470,12 @@ impl Timeline {
             EventKind::TickSkipped { count } => (none(), format!("{count} ticks")),
             EventKind::JournalLost { cause } => (none(), cut(cause)),
             EventKind::LimitReached { limit } => (none(), limit.clone()),
+            EventKind::SessionStrained { every } => {
+                (none(), format!("what is no audio is done in one of {every} ticks"))
+            }
+            EventKind::SessionRelieved { after_ticks } => {
+                (none(), format!("after {} ms", self.len.span_ms(*after_ticks)))
+            }
             EventKind::UserPublished { lane }
             | EventKind::UserUnpublished { lane }
             | EventKind::UserMuted { lane }

@@ -75,7 +75,7 @@ struct Interruption {
 }
 
 /// A turn of the user that has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnEnd {
     /// Its id.
     pub id: TurnId,

@@ -12,6 +12,8 @@ mod figures;
 mod guest;
 #[cfg(feature = "livekit")]
 mod latency;
+#[cfg(feature = "opus")]
+mod overload;
 mod pacing;
 mod plot;
 #[cfg(feature = "opus")]
@@ -46,7 +48,8 @@ Examples:
   antiphon bench latency
   antiphon bench rooms
   antiphon bench dispatch
-  antiphon bench density --depth media")]
+  antiphon bench density --depth media
+  antiphon bench overload")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     bench: Bench,
@@ -58,6 +61,8 @@ enum Bench {
     Pacing(pacing::PacingArgs),
     #[cfg(feature = "opus")]
     Density(density::DensityArgs),
+    #[cfg(feature = "opus")]
+    Overload(overload::OverloadArgs),
     #[cfg(feature = "livekit")]
     Latency(latency::LatencyArgs),
     #[cfg(feature = "livekit")]
@@ -71,6 +76,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Bench::Pacing(args) => pacing::pacing(args),
         #[cfg(feature = "opus")]
         Bench::Density(args) => density::density(args),
+        #[cfg(feature = "opus")]
+        Bench::Overload(args) => overload::overload(args),
         #[cfg(feature = "livekit")]
         Bench::Latency(args) => latency::latency(args),
         #[cfg(feature = "livekit")]

@@ -253,13 +253,13 @@ fn progress(runs: u64) -> ProgressBar {
 }
 
 /// Threads of the ordinary class that compute.
-struct Busy {
+pub(super) struct Busy {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Busy {
-    fn start(count: usize) -> Result<Self, Failure> {
+    pub(super) fn start(count: usize) -> Result<Self, Failure> {
         let over = Arc::new(AtomicBool::new(false));
         let start = |_| {
             let over = Arc::clone(&over);

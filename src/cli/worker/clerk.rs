@@ -1,5 +1,8 @@
 //! Clerks: threads that make what a session needs and put away what is left of it, since both wait for disks.
 //!
+//! While there is too much to do (`host::overload`), reports are left out and files are put away slowly; what begins is not
+//! kept waiting, and a journal is always finished.
+//!
 //! **Invariant:** whatever a clerk is given comes back as an event: made, not made, or put away.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +15,8 @@ use super::making::{Making, Order, make};
 use super::{Event, Made};
 use crate::cli::failure::Failure;
 use crate::cli::watch::{LiveWatch, Over, Show};
+use crate::host::overload::{Place, Stage};
+use crate::host::pace::{Clock, pause};
 use crate::record::{FolderThread, SessionEnd};
 use crate::session::event::EventKind;
 use crate::slot::message;
@@ -21,6 +26,13 @@ const CLERKS: usize = 2;
 
 /// Papers that wait at most: a beginning and an end of each of hundreds of jobs.
 const PAPERS_WAITING: usize = 4_096;
+
+/// How long a clerk rests at most between two papers, in milliseconds, while there is too much to do: as long as the last one
+/// took otherwise, so that half of its time is left to others.
+const REST_MS_MAX: u64 = 250;
+
+/// Why there is no report.
+const LEFT_OUT: &str = "the worker had too much to do; `antiphon report` with this folder makes it";
 
 enum Paper {
     Make(Box<Order>),
@@ -35,14 +47,14 @@ pub(super) struct Clerks {
 
 impl Clerks {
     /// Starts them.
-    pub(super) fn start(tell: &Sender<Event>) -> std::io::Result<Self> {
+    pub(super) fn start(tell: &Sender<Event>, place: &Place) -> std::io::Result<Self> {
         let (papers, given) = bounded(PAPERS_WAITING);
         // Who puts files away makes no call wait that begins.
         let (kept, to_keep) = bounded(PAPERS_WAITING);
         let clerks = Self { papers };
         for given in [given, to_keep].iter().flat_map(|given| [given; CLERKS]) {
             let (given, tell) = (given.clone(), tell.clone());
-            let clerk = Clerk { tell, kept: kept.clone() };
+            let clerk = Clerk { tell, kept: kept.clone(), place: place.clone() };
             std::thread::Builder::new()
                 .name("clerk".to_owned())
                 .spawn(move || clerk.work(&given))?;
@@ -64,6 +76,7 @@ impl Clerks {
 struct Clerk {
     tell: Sender<Event>,
     kept: Sender<Paper>,
+    place: Place,
 }
 
 impl Clerk {
@@ -83,9 +96,15 @@ impl Clerk {
                     drop(self.tell.send(Event::Loaded(at, loaded)));
                 }
                 Paper::PutAway(job, over, right) => {
-                    let put = catch_unwind(AssertUnwindSafe(|| put_away(*over, right)));
+                    let begun = Clock::default().now();
+                    let put = AssertUnwindSafe(|| put_away(*over, right, &self.place));
+                    let put = catch_unwind(put);
                     let troubles = put.unwrap_or_else(|panic| vec![message(&*panic)]);
                     drop(self.tell.send(Event::Kept { job, troubles }));
+                    if self.place.stage() >= Stage::Sparing {
+                        let took_ms = Clock::default().now().since_ns(begun) / 1_000_000;
+                        pause(took_ms.min(REST_MS_MAX) as u32);
+                    }
                 }
             }
         }
@@ -134,7 +153,7 @@ impl Clerk {
 }
 
 /// Closes the files of a call; what went wrong with them.
-fn put_away(over: Over, right: Option<Right>) -> Vec<String> {
+fn put_away(over: Over, right: Option<Right>, place: &Place) -> Vec<String> {
     let Over { folder, journal, tally: _, status, reason: _, slot } = over;
     drop(slot);
     if right.is_some_and(|right| !right.holds()) {
@@ -145,6 +164,9 @@ fn put_away(over: Over, right: Option<Right>) -> Vec<String> {
     let mut troubles = Vec::new();
     if let Some(mut folder) = folder {
         folder.journal_lost(loss.as_ref().map_or(0, |loss| loss.ticks));
+        if place.sheds() {
+            folder.without_report(LEFT_OUT);
+        }
         troubles = folder.finish(SessionEnd::from(&status).name()).1;
     }
     troubles.extend(loss.map(|loss| format!("journal: {loss}")));

@@ -22,6 +22,7 @@ use crate::session::plan::Plan;
 use crate::tool::Registry;
 use crate::web::page;
 use crate::web::server::Server;
+use crate::web::shed::shedding;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -83,6 +84,7 @@ fn serve_page(office: &Office, log: Log) -> Result<Option<Server>, Failure> {
     let plan = first.plans()[&None].clone();
     let agent = shown_name(&plan).to_owned();
     let pages = page::pages(page::Options { server: address, room: None, dispatch, agent, key });
+    let pages = shedding(pages, office.meters().place().clone());
     let server = Server::start(here(0), None, pages)
         .map_err(|error| Failure::input(format!("the page: {error}")))?;
     let url = format!("http://{}/", server.address());

@@ -25,6 +25,7 @@ use super::livekit::LivekitArgs;
 use super::metrics::address;
 use super::watch::LiveWatch;
 use crate::config::Config;
+use crate::host::overload::Look;
 use crate::livekit::{room, worker};
 use crate::record::SessionEnd;
 use crate::session::event::{EndReason, Event as SessionEvent};
@@ -158,6 +159,8 @@ enum Event {
     Unwritten(String),
     /// A configuration was read anew.
     Loaded(usize, dev::Reloaded),
+    /// There is more to do than can be done, or less than before.
+    Overload(Look),
 }
 
 /// A session that may begin.

@@ -40,6 +40,7 @@ pub use seat::{END_MAX, Entry, MAIL_MAX, State};
 
 use seat::{Leave, Seat, Watched};
 
+use super::overload::Beat;
 use super::pace::{Class, Clock};
 use super::shard::{STOPPED, Shard, Watch};
 use super::watchdog::Standing;
@@ -340,6 +341,12 @@ impl Sessions {
     #[must_use]
     pub fn busy_ns(&self) -> Vec<u64> {
         self.shards.iter().map(Shard::busy_ns).collect()
+    }
+
+    /// What the thread of each shard tells of itself, and is told.
+    #[must_use]
+    pub fn beats(&self) -> Vec<Arc<Beat>> {
+        self.shards.iter().map(|shard| Arc::clone(shard.beat())).collect()
     }
 
     /// How many of the shards are not in the real-time class.

@@ -1,6 +1,7 @@
 //! Recognisers on threads.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ struct Ear {
     reason = "frames are nearly all that is sent, and are not to be boxed"
 )]
 enum ToEar {
-    Begin { lane: LaneId, utterance: UtteranceId, reply: Sender<Inbound> },
+    Begin { lane: LaneId, utterance: UtteranceId, reply: Sender<Inbound>, quiet: Arc<AtomicBool> },
     Frame([i16; SPEECH_FRAME]),
     End,
     Drop,
@@ -126,8 +127,10 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A recogniser's thread: one utterance after the other, until the pool is gone.
 fn serve(mut engine: Box<dyn Recogniser>, work: &Receiver<ToEar>, home: &Home) {
     while home.is_there() {
-        let Ok(ToEar::Begin { lane, utterance, reply }) = work.recv_timeout(IDLE) else { continue };
-        let outcome = hear(engine.as_mut(), work, (lane, utterance), &reply);
+        let Ok(ToEar::Begin { lane, utterance, reply, quiet }) = work.recv_timeout(IDLE) else {
+            continue;
+        };
+        let outcome = hear(engine.as_mut(), work, (lane, utterance), &reply, &quiet);
         match outcome {
             Ok(Some(value)) => drop(reply.send(value)),
             Ok(None) => {}
@@ -147,6 +150,7 @@ fn hear(
     work: &Receiver<ToEar>,
     (lane, utterance): (LaneId, UtteranceId),
     reply: &Sender<Inbound>,
+    quiet: &AtomicBool,
 ) -> Result<Option<Inbound>, SpeechError> {
     let begun = engine.begin();
     let (mut frames, mut interim) = (0u32, String::new());
@@ -158,7 +162,9 @@ fn hear(
                 if trouble.is_none() {
                     trouble = engine.feed(&pcm).err();
                 }
-                if trouble.is_none() && frames.is_multiple_of(INTERIM_FRAMES) {
+                let wanted =
+                    frames.is_multiple_of(INTERIM_FRAMES) && !quiet.load(Ordering::Relaxed);
+                if trouble.is_none() && wanted {
                     let Some(text) = engine.partial().filter(|text| *text != interim) else {
                         continue;
                     };
@@ -200,6 +206,8 @@ pub struct LiveEar {
     results: Receiver<Inbound>,
     lines: BTreeMap<(LaneId, UtteranceId), Line>,
     failed: Vec<Inbound>,
+    /// Nobody wants words of utterances that are not over.
+    quiet: Arc<AtomicBool>,
 }
 
 struct Line {
@@ -212,17 +220,29 @@ impl LiveEar {
     #[must_use]
     pub fn new(pool: EarPool) -> Self {
         let (reply, results) = bounded(RESULTS_WAITING);
-        Self { pool, reply, results, lines: BTreeMap::new(), failed: Vec::new() }
+        Self {
+            pool,
+            reply,
+            results,
+            lines: BTreeMap::new(),
+            failed: Vec::new(),
+            quiet: Arc::default(),
+        }
     }
 
     fn listen(&mut self, lane: LaneId, utterance: UtteranceId, pcm: &[i16]) {
         let key = (lane, utterance);
-        let Self { pool, reply, lines, failed, .. } = self;
+        let Self { pool, reply, lines, failed, quiet, .. } = self;
         let line = lines.entry(key).or_insert_with(|| {
             let ear = pool.shared.free.1.try_recv().ok();
             match &ear {
                 Some(ear) => {
-                    let begin = ToEar::Begin { lane, utterance, reply: reply.clone() };
+                    let begin = ToEar::Begin {
+                        lane,
+                        utterance,
+                        reply: reply.clone(),
+                        quiet: Arc::clone(quiet),
+                    };
                     drop(ear.line.try_send(begin));
                 }
                 None => failed.push(failure(lane, utterance, "no recogniser is free")),
@@ -287,6 +307,7 @@ impl Edge for LiveEar {
     }
 
     fn take(&mut self, _now: Tick, out: &Output) {
+        self.quiet.store(out.strained, Ordering::Relaxed);
         for effect in &out.effects {
             match *effect {
                 Effect::Listen { lane, utterance, frame } => {
@@ -302,6 +323,55 @@ impl Edge for LiveEar {
                 | Effect::Native { .. }
                 | Effect::Play { .. } => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Recognised;
+
+    /// Has other words each time that it is asked.
+    struct Counts(u32);
+
+    impl Recogniser for Counts {
+        fn begin(&mut self) -> Result<(), SpeechError> {
+            Ok(())
+        }
+
+        fn feed(&mut self, _pcm: &[i16]) -> Result<(), SpeechError> {
+            Ok(())
+        }
+
+        fn partial(&mut self) -> Option<String> {
+            self.0 += 1;
+            Some(self.0.to_string())
+        }
+
+        fn end(&mut self) -> Result<Recognised, SpeechError> {
+            Ok(Recognised { text: format!("asked {} times", self.0), confidence: 1.0 })
+        }
+    }
+
+    #[test]
+    fn a_session_under_strain_asks_for_no_words_before_the_end() {
+        for (strained, expected) in [(false, "asked 5 times"), (true, "asked 0 times")] {
+            let mut ear = LiveEar::new(EarPool::start(1, || Ok(Box::new(Counts(0)))).unwrap());
+            let (lane, utterance) = (LaneId(0), UtteranceId(0));
+            let mut out = Output::default();
+            (out.strained, out.frames) = (strained, vec![0; SPEECH_FRAME]);
+            out.effects = vec![Effect::Listen { lane, utterance, frame: 0 }];
+            (0..5 * u64::from(INTERIM_FRAMES)).for_each(|tick| ear.take(Tick(tick), &out));
+            out.effects = vec![Effect::ListenEnd { lane, utterance }];
+            ear.take(Tick(50), &out);
+            let last = loop {
+                match ear.results.recv_timeout(Duration::from_secs(10)).expect("it answers") {
+                    Inbound::Transcript { text, last: true, .. } => break text,
+                    other => assert!(!strained, "{other:?}"),
+                }
+            };
+            assert_eq!(last, expected);
         }
     }
 }

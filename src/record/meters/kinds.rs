@@ -9,6 +9,8 @@ use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 
+use crate::host::overload::Place;
+
 /// Nanoseconds of a second.
 const SECOND_NS: f64 = 1e9;
 
@@ -83,6 +85,34 @@ impl<const N: usize> EncodeMetric for Split<N> {
             counter.encode(encoder.encode_family(&[(self.label, *value)])?)?;
         }
         Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
+    }
+}
+
+/// The stage of an overload, as its number: 0 is calm.
+#[derive(Debug, Clone)]
+pub(super) struct StageOf(pub(super) Place);
+
+impl EncodeMetric for StageOf {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.encode_gauge(&(self.0.stage() as i64))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
+/// What was left out because of one.
+#[derive(Debug, Clone)]
+pub(super) struct ShedOf(pub(super) Place);
+
+impl EncodeMetric for ShedOf {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.encode_counter::<NoLabelSet, _, u64>(&self.0.shed(), None)
     }
 
     fn metric_type(&self) -> MetricType {

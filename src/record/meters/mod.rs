@@ -40,6 +40,9 @@
 //! | `antiphon_synthesiser_failures_total` | counter | items | items that the synthesiser gave up |
 //! | `antiphon_limits_reached_total` | counter | refusals | refusals because a bound was reached |
 //! | `antiphon_journal_lost_total` | counter | journals | journals that could not be written any more during their call |
+//! | `antiphon_overload_stage` | gauge | | what is left out while there is too much to do: 0 nothing, 1 new sessions, 2 pages and reports too, 3 work of sessions that is no audio too |
+//! | `antiphon_overload_shed_total` | counter | pieces | pages and reports that were left out |
+//! | `antiphon_sessions_strained` | gauge | sessions | sessions that do what is no audio less often at present |
 //! | `antiphon_worker_load` | gauge | share | how much of what it may take on a worker has taken on: 0.7 is its limit |
 //! | `antiphon_worker_registrations` | gauge | registrations | registrations of a worker that LiveKit servers hold at present |
 //! | `antiphon_worker_draining` | gauge | | 1 while a worker takes no more jobs, and ends with the last |
@@ -64,7 +67,8 @@ use super::Timing;
 use super::observe::Observation;
 use crate::clock::TickLen;
 use crate::host::budget::Excess;
-use kinds::{Histogram, Split};
+use crate::host::overload::Place;
+use kinds::{Histogram, ShedOf, Split, StageOf};
 pub use session::{SessionEnd, SessionMeter};
 
 /// A meter: its name on the wire, its kind, its unit and its meaning.
@@ -193,6 +197,19 @@ pub const METERS: &[Meter] = &[
         "journals that could not be written any more during their call",
     ),
     Meter {
+        name: "antiphon_overload_stage",
+        kind: Kind::Gauge,
+        unit: "",
+        help: "what is left out while there is too much to do: 0 nothing, 1 new sessions, 2 pages and reports too, 3 work of sessions that is no audio too",
+    },
+    counter("antiphon_overload_shed_total", "pieces", "pages and reports that were left out"),
+    Meter {
+        name: "antiphon_sessions_strained",
+        kind: Kind::Gauge,
+        unit: "sessions",
+        help: "sessions that do what is no audio less often at present",
+    },
+    Meter {
         name: "antiphon_worker_load",
         kind: Kind::Gauge,
         unit: "share",
@@ -319,6 +336,9 @@ pub struct Meters {
     synthesiser_failures: Counter,
     limits_reached: Counter,
     journal_lost: Counter,
+    /// Where the process stands: whoever leaves something out looks here.
+    place: Place,
+    strained: Gauge,
     worker_load: Gauge<f64, AtomicU64>,
     worker_registrations: Gauge,
     worker_draining: Gauge,
@@ -380,6 +400,7 @@ impl Meters {
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let shelf = &mut registry;
+        let place = Place::default();
         put(shelf, "antiphon_build_info", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         // In the order of METERS, which is that of the text.
         Self {
@@ -418,6 +439,12 @@ impl Meters {
             synthesiser_failures: count(shelf, "antiphon_synthesiser_failures_total"),
             limits_reached: count(shelf, "antiphon_limits_reached_total"),
             journal_lost: count(shelf, "antiphon_journal_lost_total"),
+            place: {
+                put(shelf, "antiphon_overload_stage", StageOf(place.clone()));
+                put(shelf, "antiphon_overload_shed_total", ShedOf(place.clone()));
+                place
+            },
+            strained: shared(shelf, "antiphon_sessions_strained", Gauge::default()),
             worker_load: shared(shelf, "antiphon_worker_load", Gauge::default()),
             worker_registrations: {
                 shared(shelf, "antiphon_worker_registrations", Gauge::default())
@@ -444,6 +471,18 @@ impl Meters {
         };
         debug_assert!(written.is_ok(), "memory takes all text");
         text
+    }
+
+    /// Where the process stands when it has too much to do.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Sessions that are under strain.
+    #[must_use]
+    pub fn strained(&self) -> u64 {
+        self.strained.get().unsigned_abs()
     }
 
     /// Shows how a worker is.

@@ -55,6 +55,7 @@ impl From<&Status> for SessionEnd {
 pub struct SessionMeter {
     meters: Arc<Meters>,
     observer: Observer,
+    strained: bool,
     end: SessionEnd,
 }
 
@@ -64,13 +65,26 @@ impl SessionMeter {
     pub fn begin(meters: &Arc<Meters>) -> Self {
         meters.sessions_active.inc();
         let (meters, observer) = (Arc::clone(meters), Observer::default());
-        Self { meters, observer, end: SessionEnd::Stopped }
+        Self { meters, observer, strained: false, end: SessionEnd::Stopped }
     }
 
     /// Counts what came of one tick, and what was measured about it.
     pub fn tick(&mut self, plan: &Plan, now: Tick, out: &Output, timing: Timing) {
         self.meters.timing(plan.len, timing);
         self.observer.tick(plan, now, out, |found| self.meters.note(plan.len, found));
+        self.strain(out.strained);
+    }
+
+    fn strain(&mut self, strained: bool) {
+        match (std::mem::replace(&mut self.strained, strained), strained) {
+            (false, true) => {
+                self.meters.strained.inc();
+            }
+            (true, false) => {
+                self.meters.strained.dec();
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// Counts an inline call that took longer than its budget.
@@ -91,6 +105,7 @@ impl SessionMeter {
 
 impl Drop for SessionMeter {
     fn drop(&mut self) {
+        self.strain(false);
         self.meters.sessions_active.dec();
         self.meters.sessions[self.end as usize].inc();
     }

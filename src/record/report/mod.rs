@@ -325,6 +325,8 @@ impl Story {
             | EventKind::ToolUnexpected { .. }
             | EventKind::TickSkipped { .. }
             | EventKind::JournalLost { .. }
+            | EventKind::SessionStrained { .. }
+            | EventKind::SessionRelieved { .. }
             | EventKind::LimitReached { .. }
             | EventKind::UserPublished { .. }
             | EventKind::UserUnpublished { .. }

@@ -39,8 +39,16 @@ impl Session {
         if !thinker(plan, self.agent).is_some_and(|thinker| thinker.preemptive) {
             return;
         }
-        let guess = self.guess(plan, now);
         let early = self.minds.iter().position(|mind| mind.early.is_some());
+        if self.is_strained() {
+            // What may be thrown away is not asked for; nor is it waited for.
+            if let Some(at) = early.filter(|at| !self.minds[*at].adopted) {
+                let mind = self.minds.remove(at);
+                self.unask(now, &mind, out);
+            }
+            return;
+        }
+        let guess = self.guess(plan, now);
         if let Some(at) = early.filter(|at| !self.minds[*at].adopted) {
             let same = guess.as_ref().is_some_and(|(_, text)| self.is_early_for(at, text));
             if same || guess.is_none() && !out.user_speech {

@@ -139,6 +139,7 @@ fn failed(value: &Inbound) -> Option<Inbound> {
         | Inbound::Line { .. }
         | Inbound::Custom { .. }
         | Inbound::Fact { .. }
+        | Inbound::Strain { .. }
         | Inbound::Reload { .. } => None,
     }
 }
@@ -180,6 +181,7 @@ impl<E: Edge> Edge for Weathered<E> {
                 | Inbound::Line { .. }
                 | Inbound::Custom { .. }
                 | Inbound::Fact { .. }
+                | Inbound::Strain { .. }
                 | Inbound::Reload { .. } => input.inbound.push(value),
                 result => self.expose(now, result, input),
             }

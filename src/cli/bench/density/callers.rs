@@ -22,19 +22,19 @@ const TICK_NS: u64 = 20_000_000;
 const MOMENTS: u64 = 16;
 
 /// Participants on their way to the thread at most.
-pub(super) const WAITING: usize = 64;
+pub(in crate::cli::bench) const WAITING: usize = 64;
 
 /// What happened to packets, both ways, while it counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(in crate::cli::bench) struct Counts {
     /// From participants, those with speech alone.
-    pub(super) decoded: u64,
+    pub(in crate::cli::bench) decoded: u64,
     /// From agents, those with speech alone.
-    pub(super) encoded: u64,
+    pub(in crate::cli::bench) encoded: u64,
     /// All packets, both ways.
-    pub(super) sent: u64,
+    pub(in crate::cli::bench) sent: u64,
     /// Those that a session did not get, or got too late; and those of agents that nobody got.
-    pub(super) lost: u64,
+    pub(in crate::cli::bench) lost: u64,
 }
 
 struct Participant {
@@ -46,16 +46,19 @@ struct Participant {
 }
 
 /// The thread.
-pub(super) struct Callers {
+pub(in crate::cli::bench) struct Callers {
     come: Sender<(Trunk, usize)>,
     thread: JoinHandle<Counts>,
 }
 
 /// The lane of the only participant.
-pub(super) const LANE: LaneId = LaneId(0);
+pub(in crate::cli::bench) const LANE: LaneId = LaneId(0);
 
 impl Callers {
-    pub(super) fn start(pattern: Arc<Pattern>, stages: Stages) -> Result<Self, Failure> {
+    pub(in crate::cli::bench) fn start(
+        pattern: Arc<Pattern>,
+        stages: Stages,
+    ) -> Result<Self, Failure> {
         let (come, coming) = bounded(WAITING);
         let thread = std::thread::Builder::new().name("callers".to_owned()).spawn(move || {
             sharpen();
@@ -68,12 +71,12 @@ impl Callers {
     }
 
     /// Somebody comes, who says the pattern from here on.
-    pub(super) fn add(&self, trunk: Trunk, begin: usize) -> bool {
+    pub(in crate::cli::bench) fn add(&self, trunk: Trunk, begin: usize) -> bool {
         self.come.send((trunk, begin)).is_ok()
     }
 
     /// Waits for the end.
-    pub(super) fn counts(self) -> Result<Counts, Failure> {
+    pub(in crate::cli::bench) fn counts(self) -> Result<Counts, Failure> {
         drop(self.come);
         self.thread.join().map_err(|_| Failure::broken("the participants' thread panicked"))
     }
@@ -100,7 +103,7 @@ fn talk(pattern: &Pattern, stages: &Stages, coming: &Receiver<(Trunk, usize)>) -
 
 /// Paces all who have come until everybody ends: `come` adds them, and `frame` is called once a tick for each, at a
 /// moment of its own. Everybody, and what happened while it counted.
-pub(super) fn paced<P>(
+pub(in crate::cli::bench) fn paced<P>(
     stages: &Stages,
     mut come: impl FnMut(Stage, &mut Vec<P>),
     mut frame: impl FnMut(&mut P) -> Counts,

@@ -58,7 +58,7 @@ const MOUTHS: usize = 2;
 const PATIENCE: u64 = 250;
 
 /// What sessions are made of.
-pub(super) struct Calls {
+pub(in crate::cli::bench) struct Calls {
     depth: Depth,
     plan: Arc<Plan>,
     workers: Workers,
@@ -68,7 +68,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn new(depth: Depth, count: usize, options: OutletOptions) -> Result<Self, Failure> {
+    pub(in crate::cli::bench) fn new(
+        depth: Depth,
+        count: usize,
+        options: OutletOptions,
+    ) -> Result<Self, Failure> {
         let text = match depth {
             Depth::Bare => BARE,
             Depth::Media => MEDIA,
@@ -96,12 +100,12 @@ impl Calls {
         Ok(Self { depth, plan, workers, header, options, engines })
     }
 
-    pub(super) const fn plan(&self) -> &Arc<Plan> {
+    pub(in crate::cli::bench) const fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
     /// A session, and its participant's end of the line if it has one.
-    pub(super) fn call(&self, at: usize) -> Result<(Slot, Option<Trunk>), Failure> {
+    pub(in crate::cli::bench) fn call(&self, at: usize) -> Result<(Slot, Option<Trunk>), Failure> {
         let Self { depth, plan, workers, header, options, engines } = self;
         let mut edges: Vec<Box<dyn Edge>> = Vec::new();
         let mut trunk = None;

@@ -97,9 +97,9 @@ impl Packets {
 
 /// A promise, and whether it was kept.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Verdict {
-    pub(super) says: String,
-    pub(super) holds: bool,
+pub(in crate::cli::bench) struct Verdict {
+    pub(in crate::cli::bench) says: String,
+    pub(in crate::cli::bench) holds: bool,
 }
 
 impl Figures {
@@ -251,7 +251,7 @@ impl Figures {
 }
 
 /// Promises as a person reads them.
-pub(super) fn told(verdicts: &[Verdict]) -> String {
+pub(in crate::cli::bench) fn told(verdicts: &[Verdict]) -> String {
     let word = |holds| if holds { "holds " } else { "BROKEN" };
     verdicts.iter().map(|of| format!("  {} {}\n", word(of.holds), of.says)).collect()
 }

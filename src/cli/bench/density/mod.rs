@@ -28,7 +28,12 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use self::figures::{Figures, Verdict, told};
+pub(super) use self::callers::Callers;
+pub(super) use self::calls::Calls;
+use self::figures::Figures;
+pub(super) use self::figures::{Verdict, told};
+pub(super) use self::pattern::Pattern;
+pub(super) use self::stage::{Stage, Stages};
 #[cfg(feature = "livekit")]
 use crate::cli::bench::server::ServerArgs;
 use crate::cli::failure::Failure;
@@ -90,7 +95,7 @@ pub(super) struct DensityArgs {
 
 /// How much there is of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Depth {
+pub(super) enum Depth {
     /// The loop of ticks and an agent whom nobody has joined
     Bare,
     /// A participant's packets decoded, voice detection, an echo encoded

@@ -11,17 +11,21 @@ use crate::host::codec::{OpusOutlet, OutletOptions};
 const QUIET: u16 = 300;
 
 /// A packet of at most so many bytes marks silence, and has no speech.
-pub(super) const MARK: usize = 2;
+pub(in crate::cli::bench) const MARK: usize = 2;
 
 /// A participant's packets for a while, to be repeated.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(in crate::cli::bench) struct Pattern {
     frames: Vec<Option<Box<[u8]>>>,
 }
 
 impl Pattern {
     /// Clips one after the other, with pauses so that there is talk for this share of the time.
-    pub(super) fn new(rate: Rate, talk: f64, options: OutletOptions) -> Result<Self, String> {
+    pub(in crate::cli::bench) fn new(
+        rate: Rate,
+        talk: f64,
+        options: OutletOptions,
+    ) -> Result<Self, String> {
         let mut outlet = OpusOutlet::new(rate, options).map_err(|why| why.to_string())?;
         let mut frames = Vec::new();
         let silence = vec![0; rate.frame()];
@@ -41,12 +45,12 @@ impl Pattern {
     }
 
     /// The packet of a frame, if one is sent.
-    pub(super) fn packet(&self, frame: usize) -> Option<&[u8]> {
+    pub(in crate::cli::bench) fn packet(&self, frame: usize) -> Option<&[u8]> {
         self.frames[frame % self.frames.len()].as_deref()
     }
 
     /// Where one of so many participants begins, so that their talk is spread evenly.
-    pub(super) const fn begin(&self, at: usize, of: usize) -> usize {
+    pub(in crate::cli::bench) const fn begin(&self, at: usize, of: usize) -> usize {
         at * self.frames.len() / of
     }
 }
@@ -60,7 +64,7 @@ fn speech(clip: &[i16]) -> &[i16] {
 }
 
 /// Whether a packet has speech.
-pub(super) const fn is_speech(packet: &[u8]) -> bool {
+pub(in crate::cli::bench) const fn is_speech(packet: &[u8]) -> bool {
     packet.len() > MARK
 }
 

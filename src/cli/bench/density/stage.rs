@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// How far it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::cli::bench) enum Stage {
     /// Sessions come, buffers grow.
     WarmUp,
     /// Everything counts.
@@ -16,10 +16,10 @@ pub(super) enum Stage {
 
 /// Where that stands.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stages(Arc<AtomicU8>);
+pub(in crate::cli::bench) struct Stages(Arc<AtomicU8>);
 
 impl Stages {
-    pub(super) fn now(&self) -> Stage {
+    pub(in crate::cli::bench) fn now(&self) -> Stage {
         match self.0.load(Ordering::Acquire) {
             0 => Stage::WarmUp,
             1 => Stage::Measure,
@@ -27,7 +27,7 @@ impl Stages {
         }
     }
 
-    pub(super) fn set(&self, stage: Stage) {
+    pub(in crate::cli::bench) fn set(&self, stage: Stage) {
         let number = match stage {
             Stage::WarmUp => 0,
             Stage::Measure => 1,

@@ -14,6 +14,7 @@ use crate::cli::worker::log::Log;
 use crate::cli::worker::{Event, WorkerArgs};
 use crate::config::JobKind;
 use crate::host::load::{self, Load};
+use crate::host::overload::{Look, Stage as Overload};
 use crate::host::pace::Moment;
 use crate::livekit::worker::{self, Answer, Desk, Options, Standing, TARGET_LOAD, on_the_wire};
 use crate::record::{JobEnd, Meters, WorkerFigures};
@@ -158,13 +159,47 @@ impl Office {
         load.of(&self.limits)
     }
 
+    /// Whether it takes no more jobs, for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.load() >= 1.0 || !self.meters.place().admits()
+    }
+
+    /// Something is left out, or no longer.
+    pub(super) fn overloaded(&mut self, look: &Look) {
+        let Look { stage, before, signs } = look;
+        let left_out = match stage {
+            Overload::Calm => "nothing is left out",
+            Overload::Full => "no jobs are taken",
+            Overload::Sparing => "no jobs are taken, pages and reports are left out",
+            Overload::Strained => {
+                "no jobs are taken, pages and reports are left out, calls do what is no audio less often"
+            }
+        };
+        let text = format!(
+            "overload: {before} → {stage}: {left_out}; ticks take {:.0} % of their time, {:.0} % of them are late",
+            signs.worked * 100.0,
+            signs.late * 100.0
+        );
+        let fields = [
+            ("stage", json!(stage.name())),
+            ("before", json!(before.name())),
+            ("worked", json!(signs.worked)),
+            ("late", json!(signs.late)),
+            ("skipped", json!(signs.skipped)),
+            ("delay_ms", json!(signs.delay_ns / 1_000_000)),
+            ("jobs", json!(self.jobs.len())),
+        ];
+        self.log.tell("worker.overload", &text, &fields);
+        self.show();
+    }
+
     pub(super) fn standing(&self) -> Standing {
         let load = self.load();
         let draining = self.door != Door::Open;
         Standing {
             load: (load * f64::from(TARGET_LOAD)).min(1.0) as f32,
             jobs: self.jobs.len() as u32,
-            full: draining || load >= 1.0,
+            full: draining || self.is_full(),
             draining,
         }
     }

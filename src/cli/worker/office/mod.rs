@@ -26,6 +26,7 @@ use crate::cli::engines::Sizes;
 use crate::cli::failure::Failure;
 use crate::config::{Config, JobKind};
 use crate::host::load::{self, Gauge, Limits};
+use crate::host::overload::{Lookout, Thresholds};
 use crate::host::pace::{Class, Clock, Moment};
 use crate::host::sessions::Sessions;
 use crate::host::tenants::{Bounds, Tenants};
@@ -125,6 +126,8 @@ pub(super) struct Office {
     sizes: Sizes,
     views: Views,
     _http: Server,
+    /// Dropped before the threads that it looks at.
+    lookout: Lookout,
     sessions: Sessions,
     /// Dropped last: rooms are its tasks.
     network: Network,
@@ -212,7 +215,22 @@ impl Office {
                 "the real-time class is not permitted: ticks may be late when the machine is busy"
             );
         }
-        let clerks = Clerks::start(&tell).map_err(|error| broken("no thread for files", error))?;
+        let overload = tell.clone();
+        let lookout = Lookout::start(
+            sessions.beats(),
+            Thresholds::from_full(args.max_load),
+            Class::RealTime,
+            meters.place().clone(),
+            move |look| {
+                if look.stage != look.before {
+                    overload.try_send(Event::Overload(*look)).ok();
+                }
+            },
+        );
+        let lookout =
+            lookout.map_err(|error| broken("no thread that looks for overload", error))?;
+        let clerks = Clerks::start(&tell, meters.place())
+            .map_err(|error| broken("no thread for files", error))?;
         let mut office = Self {
             log,
             limits: Limits {
@@ -250,6 +268,7 @@ impl Office {
             sizes,
             views: Views::default(),
             _http: http,
+            lookout,
             sessions,
             network,
         };
@@ -284,8 +303,9 @@ impl Office {
             }
         }
         self.log.tell("worker.stopped", "stopped: no calls are left", &[]);
-        let Self { sessions, network, leases, .. } = self;
+        let Self { lookout, sessions, network, leases, .. } = self;
         drop(leases);
+        drop(lookout);
         drop(sessions);
         drop(network);
         Ok(ExitCode::SUCCESS)
@@ -356,6 +376,7 @@ impl Office {
             }
             Event::Edited(at) => self.edited(at),
             Event::Loaded(at, loaded) => self.loaded(at, loaded),
+            Event::Overload(look) => self.overloaded(&look),
         }
         Ok(())
     }
@@ -417,6 +438,11 @@ impl Office {
     /// What tells the office of events.
     pub(super) fn teller(&self) -> Sender<Event> {
         self.tell.clone()
+    }
+
+    /// The meters of this process.
+    pub(super) const fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     /// The first configuration, and where its server is.

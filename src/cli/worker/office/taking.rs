@@ -73,7 +73,7 @@ impl Office {
         match news {
             News::Free(lease, silent) => {
                 // Those with more room go first; then it is better held by a worker that is full than by none.
-                let has_room = self.load() < 1.0 || silent >= PREFERRED;
+                let has_room = !self.is_full() || silent >= PREFERRED;
                 let id = lease.id().to_owned();
                 let is_known = self.jobs.contains_key(&id) || self.claims.contains_key(&id);
                 let may = has_room && !is_known && self.may_take(&lease.call).is_some();

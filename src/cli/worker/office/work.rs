@@ -84,7 +84,7 @@ impl Office {
         if self.door != Door::Open {
             return Err("the worker is draining".to_owned());
         }
-        if self.load() >= 1.0 {
+        if self.is_full() {
             return Err("the worker is full".to_owned());
         }
         if self.jobs.contains_key(&offer.id) {
