@@ -12,7 +12,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::leases::Right;
 use super::served::Served;
-use crate::cli::failure::Failure;
 use crate::cli::journalled::{self, About, Journalled};
 use crate::host::codec::OpusInlet;
 use crate::host::standby;
