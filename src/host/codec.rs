@@ -16,6 +16,7 @@ use super::packets::{Arrival, Departure, Joining, LineCounts, PACKET_MAX, Packet
 use super::ring;
 use crate::clock::{Rate, Tick, TickLen};
 use crate::id::LaneId;
+use crate::pcm::mix::is_silent;
 use crate::pcm::reorder::{Pulled, Reorder, ReorderCounts};
 use crate::session::input::{Coded, Inbound, Input};
 use crate::session::output::Output;
@@ -56,6 +57,11 @@ struct Held {
 }
 
 impl Held {
+    /// Whether it says that its sender is silent, and no more: a frame of no length (RFC 6716, 3.2.1).
+    const fn is_mark(self) -> bool {
+        self.len == 1
+    }
+
     /// Where it lies.
     const fn range(self) -> std::ops::Range<usize> {
         let from = self.place as usize * PACKET_MAX;
@@ -171,7 +177,8 @@ impl OpusInlet {
     }
 
     /// The next 20 ms; called once a frame period. Nothing before the first packet, and nothing once
-    /// a pause of the sender has been concealed for 100 ms: the numbers go on where they stopped.
+    /// a pause of the sender has been concealed for 100 ms, marks of silence or not: the numbers go on
+    /// where they stopped.
     pub fn pull(&mut self) -> Option<Frame<'_>> {
         self.pcm.copy_within(self.given..self.ready, 0);
         self.ready -= self.given;
@@ -190,6 +197,10 @@ impl OpusInlet {
             }
             match self.order.pull() {
                 Pulled::Item(held) => {
+                    // Between sounds a decoder makes noise of a mark, which nobody has sent.
+                    if self.begun && self.concealing >= CONCEALED_MAX && held.is_mark() {
+                        return None;
+                    }
                     self.begun = true;
                     self.decode(held);
                 }
@@ -385,8 +396,7 @@ impl OpusOutlet {
         debug_assert_eq!(pcm.len(), self.rate.frame(), "an outlet takes frames of 20 ms");
         let frame = self.frame;
         self.frame += 1;
-        let is_silent = pcm.iter().all(|&sample| sample == 0);
-        self.silent = if is_silent { self.silent + 1 } else { 0 };
+        self.silent = if is_silent(pcm) { self.silent + 1 } else { 0 };
         let packet = if self.silent <= SILENCE_ENCODED {
             let len = self.encoder.encode(pcm, &mut self.bytes[..]).unwrap_or(0);
             self.toc = self.bytes[0];

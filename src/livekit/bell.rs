@@ -4,7 +4,11 @@
 //! when the network's thread may be asleep.
 
 use std::cell::RefCell;
+#[cfg(unix)]
+use std::future::poll_fn;
 use std::io;
+#[cfg(unix)]
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +61,7 @@ impl Cord {
 pub struct Belfry {
     bell: Arc<Bell>,
     #[cfg(unix)]
-    ear: tokio::net::UnixStream,
+    ear: RefCell<tokio::net::UnixStream>,
     rooms: RefCell<Vec<Room>>,
 }
 
@@ -86,7 +90,7 @@ impl Belfry {
             let (sound, ear) = std::os::unix::net::UnixStream::pair()?;
             sound.set_nonblocking(true)?;
             ear.set_nonblocking(true)?;
-            let ear = tokio::net::UnixStream::from_std(ear)?;
+            let ear = RefCell::new(tokio::net::UnixStream::from_std(ear)?);
             let bell = Arc::new(Bell { rung: AtomicBool::new(false), sound });
             Ok(Rc::new(Self { bell, ear, rooms: RefCell::default() }))
         }
@@ -120,11 +124,16 @@ impl Belfry {
         loop {
             #[cfg(unix)]
             {
-                if self.ear.readable().await.is_err() {
+                use tokio::io::{AsyncRead, ReadBuf};
+                let mut sounds = [0; 16];
+                // Where less comes than there is room for, that no more is there needs no other system call.
+                let heard = poll_fn(|context| {
+                    let mut ear = self.ear.borrow_mut();
+                    Pin::new(&mut *ear).poll_read(context, &mut ReadBuf::new(&mut sounds))
+                });
+                if heard.await.is_err() {
                     return;
                 }
-                let mut sounds = [0; 16];
-                while matches!(self.ear.try_read(&mut sounds), Ok(heard) if heard > 0) {}
             }
             #[cfg(not(unix))]
             self.bell.sound.notified().await;

@@ -398,8 +398,11 @@ impl Media {
     }
 
     /// Sends a packet of the session's; false while there is no way to send one.
-    pub fn send(&mut self, now: Instant, packet: &RingPacket) -> bool {
-        let Some((pt, red)) = self.payload_types() else { return false };
+    ///
+    /// # Errors
+    /// The connection has failed for good; in words.
+    pub fn send(&mut self, now: Instant, packet: &RingPacket) -> Result<bool, String> {
+        let Some((pt, red)) = self.payload_types() else { return Ok(false) };
         let time = (packet.frame * FRAME_TIME) as u32;
         let bytes = packet.packet.bytes();
         let (pt, payload) = match (red, &mut self.repeater) {
@@ -413,11 +416,12 @@ impl Media {
         let begins = self.frame.is_none_or(|before| packet.frame != before + 1);
         let write = RtpWrite::new(pt, self.sent.into(), time, now, payload).marker(begins);
         let mut direct = self.rtc.direct_api();
-        let Some(stream) = direct.stream_tx_by_mid(self.microphone, None) else { return false };
+        let Some(stream) = direct.stream_tx_by_mid(self.microphone, None) else { return Ok(false) };
         stream.write_rtp(write);
         self.sent += 1;
         self.frame = Some(packet.frame);
-        true
+        // It is let out when time passes: at once, or it would take another turn of everything.
+        self.wake(now).map(|()| true)
     }
 
     /// The payload types of Opus and, where agreed on, of its redundant form.

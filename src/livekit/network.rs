@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::bell::{Belfry, Bell, Cord};
-use crate::host::watchdog::ThreadClock;
+use crate::host::watchdog::{ThreadClock, prefer};
 
 /// Rooms that wait to be joined at most.
 const ORDERS_WAITING: usize = 1_024;
@@ -42,6 +42,8 @@ impl Network {
         let thread = std::thread::Builder::new().name("livekit".to_owned()).spawn(move || {
             let begun = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let local = LocalSet::new();
+            // Where every core is busy, packets wait for this thread; where it is not permitted, they do.
+            prefer();
             let ready = begun.and_then(|runtime| {
                 let _in_runtime = runtime.enter();
                 Belfry::new().map(|belfry| (belfry, runtime))

@@ -94,6 +94,10 @@ impl Concealer {
 
     /// Fills `frame` in place of one that was lost.
     pub fn conceal(&mut self, frame: &mut [i16]) {
+        if self.is_silent() {
+            frame.fill(0);
+            return self.remember(frame);
+        }
         let mut gap = match self.gap {
             Some(gap) => gap,
             None => self.open(),

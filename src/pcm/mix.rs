@@ -66,6 +66,15 @@ impl From<Gain> for u32 {
     }
 }
 
+/// Samples that [`is_silent`] looks at together: a cache line's two, so that speech is told at once.
+const LOOK: usize = 64;
+
+/// Whether it is digital silence: nothing but zeros.
+#[must_use]
+pub fn is_silent(pcm: &[i16]) -> bool {
+    pcm.chunks(LOOK).all(|part| part.iter().fold(0, |any, &sample| any | sample) == 0)
+}
+
 /// Adds `pcm` to `acc`; both are mono at one rate and of one length (else the shorter counts).
 pub fn mix_into(acc: &mut [i32], pcm: &[i16]) {
     debug_assert_eq!(acc.len(), pcm.len(), "mixing slices of different lengths");

@@ -23,6 +23,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::mix::is_silent;
+
 /// The rates that can be converted, in Hz: telephony up to studio.
 pub const RATES_HZ: RangeInclusive<u32> = 8_000..=48_000;
 
@@ -152,6 +154,15 @@ impl Resampler {
         self.history.extend_from_slice(input);
         let (whole, part) = ((table.step / table.phases) as usize, table.step % table.phases);
         let (mut at, mut phase) = (self.skip, self.phase);
+        if is_silent(&self.history) {
+            // Of zeros alone comes zero, whatever the coefficients; only the place goes on.
+            let (step, phases) = (u64::from(table.step), u64::from(table.phases));
+            let from = at as u64 * phases + u64::from(phase);
+            let come = (input.len() as u64 * phases).saturating_sub(from).div_ceil(step);
+            out.resize(out.len() + come as usize, 0);
+            let to = from + come * step;
+            (at, phase) = ((to / phases) as usize, (to % phases) as u32);
+        }
         while at < input.len() {
             out.push(convolve(&self.history[at..at + table.taps], table.window(phase)));
             phase += part;
@@ -350,6 +361,26 @@ mod tests {
                 let mut out = Vec::new();
                 stream.push(&table, &frame, &mut out);
                 assert_eq!(out.len(), to as usize / 50, "{from} → {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn silence_between_sounds_comes_out_as_if_it_had_been_computed() {
+        for (from_hz, to_hz) in [(24_000, 16_000), (16_000, 48_000), (44_100, 16_000)] {
+            let table = ResamplerTable::new(from_hz, to_hz);
+            let pcm: Vec<i16> = (0..40)
+                .flat_map(|at| match at % 4 {
+                    0 => vec![at * 100 + 1; 333],
+                    _ => vec![0; 777],
+                })
+                .collect();
+            let mut whole = Vec::new();
+            Resampler::new(&table).push(&table, &pcm, &mut whole);
+            for chunk in [1, 7, 160, 441, 480] {
+                let (mut stream, mut out) = (Resampler::new(&table), Vec::new());
+                pcm.chunks(chunk).for_each(|part| stream.push(&table, part, &mut out));
+                assert_eq!(out, whole, "{from_hz} to {to_hz} by {chunk}");
             }
         }
     }

@@ -4,11 +4,16 @@
 //! over into its windows. A score over the threshold starts a run of voice, and it goes on until the
 //! score falls 0.15 below the threshold, so that a wavering score does not chop a word.
 //!
+//! In digital silence there is provably nobody: after a second of it the network is as new, and is asked again when there
+//! is something to hear. Until then the score is 0, and a lane that is muted or pauses costs nothing.
+//!
 //! **Invariant:** the detector is a value: cloned, serialised and restored at any tick, it goes on
 //! bit for bit.
 
 use earshot::Detector;
 use serde::{Deserialize, Serialize};
+
+use super::mix::is_silent;
 
 /// Samples of one score: what the network was trained on, 16 ms at 16 kHz.
 const WINDOW: usize = 256;
@@ -16,6 +21,10 @@ const WINDOW: usize = 256;
 /// How far below the threshold the score must fall for voice to end. Scores of vowels stay over 0.8
 /// and pauses between words under 0.2; only soft consonants lie between.
 const HYSTERESIS: f32 = 0.15;
+
+/// After so many windows of digital silence the network is as new: a second, in which whatever was said has ended. Shorter
+/// gaps, between words of a caller whose telephone sends nothing there, are heard as they are.
+const REST: u8 = 63;
 
 /// The state of voice detection on one lane.
 #[derive(Clone, Serialize, Deserialize)]
@@ -25,6 +34,8 @@ pub struct Voice {
     carry: Vec<i16>,
     score: f32,
     voiced: bool,
+    /// Windows of digital silence up to now, at most [`REST`].
+    silent: u8,
 }
 
 impl Default for Voice {
@@ -48,6 +59,7 @@ impl Voice {
             carry: Vec::with_capacity(2 * WINDOW),
             score: 0.0,
             voiced: false,
+            silent: REST,
         }
     }
 
@@ -59,13 +71,25 @@ impl Voice {
             self.carry.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
             if self.carry.len() == WINDOW {
-                self.score = self.network.0.predict_i16(&self.carry);
+                self.listen();
                 self.carry.clear();
                 let bar = if self.voiced { threshold - HYSTERESIS } else { threshold };
                 self.voiced = self.score >= bar;
             }
         }
         self.voiced
+    }
+
+    /// Scores the window.
+    fn listen(&mut self) {
+        let before = self.silent;
+        self.silent = if is_silent(&self.carry) { REST.min(before + 1) } else { 0 };
+        if self.silent < REST {
+            self.score = self.network.0.predict_i16(&self.carry);
+        } else if before < REST {
+            self.network.0.reset();
+            self.score = 0.0;
+        }
     }
 
     /// The latest score, 0 (no voice) to 1.
@@ -138,7 +162,7 @@ impl<'de> Deserialize<'de> for Network {
 
 #[cfg(test)]
 mod tests {
-    use super::Voice;
+    use super::{REST, Voice, WINDOW};
 
     fn noise(seed: u64, len: usize) -> Vec<i16> {
         let mut seed = crate::seed::Seed::new(seed);
@@ -160,6 +184,34 @@ mod tests {
             assert_eq!(voice.score().to_bits(), restored.score().to_bits());
             assert_eq!(voice.score().to_bits(), cloned.score().to_bits());
         }
+    }
+
+    #[test]
+    fn after_a_second_of_silence_a_detector_is_as_new() {
+        let mut voice = Voice::new();
+        for n in 0..12 {
+            voice.hear(&noise(n, 3_777), 0.5);
+            // The rest of the window that the noise ends in, and a second.
+            voice.hear(&vec![0; 256 + usize::from(REST) * WINDOW + 97 * n as usize], 0.5);
+            assert_eq!((voice.score(), voice.silent), (0.0, REST));
+            let mut new = Voice::new();
+            new.hear(&vec![0; voice.carry.len()], 0.5);
+            let pcm = noise(n + 100, 5_000);
+            voice.hear(&pcm, 0.5);
+            new.hear(&pcm, 0.5);
+            assert_eq!(voice.score().to_bits(), new.score().to_bits());
+            assert_ne!(voice.score(), 0.0);
+        }
+    }
+
+    #[test]
+    fn a_shorter_silence_is_heard() {
+        let mut voice = Voice::new();
+        voice.hear(&noise(1, 10 * WINDOW), 0.5);
+        voice.hear(&vec![0; (usize::from(REST) - 1) * WINDOW], 0.5);
+        assert_ne!(voice.score(), 0.0);
+        voice.hear(&vec![0; WINDOW], 0.5);
+        assert_eq!(voice.score(), 0.0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::clock::Tick;
 /// What a build must share with another for sessions to go on alike: version, target, and the number
 /// of the session's behaviour, raised whenever equal inputs give other outputs.
 pub const BUILD: &str =
-    concat!("antiphon ", env!("CARGO_PKG_VERSION"), " behaviour 6 ", env!("ANTIPHON_TARGET"));
+    concat!("antiphon ", env!("CARGO_PKG_VERSION"), " behaviour 7 ", env!("ANTIPHON_TARGET"));
 
 /// A session at a tick boundary.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -232,3 +232,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn marks_of_silence_in_a_pause_are_not_decoded_and_speech_goes_on_after_them() {
+    let mut spoken = speech();
+    let mut outlet = OpusOutlet::new(RATE, voip(0)).unwrap();
+    let mut inlet = OpusInlet::new(RATE, 0).unwrap();
+    let silence = 60;
+    spoken.splice(50 * RATE.frame()..50 * RATE.frame(), vec![0; silence * RATE.frame()]);
+    let (mut marks, mut frames) = (0, Vec::new());
+    for frame in spoken.chunks_exact(RATE.frame()) {
+        if let Some(RingPacket { seq, packet, .. }) = outlet.encode(frame) {
+            marks += usize::from(packet.bytes().len() == 1);
+            inlet.push(seq, packet.bytes());
+        }
+        frames.push(inlet.pull().map(|frame| (frame.seq, energy(frame.pcm))));
+    }
+    assert_eq!(marks, 2, "one each 400 ms");
+    let paused = SILENCE_ENCODED as usize + CONCEALED_MAX as usize;
+    assert!(frames[..50 + paused].iter().all(Option::is_some));
+    assert!(frames[50 + paused..50 + silence].iter().all(Option::is_none), "{frames:?}");
+    let after = &frames[50 + silence..];
+    let first = (50 + paused) as u16;
+    assert!(after.iter().zip(first..).all(|(frame, seq)| frame.is_some_and(|(n, _)| n == seq)));
+    assert!(after.iter().flatten().map(|(_, energy)| energy).sum::<f64>() > 1e6);
+    assert_eq!(inlet.counts().missed, 0);
+}

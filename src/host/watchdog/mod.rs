@@ -111,6 +111,17 @@ pub fn enlist() -> Option<Enlisted> {
     }
 }
 
+/// What is asked for a thread that is to be preferred, from -20 (the most) to 19: what audio servers ask for themselves, and
+/// twelve times the share of others where processors are short.
+const NICENESS: i32 = -11;
+
+/// Has the system prefer the calling thread to others of the ordinary class, for threads that do little at a time, but on
+/// which somebody waits, and which handle what strangers send: such a one may not take a core from everybody. False where
+/// that is not permitted; the thread is as it was.
+pub fn prefer() -> bool {
+    os::Thread::this().is_some_and(|thread| os::prefer(thread.id, NICENESS))
+}
+
 /// How long a thread has been on a processor: to be read by any other.
 #[derive(Debug, Clone, Copy)]
 pub struct ThreadClock(Option<os::Thread>);

@@ -364,9 +364,7 @@ impl Carrier {
             if self.dead || !self.was_connected {
                 continue;
             }
-            if !self.media.send(at, &packet) {
-                self.unsent += 1;
-            }
+            self.unsent += u64::from(!self.media.send(at, &packet)?);
             self.carry_all()?;
             if let Some(stamps) = &self.line.stamps {
                 stamps.try_send(Stamp::Sent(self.clock.now())).ok();
