@@ -20,6 +20,7 @@ use super::outside;
 use super::secret::Secret;
 use super::view::{View, line, plain};
 use crate::config::{Config, UnknownConversation};
+use crate::host::pace::Class;
 use crate::host::tools::RoomCall;
 use crate::livekit::edge::RoomEdge;
 use crate::livekit::network::Network;
@@ -288,7 +289,7 @@ fn join(
     json: bool,
     page: Option<Server>,
 ) -> Result<Option<Joined>, Failure> {
-    let network = Network::start()
+    let network = Network::start(Class::RealTime)
         .map_err(|error| Failure::broken(format!("no thread for the network: {error}")))?;
     let Ends { edge, calls, line: line_to, cord } =
         livekit::ends(plan, &network).map_err(|error| Failure::input(error.to_string()))?;

@@ -7,14 +7,16 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::bell::{Belfry, Bell, Cord};
-use crate::host::watchdog::{ThreadClock, prefer};
+use crate::host::pace::{Class, Clock, Moment};
+use crate::host::watchdog::{Rank, ThreadClock, enlist_for};
 
 /// Rooms that wait to be joined at most.
 const ORDERS_WAITING: usize = 1_024;
@@ -32,18 +34,27 @@ pub struct Network {
 }
 
 impl Network {
-    /// Starts the thread.
+    /// Starts the thread, in the real-time class where that is wanted and permitted, below all threads of ticks.
     ///
     /// # Errors
     /// The system gives no thread, socket or timer.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(wanted: Class) -> io::Result<Self> {
         let (orders, ordered) = mpsc::channel(ORDERS_WAITING);
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("livekit".to_owned()).spawn(move || {
-            let begun = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let pause = Arc::new(Pause::default());
+            let paused = Arc::clone(&pause);
+            let begun = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .on_thread_park(move || paused.before_waiting())
+                .on_thread_unpark(move || pause.woken())
+                .build();
             let local = LocalSet::new();
-            // Where every core is busy, packets wait for this thread; where it is not permitted, they do.
-            prefer();
+            // Where every core is busy, packets would wait for this thread longer than a far end does for them.
+            let _enlisted = match wanted {
+                Class::RealTime => enlist_for(Rank::Packets),
+                Class::Normal => None,
+            };
             let ready = begun.and_then(|runtime| {
                 let _in_runtime = runtime.enter();
                 Belfry::new().map(|belfry| (belfry, runtime))
@@ -96,11 +107,76 @@ impl Drop for Network {
     }
 }
 
+/// From one look at the sockets to the next at least where there is much to do, in nanoseconds: a fortieth of a tick of
+/// 20 ms, which no ear and no far end's buffer notices.
+const LOOKS_APART_NS: u64 = 500_000;
+
+/// Keeps looks apart where one wakes the thread soon after the other: packets of many rooms are handled together then, each
+/// of which would have woken it.
+#[derive(Debug, Default)]
+struct Pause {
+    clock: Clock,
+    begun: OnceLock<Moment>,
+    // Only the thread itself reads and writes these; nanoseconds since it began.
+    waits_since_ns: AtomicU64,
+    woken_ns: AtomicU64,
+    is_busy: AtomicBool,
+}
+
+impl Pause {
+    fn now_ns(&self) -> u64 {
+        let now = self.clock.now();
+        now.since_ns(*self.begun.get_or_init(|| now))
+    }
+
+    fn woken(&self) {
+        let woken_ns = self.now_ns();
+        let waited_ns = woken_ns - self.waits_since_ns.load(Ordering::Relaxed);
+        self.woken_ns.store(woken_ns, Ordering::Relaxed);
+        self.is_busy.store(waited_ns < LOOKS_APART_NS, Ordering::Relaxed);
+    }
+
+    fn before_waiting(&self) {
+        let mut now_ns = self.now_ns();
+        let since_ns = now_ns - self.woken_ns.load(Ordering::Relaxed);
+        let left_ns = LOOKS_APART_NS.saturating_sub(since_ns);
+        if self.is_busy.load(Ordering::Relaxed) && left_ns > 0 {
+            self.clock.sleep_until(self.clock.now().after_ns(left_ns));
+            now_ns = self.now_ns();
+        }
+        self.waits_since_ns.store(now_ns, Ordering::Relaxed);
+    }
+}
+
 async fn serve(belfry: Rc<Belfry>, mut ordered: mpsc::Receiver<Order>) {
     let listener = Rc::clone(&belfry);
     tokio::task::spawn_local(async move { listener.listen().await });
     while let Some(order) = ordered.recv().await {
         // A panic ends its own task.
         tokio::task::spawn_local(order(Rc::clone(&belfry)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_kept_apart_where_one_follows_the_other_at_once() {
+        let pause = Pause::default();
+        // It has waited for long: nobody waits for it afterwards.
+        pause.before_waiting();
+        pause.clock.sleep_until(pause.clock.now().after_ns(2 * LOOKS_APART_NS));
+        pause.woken();
+        assert!(!pause.is_busy.load(Ordering::Relaxed));
+        // It comes back at once, and again: from now on half a millisecond lies between two looks.
+        pause.before_waiting();
+        pause.woken();
+        let began_ns = pause.now_ns();
+        for looks in 1..=10 {
+            pause.before_waiting();
+            assert!(pause.now_ns() - began_ns >= looks * LOOKS_APART_NS, "look {looks}");
+            pause.woken();
+        }
     }
 }

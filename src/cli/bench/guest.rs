@@ -72,7 +72,8 @@ impl House {
     pub(super) fn new(server: Server) -> Result<Self, Failure> {
         Ok(Self {
             server,
-            network: Network::start().map_err(|why| broken("no thread for the network", why))?,
+            network: Network::start(Class::Normal)
+                .map_err(|why| broken("no thread for the network", why))?,
             shard: Shard::start(Class::RealTime)
                 .map_err(|why| broken("no thread for the sessions", why))?,
             workers: Workers::start(Registry::default(), 1),

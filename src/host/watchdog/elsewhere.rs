@@ -25,10 +25,6 @@ pub(super) const fn demote(_thread: i32) -> bool {
     false
 }
 
-pub(super) const fn prefer(_thread: i32, _niceness: i32) -> bool {
-    false
-}
-
 pub(super) const fn core(_thread: i32) -> Option<usize> {
     None
 }

@@ -75,13 +75,6 @@ pub(super) fn demote(thread: i32) -> bool {
     schedule(thread, libc::SCHED_OTHER, 0)
 }
 
-/// Prefers a thread to others of the ordinary class, and only that thread.
-pub(super) fn prefer(thread: i32, niceness: i32) -> bool {
-    // SAFETY: it has no pointers; a thread that has ended is an error.
-    demote(thread)
-        && unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.unsigned_abs(), niceness) } == 0
-}
-
 fn schedule(thread: i32, policy: i32, priority: i32) -> bool {
     let param = libc::sched_param { sched_priority: priority };
     // What a thread of the class starts, engines and workers, must not compete with it: the class ends there.
@@ -102,23 +95,6 @@ mod tests {
         assert_eq!(core_in(stat), Some(3));
         assert_eq!(core_in(b"41 (a) S 1"), None);
         assert_eq!(core_in(b""), None);
-    }
-
-    #[test]
-    fn a_thread_is_preferred_alone_or_stays_as_it_was() {
-        // SAFETY: it has no pointers.
-        let niceness = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        let before = niceness();
-        let (is_preferred, now, of_another) = std::thread::spawn(move || {
-            let is_preferred = prefer(Thread::this().unwrap().id, -5);
-            let of_another = std::thread::spawn(niceness).join().unwrap();
-            (is_preferred, niceness(), of_another)
-        })
-        .join()
-        .unwrap();
-        assert_eq!(now, if is_preferred { -5 } else { before });
-        assert_eq!(of_another, if is_preferred { 0 } else { before });
-        assert_eq!(niceness(), before, "nobody else is");
     }
 
     #[test]

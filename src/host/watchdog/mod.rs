@@ -45,6 +45,24 @@ pub const PRIORITY: i32 = 10;
 /// One above those that it watches.
 pub const WATCHDOG_PRIORITY: i32 = PRIORITY + 1;
 
+/// What a thread is in the class for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// Ticks, which have a time at which they are due.
+    Ticks,
+    /// Packets, which wait for no tick, and hold none up: one below.
+    Packets,
+}
+
+impl Rank {
+    const fn priority(self) -> i32 {
+        match self {
+            Self::Ticks => PRIORITY,
+            Self::Packets => PRIORITY - 1,
+        }
+    }
+}
+
 /// Where a thread stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -88,10 +106,16 @@ impl Drop for Enlisted {
     }
 }
 
-/// Puts the calling thread into the real-time class, under the watchdog; `None` where that is not permitted, or
-/// where the system has no such class.
+/// Puts the calling thread into the real-time class for ticks, under the watchdog; `None` where that is not permitted,
+/// or where the system has no such class.
 #[must_use]
 pub fn enlist() -> Option<Enlisted> {
+    enlist_for(Rank::Ticks)
+}
+
+/// The same for what the thread does.
+#[must_use]
+pub fn enlist_for(rank: Rank) -> Option<Enlisted> {
     let thread = os::Thread::this()?;
     let mut duty = duty();
     if duty.is_none() {
@@ -99,8 +123,8 @@ pub fn enlist() -> Option<Enlisted> {
     }
     let seat = SEATED.iter().find(|seat| seat.state.load(Ordering::Acquire) == FREE);
     match (seat, duty.as_mut()) {
-        (Some(seat), Some(duty)) if os::promote(thread.id, PRIORITY) => {
-            seat.take(thread);
+        (Some(seat), Some(duty)) if os::promote(thread.id, rank.priority()) => {
+            seat.take(thread, rank);
             duty.enlisted += 1;
             Some(Enlisted { seat })
         }
@@ -109,17 +133,6 @@ pub fn enlist() -> Option<Enlisted> {
             None
         }
     }
-}
-
-/// What is asked for a thread that is to be preferred, from -20 (the most) to 19: what audio servers ask for themselves, and
-/// twelve times the share of others where processors are short.
-const NICENESS: i32 = -11;
-
-/// Has the system prefer the calling thread to others of the ordinary class, for threads that do little at a time, but on
-/// which somebody waits, and which handle what strangers send: such a one may not take a core from everybody. False where
-/// that is not permitted; the thread is as it was.
-pub fn prefer() -> bool {
-    os::Thread::this().is_some_and(|thread| os::prefer(thread.id, NICENESS))
 }
 
 /// How long a thread has been on a processor: to be read by any other.
@@ -155,6 +168,7 @@ struct Seat {
     sitter: AtomicU32,
     thread: AtomicI32,
     cpu_clock: AtomicI32,
+    priority: AtomicI32,
     demotions: AtomicU32,
 }
 
@@ -167,14 +181,16 @@ impl Seat {
             sitter: AtomicU32::new(0),
             thread: AtomicI32::new(0),
             cpu_clock: AtomicI32::new(0),
+            priority: AtomicI32::new(0),
             demotions: AtomicU32::new(0),
         }
     }
 
     /// Sits down; only who has the duty's lock does.
-    fn take(&self, thread: os::Thread) {
+    fn take(&self, thread: os::Thread, rank: Rank) {
         self.thread.store(thread.id, Ordering::Relaxed);
         self.cpu_clock.store(thread.cpu_clock, Ordering::Relaxed);
+        self.priority.store(rank.priority(), Ordering::Relaxed);
         self.demotions.store(0, Ordering::Relaxed);
         self.sitter.fetch_add(1, Ordering::Relaxed);
         self.state.store(REAL_TIME, Ordering::Release);
@@ -205,7 +221,7 @@ impl Seat {
             Verdict::Stays => {}
             Verdict::Demote => self.demote(),
             Verdict::Promote => {
-                if os::promote(thread, PRIORITY) {
+                if os::promote(thread, self.priority.load(Ordering::Relaxed)) {
                     self.change(DEMOTED, REAL_TIME);
                 }
             }

@@ -206,7 +206,8 @@ impl Office {
         let http = desks::serve(args, http, &board, &meters, log)?;
         let broken =
             |what: &str, error: std::io::Error| Failure::broken(format!("{what}: {error}"));
-        let network = Network::start().map_err(|error| broken("no thread for rooms", error))?;
+        let network = Network::start(Class::RealTime)
+            .map_err(|error| broken("no thread for rooms", error))?;
         let shards = args.shards.map_or_else(|| cores().saturating_sub(1).max(1), usize::from);
         let sessions = Sessions::start(shards, Class::RealTime)
             .map_err(|error| broken("no threads for sessions", error))?;
