@@ -1,7 +1,8 @@
 //! How fast it is: virtual time, offline speech, replay, what a tick costs by part, and how late it is.
 //!
 //! `cargo bench --bench speed` prints tables; a name (`virtual`, `speech`, `replay`, `tick`, `pacing`) picks one;
-//! `--write` puts them into `benches/RESULTS.md` with the machine that they hold for.
+//! `--write` puts them into `benches/RESULTS.md` with the machine that they hold for, and `speed/live_path.md` after them, which
+//! is of rooms and written by hand.
 //!
 //! Times are medians of runs on whatever else the machine does meanwhile: compare ratios within one
 //! table, not figures from two days.
@@ -45,6 +46,9 @@ use antiphon::tool::{Called, Hands, Outcome, Registry, ToolCall, canned::Canned}
 
 const DEMO: &[u8] = include_bytes!("../configs/demo.yaml");
 
+/// What it takes to hold calls in rooms, which other benches measure.
+const LIVE_PATH: &str = include_str!("speed/live_path.md");
+
 /// Half an hour of 20 ms ticks.
 const TICKS: u64 = 30 * 60 * 50;
 const TICK_S: f64 = 0.02;
@@ -79,7 +83,7 @@ fn main() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
         let written = std::fs::write(
             &path,
-            format!("# Results\n\n{}\n{}", machine(), text.trim_end()) + "\n",
+            format!("# Results\n\n{}\n{}\n\n{LIVE_PATH}", machine(), text.trim_end()),
         );
         written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
@@ -471,6 +475,13 @@ fn tick() -> Table {
         "a lane's tick: order, conceal, to 16 kHz, voice",
         median_us(clock, |n| {
             lane.push(&plan, n as u16, frame(n));
+            output.clear();
+            black_box(lane.hear(&plan, Tick(n as u64), 0, false, &mut output));
+        }),
+    );
+    row(
+        "the same while nothing comes",
+        median_us(clock, |n| {
             output.clear();
             black_box(lane.hear(&plan, Tick(n as u64), 0, false, &mut output));
         }),

@@ -74,7 +74,7 @@ impl Voice {
                 self.listen();
                 self.carry.clear();
                 let bar = if self.voiced { threshold - HYSTERESIS } else { threshold };
-                self.voiced = self.score >= bar;
+                self.voiced = self.silent < REST && self.score >= bar;
             }
         }
         self.voiced
@@ -83,7 +83,7 @@ impl Voice {
     /// Scores the window.
     fn listen(&mut self) {
         let before = self.silent;
-        self.silent = if is_silent(&self.carry) { REST.min(before + 1) } else { 0 };
+        self.silent = if is_silent(&self.carry) { REST.min(before.saturating_add(1)) } else { 0 };
         if self.silent < REST {
             self.score = self.network.0.predict_i16(&self.carry);
         } else if before < REST {
@@ -210,7 +210,8 @@ mod tests {
         voice.hear(&noise(1, 10 * WINDOW), 0.5);
         voice.hear(&vec![0; (usize::from(REST) - 1) * WINDOW], 0.5);
         assert_ne!(voice.score(), 0.0);
-        voice.hear(&vec![0; WINDOW], 0.5);
+        // Whatever the threshold: nobody is there.
+        assert!(!voice.hear(&vec![0; WINDOW], 0.0));
         assert_eq!(voice.score(), 0.0);
     }
 

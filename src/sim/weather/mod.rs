@@ -21,6 +21,7 @@ use crate::pcm::Clip;
 use crate::seed::Seed;
 use crate::session::input::{Inbound, Input};
 use crate::session::output::Output;
+use crate::session::strain::EVERY_MAX;
 use crate::slot::Edge;
 use crate::think::chat::{ErrorKind, ModelError};
 use crate::tool::{Called, FailureKind, Hands, Outcome, Tool, ToolCall, ToolContext};
@@ -256,7 +257,7 @@ impl Fate {
     }
 
     /// Draws what happens to `lanes` participants within `ticks`: lines that drop and come back,
-    /// nonsense, perhaps somebody who hangs up, and what a room says and asks.
+    /// nonsense, perhaps somebody who hangs up, what a room says and asks, and a process that has too much to do.
     #[must_use]
     pub fn draw(seed: &mut Seed, lanes: u16, ticks: u64, tally: &Tally) -> Self {
         let mut happens = Vec::new();
@@ -288,6 +289,17 @@ impl Fate {
         let most = if seed.below(4) == 0 { 200 } else { 12 };
         for number in 0..seed.below(most) as u32 {
             happens.push((Tick(seed.below(ticks)), room::draw(seed, lanes, number)));
+        }
+        if seed.below(3) == 0 {
+            tally.add(Fault::Strained);
+            let begun = Tick(seed.below(ticks));
+            let every = 2 + seed.below(u64::from(EVERY_MAX)) as u16;
+            let turn = seed.below(u64::from(EVERY_MAX)) as u16;
+            happens.push((begun, Inbound::Strain { every, turn }));
+            if seed.below(4) > 0 {
+                let over = begun.after(1 + seed.below(1 + ticks / 2));
+                happens.push((over, Inbound::Strain { every: 1, turn: 0 }));
+            }
         }
         Self::new(happens)
     }

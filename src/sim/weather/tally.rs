@@ -34,11 +34,13 @@ pub enum Fault {
     Closed,
     /// Something came that nobody had asked for.
     Nonsense,
+    /// The process had too much to do, for a while or for good.
+    Strained,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::FrameLost,
         Self::FrameDoubled,
         Self::FrameDelayed,
@@ -53,6 +55,7 @@ impl Fault {
         Self::HungUp,
         Self::Closed,
         Self::Nonsense,
+        Self::Strained,
     ];
 
     /// Its name, as it is reported.
@@ -73,6 +76,7 @@ impl Fault {
             Self::HungUp => "hung up",
             Self::Closed => "closed",
             Self::Nonsense => "nonsense",
+            Self::Strained => "strained",
         }
     }
 }

@@ -40,6 +40,10 @@ pub(super) struct Figures {
     /// Of processors by thread, per session and tick, in microseconds, where another process is measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) threads_us: Vec<(String, f64)>,
+    /// Of the thread of ticks by phase of a tick, per session and tick, in microseconds by the clock, where the sessions are
+    /// this process's own: what waits for a processor is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) phases_us: Vec<(String, f64)>,
     pub(super) memory: Option<Memory>,
     pub(super) lateness: Lateness,
     pub(super) ticks: u64,
@@ -211,6 +215,10 @@ impl Figures {
         }
         for (name, us) in &self.threads_us {
             let _ = writeln!(text, "    {name:<16}{us:6.1} µs");
+        }
+        if !self.phases_us.is_empty() {
+            let each = self.phases_us.iter().map(|(name, us)| format!("{name} {us:.1}"));
+            let _ = writeln!(text, "  phases, µs    {}", each.collect::<Vec<_>>().join(", "));
         }
         if let Some(Memory { base_kib, session_kib }) = self.memory {
             let each = session_kib.map_or("–".to_owned(), |kib| format!("{kib:.1}"));

@@ -16,6 +16,7 @@ use crate::host::pace::{Class, Clock, pause};
 use crate::host::shard::Shard;
 use crate::host::watchdog::{Standing, ThreadClock};
 use crate::record::Meters;
+use crate::session::laps::Phase;
 
 /// The first sessions: what they leave behind serves every other, and is not counted as theirs.
 const FIRST: usize = 8;
@@ -121,6 +122,11 @@ pub(super) fn measure(setting: &Setting) -> Result<Figures, Failure> {
             late: seen.late,
             skipped: seen.skipped,
         },
+        phases_us: Phase::ALL
+            .iter()
+            .zip(seen.phases_ns)
+            .map(|(phase, ns)| (phase.name().to_owned(), ns as f64 / steps / 1e3))
+            .collect(),
         ticks: seen.steps,
         turns: seen.turns,
         packets: Packets { decoded, encoded, sent: sent + unheard, lost: lost + unheard },

@@ -6,10 +6,13 @@ use hdrhistogram::Histogram;
 
 use super::stage::{Stage, Stages};
 use crate::cli::bench::talkers::drain;
+use crate::host::laps::LapTimes;
+use crate::host::pace::Clock;
 use crate::host::shard::{Measured, Watch};
 use crate::host::watchdog::ThreadClock;
 use crate::record::{Meters, SessionMeter, Timing};
 use crate::session::event::EventKind;
+use crate::session::laps::Phase;
 use crate::slot::{Slot, Status};
 
 /// The longest lateness that is told apart, in nanoseconds: a minute.
@@ -25,6 +28,8 @@ pub(super) struct Seen {
     pub(super) skipped: u64,
     /// Ticks in which the user's turn ended: something was said, and is answered.
     pub(super) turns: u64,
+    /// How long each phase of a tick took, all together, in nanoseconds.
+    pub(super) phases_ns: [u64; Phase::ALL.len()],
     /// The time of the thread of ticks.
     pub(super) clock: Option<ThreadClock>,
     /// What a session panicked with.
@@ -46,6 +51,7 @@ impl Record {
             late: 0,
             skipped: 0,
             turns: 0,
+            phases_ns: [0; Phase::ALL.len()],
             clock: None,
             panicked: None,
         })))
@@ -63,6 +69,7 @@ pub(super) struct Probe {
     meter: SessionMeter,
     block: Vec<u8>,
     tick_ns: u64,
+    laps: LapTimes,
 }
 
 impl Probe {
@@ -78,11 +85,16 @@ impl Probe {
             meter: SessionMeter::begin(meters),
             block: Vec::new(),
             tick_ns,
+            laps: LapTimes::new(Clock::default()),
         }
     }
 }
 
 impl Watch for Probe {
+    fn laps(&mut self) -> Option<&mut LapTimes> {
+        Some(&mut self.laps)
+    }
+
     fn ticked(&mut self, slot: &mut Slot, measured: Measured) -> bool {
         let Measured { lateness_ns, wake_ns: _, step_ns, skipped, excess: _ } = measured;
         let stage = self.stages.now();
@@ -106,6 +118,9 @@ impl Watch for Probe {
             seen.late += u64::from(lateness_ns >= self.tick_ns);
             seen.skipped += u64::from(skipped);
             seen.turns += turns as u64;
+            for (sum, phase) in seen.phases_ns.iter_mut().zip(Phase::ALL) {
+                *sum += self.laps.ns(phase);
+            }
         }
         drop(seen);
         drain(slot, &mut self.block);
