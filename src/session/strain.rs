@@ -5,13 +5,13 @@
 //! no words of utterances that are not over. Audio, voice detection, turns, interruptions and playout are for every tick.
 //!
 //! **Invariant:** nothing is lost by it but interim words: what was put off is done in the session's next turn, in its
-//! order; and since strain is an input, a replay puts off the same.
+//! order, and before it ends; and since strain is an input, a replay puts off the same.
 
 use serde::{Deserialize, Serialize};
 
-use super::Session;
 use super::event::EventKind;
 use super::output::Output;
+use super::{Life, Session};
 use crate::clock::Tick;
 
 /// The most ticks in one of which what is no audio is done: with 20 ms, a second.
@@ -63,10 +63,13 @@ impl Session {
 
     /// Whether what is no audio is done in this tick; otherwise it is put off.
     pub(super) fn has_its_turn(&mut self, now: Tick) -> bool {
+        let is_closing = matches!(self.life, Life::Closing(_));
         let Some(strain) = &mut self.strain else { return true };
         let (every, turn) = (u64::from(strain.every), u64::from(strain.turn));
         // Ticks that were jumped over may have been its turn.
-        let has = now.0 % every == turn || strain.put_off + 1 >= every;
+        let is_due = now.0 % every == turn || strain.put_off + 1 >= every;
+        // Who may end in this tick leaves nothing undone.
+        let has = is_due || is_closing;
         strain.put_off += u64::from(!has);
         has
     }
