@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "each file of tests uses its part of the stage")]
 mod stage;
 
+use antiphon::id::RequestId;
 use antiphon::session::input::Inbound;
 use antiphon::sim::caller::When;
 use antiphon::sim::replay::{Replayed, replay};
@@ -196,4 +197,29 @@ fn a_jump_over_its_turn_does_not_put_work_off_for_longer() {
     let found = tick(&scene.all("user.message")[0]);
     assert!((200..=210).contains(&found), "{found}");
     replays(&scene);
+}
+
+#[test]
+fn a_call_that_ends_outside_of_its_turn_answers_what_was_asked_in_the_same_tick() {
+    let tools = "livekit: { rpc: { status: status } }
+tools: { status: { run: inline, canned: { otherwise: sent } } }
+agents:";
+    let config = SHOP.replace("agents:", tools);
+    for at in 200..205 {
+        let asks = Inbound::Request {
+            request: RequestId(7),
+            lane: None,
+            method: "status".to_owned(),
+            payload: String::new(),
+        };
+        let ends = Inbound::HangUp { reason: "enough".to_owned() };
+        let scene = Stage::new(&config)
+            .caller(caller("ann"), [types(When::Start(7_000), "goodbye")])
+            .happens(100, [strain(3)])
+            .happens(at, [asks, ends])
+            .play();
+        assert_eq!(tick(&scene.one("session.ended")), at);
+        assert_eq!(tick(&scene.one("rpc.answered")), at);
+        replays(&scene);
+    }
 }
