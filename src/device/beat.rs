@@ -1,48 +1,55 @@
 //! A device's clock, seen from ours.
 //!
 //! A device tells of so many frames at a time, when it gets round to it; what is wanted is how many there are at any
-//! moment. A delay-locked loop of the second order follows both the moment and the length of a frame, as audio servers
-//! have done since Fons Adriaensen's "Using a DLL to filter time" (2005).
+//! moment. A Kalman filter follows the moment and the length of a frame: what it knows already decides how much the next
+//! call may change. Calls are late now and then, and never early, so an error counts for twice the usual one at most.
+//!
+//! Echo decides how good this has to be: cancelled echo grows audible again where the ways of speaker and microphone
+//! drift apart by a ten-thousandth; a third of that does no harm.
 //!
 //! **Invariant:** a number of calls and their moments alone decide; nothing here reads a clock.
 
-use std::f64::consts::{SQRT_2, TAU};
-
 use crate::host::pace::Moment;
 
-/// The first calls come in a bunch and tell of nothing; after so many seconds they are believed, and after so many more
-/// the moment is the mean of what they say.
+/// The first calls come in a bunch and tell of nothing; after so many seconds they are believed, and for so many more
+/// the one that is least late tells the moment.
 const BUNCH_S: f64 = 0.1;
 const FIRST_S: f64 = 0.2;
 
-/// For so long the rate is taken to be the one that the device tells of, and the moment alone is followed: a clock's
-/// error cannot be told from jitter yet, and a rate that is wrong is heard.
-const PHASE_S: f64 = 2.0;
+/// How far that moment may be off, in seconds, and how far the rate may be off from the one that a device tells of, as a
+/// share: crystals are within a ten-thousandth.
+const FIRST_OFF_S: f64 = 2e-3;
+const FIRST_OFF: f64 = 200e-6;
 
-/// How fast the loop follows at first, in Hz.
-const BANDWIDTH_FIRST_HZ: f64 = 0.5;
+/// How far the rate is taken to have changed where a device stood still, as a share: the crystal is the same.
+const STILL_OFF: f64 = 20e-6;
 
-/// How fast it follows once it is calm: jitter of some milliseconds comes through as some hundredths of one, and a
-/// clock that is a thousandth off is known after ten seconds.
-const BANDWIDTH_CALM_HZ: f64 = 0.05;
+/// How far a rate wanders in a second, as a share: crystals follow the temperature.
+const WANDER: f64 = 0.2e-6;
 
-/// Each second the bandwidth falls by this factor, until it is calm.
-const CALMING: f64 = 0.7;
+/// How far off calls usually are, in seconds: at first, least and most.
+const USUAL_FIRST_S: f64 = 1e-3;
+const USUAL_LEAST_S: f64 = 20e-6;
+const USUAL_MOST_S: f64 = 5e-3;
+
+/// By which share that is more after a call that was further off, and less after one that was not: half of all are.
+const USUAL_STEP: f64 = 0.03;
+
+/// The standard deviation of errors of a bell curve whose median is 1.
+const SIGMA: f64 = 1.4826;
+
+/// An error counts for so many standard deviations at most.
+const CLIPPED: f64 = 2.0;
 
 /// A call this much off is no jitter: the device has stood still, and what was known of its moments is not true
 /// any more.
 const LOST_NS: f64 = 150e6;
 
-/// More than this of an error is not believed, in nanoseconds: a busy machine wakes a thread late now and then, and never
-/// early, so that the mean of what it says would be wrong.
+/// More than this of an error is not believed, in nanoseconds: a busy machine wakes a thread late now and then.
 const BELIEVED_NS: f64 = 3e6;
 
 /// Errors that are not believed for so long, all on one side, are true, in seconds: the device has lost time.
 const DISBELIEF_S: f64 = 0.5;
-
-/// The most that a clock's rate is taken to change in a second, as a share of it: one that is a thousandth off is known
-/// after five seconds, and a machine that is busy for a moment is no other clock.
-const HURRY: f64 = 200e-6;
 
 /// The most that a device's clock may be off, as a share of its rate: crystals are within a ten-thousandth, and what is
 /// paced by programs within some thousandths.
@@ -69,16 +76,49 @@ pub struct Beat {
     reached: f64,
     /// The length of a frame in nanoseconds, smoothed.
     frame_ns: f64,
-    bandwidth_hz: f64,
+    doubt: Doubt,
+    /// How far off calls usually are, in seconds: the median.
+    usual_s: f64,
     /// Since when it is followed, in nanoseconds from the origin, and for how many seconds now.
     since: f64,
     followed: f64,
-    /// What calls say at first of the moment of frame 0, added up, and how many they are.
-    first: (f64, u32),
+    /// The earliest that calls say at first of the moment of frame 0.
+    first: f64,
     /// For how long errors were not believed, in seconds: positive if all were late.
     disbelief: f64,
     /// How often the device stood still.
     lost: u32,
+}
+
+/// How far off what is known may be: the covariance of the moment, in seconds, and the rate, as a share.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    moment: f64,
+    both: f64,
+    rate: f64,
+}
+
+impl Doubt {
+    const fn first(rate: f64) -> Self {
+        Self { moment: FIRST_OFF_S * FIRST_OFF_S, both: 0.0, rate: rate * rate }
+    }
+
+    /// So many seconds later.
+    fn grow(&mut self, seconds: f64) {
+        self.moment += seconds * seconds.mul_add(self.rate, 2.0 * self.both);
+        self.both += seconds * self.rate;
+        self.rate += WANDER * WANDER * seconds;
+    }
+
+    /// How much of the error of a call with this standard deviation is the moment's, and what of it a second's.
+    fn shrink(&mut self, sigma: f64) -> (f64, f64) {
+        let all = sigma.mul_add(sigma, self.moment);
+        let (moment, rate) = (self.moment / all, self.both / all);
+        self.rate -= rate * self.both;
+        self.both -= moment * self.both;
+        self.moment -= moment * self.moment;
+        (moment, rate)
+    }
 }
 
 impl Beat {
@@ -92,10 +132,11 @@ impl Beat {
             frames: 0,
             reached: 0.0,
             frame_ns: 1.0 / nominal,
-            bandwidth_hz: BANDWIDTH_FIRST_HZ,
+            doubt: Doubt::first(FIRST_OFF),
+            usual_s: USUAL_FIRST_S,
             since: 0.0,
             followed: 0.0,
-            first: (0.0, 0),
+            first: f64::MAX,
             disbelief: 0.0,
             lost: 0,
         }
@@ -128,8 +169,9 @@ impl Beat {
             self.disbelief = 0.0;
             self.lost += 1;
             self.reached = at;
-            self.bandwidth_hz = BANDWIDTH_FIRST_HZ;
-            (self.since, self.followed, self.first) = (at, 0.0, (0.0, 0));
+            self.doubt = Doubt::first(self.doubt.rate.sqrt().max(STILL_OFF));
+            self.usual_s = USUAL_FIRST_S;
+            (self.since, self.followed, self.first) = (at, 0.0, f64::MAX);
             return;
         }
         // By our clock: a bunch of frames may be seconds of theirs.
@@ -137,24 +179,23 @@ impl Beat {
         if !self.is_known() {
             let length = self.frames as f64 * self.frame_ns;
             if self.followed > BUNCH_S {
-                self.first = (self.first.0 + at - length, self.first.1 + 1);
+                self.first = self.first.min(at - length);
             }
-            let (sum, count) = self.first;
-            self.reached = if count == 0 { at } else { sum / f64::from(count) + length };
+            self.reached = if self.first == f64::MAX { at } else { self.first + length };
             return;
         }
-        let error = error.clamp(-BELIEVED_NS, BELIEVED_NS);
-        let omega = (TAU * self.bandwidth_hz * seconds).min(0.5);
-        self.reached = (SQRT_2 * omega).mul_add(error, expected);
-        if self.followed < PHASE_S {
-            return;
-        }
-        let change = omega * omega * error / frames;
-        let most = HURRY * seconds * self.frame_ns;
-        self.frame_ns += change.clamp(-most, most);
+        self.doubt.grow(seconds);
+        let error_s = error / 1e9;
+        let sigma = SIGMA * self.usual_s;
+        let is_further = error_s.abs() > self.usual_s;
+        let step = if is_further { 1.0 + USUAL_STEP } else { 1.0 / (1.0 + USUAL_STEP) };
+        self.usual_s = (self.usual_s * step).clamp(USUAL_LEAST_S, USUAL_MOST_S);
+        let (moment, rate) = self.doubt.shrink(sigma);
+        let error_s = error_s.clamp(-CLIPPED * sigma, CLIPPED * sigma);
+        self.reached = (moment * 1e9).mul_add(error_s, expected);
+        self.frame_ns = (rate * error_s).mul_add(1.0 / self.nominal, self.frame_ns);
         let (least, most) = (1.0 - OFF_MAX, 1.0 + OFF_MAX);
         self.frame_ns = self.frame_ns.clamp(least / self.nominal, most / self.nominal);
-        self.bandwidth_hz = (self.bandwidth_hz * CALMING.powf(seconds)).max(BANDWIDTH_CALM_HZ);
     }
 
     /// Whether it was followed for long enough that the moment is known, to a millisecond or so.

@@ -13,11 +13,18 @@ use rtrb::{Consumer, Producer};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Adjustable, Async, FixedAsync, Resampler};
 
-use super::follow::{Flow, Follower, Marks, resampler, ring};
+use super::follow::{Bend, Flow, Follower, Marks, resampler, ring};
 use crate::host::pace::Moment;
 
-/// An error that is not made good by bending, in milliseconds: it would take minutes. Time is jumped over.
-const JUMP_MS: f64 = 80.0;
+/// An error is made good within a minute, and by no more than cancelling echo bears: speaker and microphone are bent
+/// each for themselves.
+const BEND: Bend = Bend { settle_s: 30.0, most: 30e-6 };
+
+/// More that is there than should be is left out at once, in milliseconds: bending would take minutes.
+const LEFT_OUT_MS: f64 = 20.0;
+
+/// Less that is there than should be is waited for, in milliseconds: the device has lost time.
+const AHEAD_MS: f64 = 80.0;
 
 /// What is kept ready of a microphone beyond its period, in milliseconds: how late its thread may be without anything
 /// missing. What comes from a sound server has waited for three threads.
@@ -67,6 +74,8 @@ pub struct Capture {
     lost: Arc<AtomicU64>,
     told_lost: u64,
     running: bool,
+    /// The last tick was not whole: what comes late now is not heard any more.
+    missed: bool,
     ahead: bool,
     jumps: u32,
 }
@@ -96,6 +105,7 @@ pub fn capture(rate_hz: u32, to_hz: u32, tick_ms: u32) -> Result<(Feed, Capture)
         lost: Arc::clone(&lost),
         told_lost: 0,
         running: false,
+        missed: false,
         ahead: false,
         jumps: 0,
     };
@@ -131,30 +141,25 @@ impl Capture {
                 return false;
             }
             self.skip((begin - self.taken as f64) as usize);
-            self.running = true;
+            (self.running, self.missed) = (true, false);
         }
         let error = end - (self.taken as f64 + per_tick);
-        self.follower.error = error;
-        if error.abs() > self.follower.frames(JUMP_MS) {
-            // Ahead of the device: wait for it, and begin anew.
-            if error < 0.0 {
-                self.jumps += u32::from(!self.ahead);
-                self.ahead = true;
-                return false;
-            }
-            self.jumps += 1;
-            self.skip(error as usize);
-            self.follower.error = 0.0;
+        if error < -self.follower.frames(AHEAD_MS) {
+            self.jumps += u32::from(!self.ahead);
+            self.ahead = true;
+            return false;
         }
         self.ahead = false;
-        let pull = self.follower.pace() * (1.0 + self.follower.bend());
+        let left_out = self.leave_out(error, per_tick);
+        self.follower.error = error - left_out as f64;
+        let pull = self.follower.pace() * (1.0 + self.follower.bend(BEND));
         if self.resampler.set_resample_ratio_relative(1.0 / pull, true).is_err() {
             return false;
         }
         let wanted = self.resampler.input_frames_next();
-        let missing = self.samples.slots() < wanted;
-        self.follower.tick(missing);
-        if missing {
+        self.missed = self.samples.slots() < wanted;
+        self.follower.tick(self.missed);
+        if self.missed {
             return false;
         }
         let chunk = &mut self.chunk[..wanted];
@@ -169,13 +174,32 @@ impl Capture {
         self.resampler.process_into_buffer(&from, &mut to, None).is_ok()
     }
 
-    /// Leaves frames out.
-    fn skip(&mut self, frames: usize) {
+    /// Leaves out what is more than should be, if that is much or follows a gap. What is really there is kept, up to the
+    /// spare: a device that has lost time is not known to have done so at once.
+    fn leave_out(&mut self, error: f64, per_tick: f64) -> usize {
+        let most = if self.missed { 0.0 } else { self.follower.frames(LEFT_OUT_MS) };
+        let there = self.samples.slots() as f64 - per_tick - self.follower.spare();
+        let more = error.min(there);
+        if error <= most || more < 1.0 {
+            return 0;
+        }
+        self.jumps += u32::from(!self.missed);
+        self.skip(more as usize)
+    }
+
+    /// Leaves frames out, as many as there are.
+    fn skip(&mut self, frames: usize) -> usize {
         let frames = frames.min(self.samples.slots());
         if let Ok(chunk) = self.samples.read_chunk(frames) {
             chunk.commit_all();
             self.taken += frames as u64;
         }
+        frames
+    }
+
+    /// Ticks come at other moments from now on: the next begins anew.
+    pub(super) const fn anew(&mut self) {
+        self.running = false;
     }
 
     /// Whether audio comes.

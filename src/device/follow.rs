@@ -17,12 +17,6 @@ const RING_MS: u32 = 500;
 /// Calls whose moments wait to be taken: as many as come in that time, 1 ms apart.
 const MARKS: usize = 512;
 
-/// How long an error of the delay takes to be made good for two thirds, in seconds. Faster would be heard as pitch.
-const SETTLE_S: f64 = 2.0;
-
-/// The most that the pitch may be bent to make an error good: five thousandths, a twelfth of a semitone.
-const BEND_MAX: f64 = 0.005;
-
 /// The most that a ratio may differ from the nominal one: what a clock may be off, and the bend.
 const RATIO_MAX: f64 = 1.03;
 
@@ -35,6 +29,15 @@ const SPARE_MAX_MS: f64 = 60.0;
 
 /// After so many ticks in which nothing was missing, it is a step less again: 10 s.
 const CALM_TICKS: u32 = 500;
+
+/// How an error of the delay is made good by bending the pitch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bend {
+    /// How long two thirds of it take, in seconds.
+    pub(super) settle_s: f64,
+    /// The most that the pitch is bent, as a share.
+    pub(super) most: f64,
+}
 
 /// The filter by which clocks are brought together. Building it takes milliseconds: not for the thread of a tick.
 pub(super) fn resampler(
@@ -172,14 +175,19 @@ impl Follower {
         self.frames(self.spare.ms) + self.period.frames()
     }
 
+    /// Those of them that are spare: beyond a period.
+    pub(super) fn spare(&self) -> f64 {
+        self.frames(self.spare.ms)
+    }
+
     /// Its rate by our clock, as a share of the rate that it tells of.
     pub(super) fn pace(&self) -> f64 {
         self.beat.rate_hz() / self.rate_hz
     }
 
     /// By which share the pitch is bent so that the error is made good.
-    pub(super) fn bend(&self) -> f64 {
-        (self.error / (SETTLE_S * self.rate_hz)).clamp(-BEND_MAX, BEND_MAX)
+    pub(super) fn bend(&self, bend: Bend) -> f64 {
+        (self.error / (bend.settle_s * self.rate_hz)).clamp(-bend.most, bend.most)
     }
 
     pub(super) fn flow(&self, jumps: u32) -> Flow {

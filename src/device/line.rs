@@ -140,6 +140,10 @@ pub fn shape(plan: &Plan) -> Shape {
 /// Ticks from one look at the figures to the next: a second.
 const TICKS_A_LOOK: u64 = 50;
 
+/// Ticks that turn out to be due by so much earlier than was thought are other ticks, in nanoseconds: bending would take
+/// a minute. The first one of a call may have been late.
+const MOVED_NS: u64 = 1_000_000;
+
 impl Line {
     /// A line of a session of this plan, for the participant of a lane.
     #[must_use]
@@ -214,8 +218,17 @@ impl Line {
                 output = both.0.is_running() && both.1.is_running();
             }
             if input && output {
-                return;
+                break;
             }
+        }
+        // The first tick of the session is not the one after these.
+        self.anew();
+    }
+
+    fn anew(&mut self) {
+        let played = self.output.as_mut().map(|both| &mut both.1);
+        for capture in self.input.as_deref_mut().into_iter().chain(played) {
+            capture.anew();
         }
     }
 
@@ -224,6 +237,9 @@ impl Line {
         let since_ns = self.since_ns(now);
         let seems = self.clock.now().before_ns(since_ns);
         let start = self.start.map_or(seems, |start| start.min(seems));
+        if self.start.is_some_and(|before| before.since_ns(start) > MOVED_NS) {
+            self.anew();
+        }
         self.start = Some(start);
         start.after_ns(since_ns)
     }

@@ -13,7 +13,7 @@ use rtrb::{Consumer, Producer};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Adjustable, Async, FixedAsync, Resampler};
 
-use super::follow::{Flow, Follower, Marks, resampler, ring};
+use super::follow::{Bend, Flow, Follower, Marks, resampler, ring};
 use crate::host::pace::Moment;
 
 /// What is kept ready beyond a period of the speaker when the next tick comes, in milliseconds: how late a tick may be.
@@ -21,6 +21,10 @@ const SPARE_MS: f64 = 5.0;
 
 /// In silence, an error of more than this is made good at once, in milliseconds: nobody hears it.
 const SILENT_STEP_MS: f64 = 0.5;
+
+/// An error is made good within seconds, and nobody hears five thousandths: a twelfth of a semitone. What was really
+/// played is told as it was, so that cancelling echo does not suffer.
+const BEND: Bend = Bend { settle_s: 2.0, most: 0.005 };
 
 /// The end that a device's thread takes its frames from.
 #[derive(Debug)]
@@ -134,7 +138,7 @@ impl Playback {
                 self.silence(-error);
                 self.follower.error = 0.0;
             }
-            self.resample(self.follower.pace() * (1.0 - self.follower.bend()), tick);
+            self.resample(self.follower.pace() * (1.0 - self.follower.bend(BEND)), tick);
         }
         self.was_silent = silent;
     }
