@@ -20,6 +20,9 @@ use crate::host::pace::Moment;
 /// each for themselves.
 const BEND: Bend = Bend { settle_s: 30.0, most: 30e-6 };
 
+/// If half of the spare is used up, the rest of an error is made good at once: a gap is worse than echo.
+const BEND_DRY: Bend = Bend { settle_s: 0.5, most: 0.005 };
+
 /// More that is there than should be is left out at once, in milliseconds: bending would take minutes.
 const LEFT_OUT_MS: f64 = 20.0;
 
@@ -151,8 +154,14 @@ impl Capture {
         }
         self.ahead = false;
         let left_out = self.leave_out(error, per_tick);
-        self.follower.error = error - left_out as f64;
-        let pull = self.follower.pace() * (1.0 + self.follower.bend(BEND));
+        let error = error - left_out as f64;
+        let dry = error.min(0.0) + self.follower.spare() / 2.0;
+        let bend = if dry < 0.0 {
+            self.follower.bend(BEND_DRY, dry)
+        } else {
+            self.follower.bend(BEND, error)
+        };
+        let pull = self.follower.pace() * (1.0 + bend);
         if self.resampler.set_resample_ratio_relative(1.0 / pull, true).is_err() {
             return false;
         }
@@ -218,5 +227,131 @@ impl Capture {
     #[must_use]
     pub fn filter_ms(&self) -> f64 {
         self.follower.ms(self.resampler.output_delay() as f64 / self.resampler.resample_ratio())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capture, Feed, Taken, capture};
+    use crate::host::pace::{Clock, Moment};
+
+    /// What becomes of the 10 ms that end at some moment.
+    #[derive(Clone, Copy)]
+    enum Fate {
+        InTime,
+        LateMs(u64),
+        Lost,
+    }
+
+    /// A microphone whose every frame says when it was recorded, in milliseconds.
+    struct Device {
+        start: Moment,
+        feed: Feed,
+        capture: Capture,
+        /// Up to when it has handed over, in milliseconds.
+        until_ms: u64,
+        frames: u64,
+        frames_a_ms: f64,
+        /// The tick that is taken next.
+        next_ms: u64,
+    }
+
+    impl Device {
+        fn new(fast_ppm: f64) -> Self {
+            let (feed, capture) = capture(48_000, 48_000, 20).unwrap();
+            let start = Clock::default().now();
+            let frames_a_ms = 48.0 * (1.0 + fast_ppm / 1e6);
+            Self { start, feed, capture, until_ms: 0, frames: 0, frames_a_ms, next_ms: 0 }
+        }
+
+        fn at(&self, ms: u64) -> Moment {
+            self.start.after_ns(ms * 1_000_000)
+        }
+
+        /// Takes the tick that is due at `ms`: how long ago its middle was recorded, in milliseconds; none if it is not
+        /// whole.
+        fn take(&mut self, ms: u64, fate: impl Fn(u64) -> Fate) -> Option<f64> {
+            loop {
+                let due_ms = self.until_ms + 10;
+                let fate = fate(due_ms);
+                let at_ms = due_ms + if let Fate::LateMs(late_ms) = fate { late_ms } else { 0 };
+                if at_ms > ms {
+                    break;
+                }
+                let until = (due_ms as f64 * self.frames_a_ms) as u64;
+                let frames: Vec<f32> =
+                    (self.frames..until).map(|n| (n as f64 / self.frames_a_ms) as f32).collect();
+                if !matches!(fate, Fate::Lost) {
+                    self.feed.put(frames.into_iter(), self.at(at_ms));
+                }
+                (self.until_ms, self.frames) = (due_ms, until);
+            }
+            let mut tick = [0.0; 960];
+            let taken = self.capture.take(self.at(ms), &mut tick);
+            (taken == Taken::Whole).then(|| ms as f64 - f64::from(tick[480]))
+        }
+
+        /// Takes ticks up to a moment.
+        fn run(&mut self, to_ms: u64, fate: impl Fn(u64) -> Fate) -> Vec<Option<f64>> {
+            let from_ms = std::mem::replace(&mut self.next_ms, to_ms);
+            (from_ms..to_ms).step_by(20).map(|ms| self.take(ms, &fate)).collect()
+        }
+    }
+
+    #[test]
+    fn the_way_stays_as_long_as_it_is() {
+        for fast_ppm in [0.0, 120.0, -80.0] {
+            let mut device = Device::new(fast_ppm);
+            // Now and then a call is late.
+            let fate = |ms: u64| match ms {
+                ms if ms % 70 == 0 => Fate::LateMs(ms / 70 % 6),
+                _ => Fate::InTime,
+            };
+            device.run(2_000, fate);
+            let delays: Vec<_> = device.run(30_000, fate).into_iter().map(Option::unwrap).collect();
+            for second in delays.windows(50) {
+                let grown_ppm = (second[49] - second[0]) / 0.98 * 1e3;
+                assert!(grown_ppm.abs() < 50.0, "{fast_ppm}: by {grown_ppm:.1} ppm in a second");
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_late_is_left_out_and_the_way_is_as_long_as_before() {
+        let mut device = Device::new(0.0);
+        let before = device.run(5_000, |_| Fate::InTime).last().copied().flatten().unwrap();
+        let stall =
+            |ms| if (5_000..5_060).contains(&ms) { Fate::LateMs(5_060 - ms) } else { Fate::InTime };
+        let ticks = device.run(5_300, stall);
+        let gap = ticks.iter().filter(|tick| tick.is_none()).count();
+        assert!((1..=3).contains(&gap), "{gap} ticks are missing");
+        // What is kept ready is a step more after a gap.
+        let after = ticks.last().copied().flatten().unwrap();
+        assert!((after - before - 2.5).abs() < 1.0, "{before:.1} ms before, {after:.1} ms after");
+    }
+
+    #[test]
+    fn a_device_that_loses_time_is_heard_on() {
+        let mut device = Device::new(0.0);
+        let before = device.run(5_000, |_| Fate::InTime).last().copied().flatten().unwrap();
+        let loss = |ms| if (5_000..5_060).contains(&ms) { Fate::Lost } else { Fate::InTime };
+        let ticks = device.run(8_000, loss);
+        let gap = ticks.iter().filter(|tick| tick.is_none()).count();
+        assert!((2..=4).contains(&gap), "{gap} ticks are missing");
+        let after = ticks.last().copied().flatten().unwrap();
+        assert!((after - before).abs() < 12.0, "{before:.1} ms before, {after:.1} ms after");
+    }
+
+    #[test]
+    fn ticks_that_come_at_other_moments_begin_anew() {
+        let mut device = Device::new(0.0);
+        device.run(1_000, |_| Fate::InTime);
+        // Nobody takes anything for 70 ms, which is less than would be jumped over.
+        let stale = device.take(1_070, |_| Fate::InTime);
+        device.capture.anew();
+        let fresh = device.take(1_090, |_| Fate::InTime);
+        let (stale, fresh) = (stale.unwrap(), fresh.unwrap());
+        assert!(fresh < stale + 0.1, "{stale:.1} ms, and {fresh:.1} ms");
+        assert!(fresh < 40.0, "{fresh:.1} ms");
     }
 }

@@ -112,8 +112,6 @@ pub(super) struct Follower {
     spare: Spare,
     rate_hz: f64,
     tick_s: f64,
-    /// By how many frames what is on the way is off from what it should be.
-    pub(super) error: f64,
 }
 
 impl Follower {
@@ -127,7 +125,6 @@ impl Follower {
             spare: Spare::new(spare_ms),
             rate_hz: f64::from(rate_hz),
             tick_s: f64::from(tick_ms) / 1_000.0,
-            error: 0.0,
         };
         (Marks { marks: told, untold: 0 }, follower)
     }
@@ -185,9 +182,9 @@ impl Follower {
         self.beat.rate_hz() / self.rate_hz
     }
 
-    /// By which share the pitch is bent so that the error is made good.
-    pub(super) fn bend(&self, bend: Bend) -> f64 {
-        (self.error / (bend.settle_s * self.rate_hz)).clamp(-bend.most, bend.most)
+    /// By which share the pitch is bent so that an error of so many frames is made good.
+    pub(super) fn bend(&self, bend: Bend, error: f64) -> f64 {
+        (error / (bend.settle_s * self.rate_hz)).clamp(-bend.most, bend.most)
     }
 
     pub(super) fn flow(&self, jumps: u32) -> Flow {

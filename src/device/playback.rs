@@ -128,17 +128,17 @@ impl Playback {
         // What is left of former ticks; what was asked for and was not there has used nothing up.
         let left = self.put as f64 - (asked - empty as f64);
         let error = left - self.follower.held();
-        self.follower.error = error;
         let silent = tick.iter().all(|&sample| sample == 0.0);
         let is_off = error.abs() > self.follower.frames(SILENT_STEP_MS);
         if silent && self.was_silent && is_off {
             self.silence(self.follower.per_tick() - error);
         } else {
+            let mut rest = error;
             if is_off && error < 0.0 && (self.was_silent || ran_dry) {
                 self.silence(-error);
-                self.follower.error = 0.0;
+                rest = 0.0;
             }
-            self.resample(self.follower.pace() * (1.0 - self.follower.bend(BEND)), tick);
+            self.resample(self.follower.pace() * (1.0 - self.follower.bend(BEND, rest)), tick);
         }
         self.was_silent = silent;
     }
