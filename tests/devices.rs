@@ -44,12 +44,13 @@ fn db(ratio: f64) -> f64 {
     10.0 * ratio.max(1e-12).log10()
 }
 
-/// What the session heard of the user, from its recording.
-fn user_side(out: &Path) -> (u32, Vec<f32>) {
+/// What the session heard of the user, and said, from its recording.
+fn sides(out: &Path) -> (u32, [Vec<f32>; 2]) {
     let bytes = std::fs::read(out.join("conversation.wav")).expect("it was recorded");
     let rate_hz = wav::read(&bytes).expect("it is a recording").rate_hz;
-    let [user, _] = wav::read_sides(&bytes).expect("it has two sides");
-    (rate_hz, user.into_iter().map(|sample| f32::from(sample) / 32_768.0).collect())
+    let sides = wav::read_sides(&bytes).expect("it has two sides");
+    let share = |side: Vec<i16>| side.into_iter().map(|s| f32::from(s) / 32_768.0).collect();
+    (rate_hz, sides.map(share))
 }
 
 /// The words of the events that say what a user said.
@@ -185,7 +186,7 @@ fn the_agents_own_voice_neither_interrupts_nor_is_understood_and_a_caller_still_
 fn barge_in() -> (Result<(), String>, u64) {
     // Ten minutes and ten barge-ins in the long form.
     let barge_ins = minutes().map_or(3, |minutes| minutes.max(1));
-    let quiet_s = minutes().map_or(12, |_| 50);
+    let quiet_s = minutes().map_or(12, |_| 55);
     let server = Server::start();
     let room = Room::open(&server, Acoustics::LAPTOP);
     let mut console = Console::start(&server, &config(&server, READER), &[]);
@@ -199,11 +200,16 @@ fn barge_in() -> (Result<(), String>, u64) {
             pause(50);
         }
         // In the middle of a text, not in the pause between two.
-        while !is_speaking(&console) {
-            read_on(&mut console);
-            pause(20);
+        loop {
+            while !is_speaking(&console) {
+                read_on(&mut console);
+                pause(20);
+            }
+            pause(1_000);
+            if is_speaking(&console) {
+                break;
+            }
         }
-        pause(1_000);
         let before = console.printed().len();
         let from = room.say(&clip("caller-08-barge-in"), 0.5);
         room.wait_for_silence();
@@ -250,7 +256,7 @@ fn suppression() -> (Result<(), String>, u64) {
     let heard = room.heard();
     let out = console.out.clone();
     let late = console.end();
-    let (rate_hz, user) = user_side(&out);
+    let (rate_hz, [user, _]) = sides(&out);
     let first = first_loud(&heard.played, 0, -45.0).expect("the speaker is heard");
     // From three seconds after the agent began to its end; both sides have that many seconds of speech.
     let given = &heard.given[first + 3 * RATE_HZ as usize..first + 13 * RATE_HZ as usize];
@@ -293,6 +299,8 @@ fn drift() -> (Result<(), String>, u64) {
         pause(100);
     }
     let heard = room.heard();
+    let out = console.out.clone();
+    let printed = console.printed();
     let late = console.end();
     let onset = |side: &[f32]| first_loud(side, from, -30.0).expect("the tone is heard");
     let whole = onset(&heard.played) - onset(&heard.given);
@@ -306,6 +314,22 @@ fn drift() -> (Result<(), String>, u64) {
     eprintln!(
         "largest step {steps:.5} of full scale beyond the tone's own, delay slope {slope:.3} ms a minute"
     );
+    if steps >= 0.02 {
+        let (rate_hz, sides) = sides(&out);
+        for (side, name) in sides.iter().zip(["the session heard", "the session said"]) {
+            let settled = side.len().min(14 * rate_hz as usize);
+            let until = side.len().saturating_sub(rate_hz as usize);
+            let (step, at) =
+                sound::tone::largest_step(&side[settled..until.max(settled)], rate_hz, 440.0);
+            eprintln!("in what {name}: {step:.5} at {:.2} s", at + 14.0);
+        }
+        let (step, at) = sound::tone::largest_step(&heard.played[settled..], RATE_HZ, 440.0);
+        let at = at + (settled - from) as f64 / f64::from(RATE_HZ);
+        eprintln!("in what was played: {step:.5} at {at:.2} s after the tone began");
+        for line in printed.iter().rev().take(20).rev() {
+            eprintln!("{line}");
+        }
+    }
     // Unfollowed it would be 60. Half a minute has some of the time in it in which the clock is learned.
     let bound = if minutes().is_some() { 1.0 } else { 3.0 };
     let is_right = steps < 0.02 && slope.abs() < bound;

@@ -7,13 +7,20 @@ use super::RATE_HZ;
 /// Samples in which a phase is measured: a tenth of a second.
 const WINDOW: usize = RATE_HZ as usize / 10;
 
+/// The largest step between two samples beyond what a tone itself does, as a share of full scale, and when, in seconds.
+pub(crate) fn largest_step(pcm: &[f32], rate_hz: u32, hz: f64) -> (f64, f64) {
+    let amplitude = f64::from(pcm.iter().fold(0.0_f32, |peak, s| peak.max(s.abs())));
+    let own = amplitude * TAU * hz / f64::from(rate_hz);
+    let steps = pcm.windows(2).map(|pair| f64::from((pair[1] - pair[0]).abs()));
+    let (at, largest) =
+        steps.enumerate().fold((0, 0.0), |most, step| if step.1 > most.1 { step } else { most });
+    (largest - own, at as f64 / f64::from(rate_hz))
+}
+
 /// How a tone that was given came out: the largest step between two samples beyond what the tone itself does, as a share
 /// of full scale, and by how much its delay grew, in milliseconds a minute.
 pub(crate) fn follow(given: &[f32], played: &[f32], hz: f64) -> (f64, f64) {
-    let amplitude = f64::from(played.iter().fold(0.0_f32, |peak, s| peak.max(s.abs())));
-    let own = amplitude * TAU * hz / f64::from(RATE_HZ);
-    let steps = played.windows(2).map(|pair| f64::from((pair[1] - pair[0]).abs()));
-    let largest = steps.fold(0.0, f64::max) - own;
+    let (largest, _) = largest_step(played, RATE_HZ, hz);
     // The phase of one against the other, unwrapped.
     let (mut last, mut turns) = (None::<f64>, 0.0);
     let mut points = Vec::new();
