@@ -240,12 +240,12 @@ pub struct Period {
     window: f64,
     /// The two longest of this window, and of the one before.
     longest: [[u32; 2]; 2],
-    /// Frames of calls that came at once, and when the last of them did.
+    /// Frames of calls that came at once, and when the first of them did.
     bunch: u32,
-    last: Option<Moment>,
+    first: Option<Moment>,
 }
 
-/// Calls that come so soon one after the other come at once, in nanoseconds: less than any device's period.
+/// Calls that come so soon after the first of them come at once, in nanoseconds: most devices' period is longer.
 const AT_ONCE_NS: u64 = 1_000_000;
 
 /// How long a call is remembered at least, in seconds; at first less, since the first calls come in a bunch.
@@ -263,15 +263,14 @@ impl Period {
             window: WINDOW_FIRST_S * rate_hz,
             longest: [[0; 2]; 2],
             bunch: 0,
-            last: None,
+            first: None,
         }
     }
 
     /// Takes a call into account. What comes at once belongs together.
     pub fn mark(&mut self, mark: Mark) {
-        let at_once = self.last.is_some_and(|last| mark.at.since_ns(last) < AT_ONCE_NS);
-        self.last = Some(mark.at);
-        if !at_once {
+        if self.first.is_none_or(|first| mark.at.since_ns(first) >= AT_ONCE_NS) {
+            self.first = Some(mark.at);
             self.note();
         }
         self.bunch = self.bunch.saturating_add(mark.frames);
@@ -415,6 +414,29 @@ mod tests {
             }
         }
         assert_eq!(beat.lost(), 0);
+    }
+
+    #[test]
+    fn a_period_is_what_comes_at_a_time_whatever_pieces_it_comes_in() {
+        let start = Clock::default().now();
+        // Pieces of so many frames, so many at once, and from one time to the next.
+        for (frames, pieces, every_us) in
+            [(480, 1, 10_000), (120, 4, 10_000), (24, 1, 500), (480, 2, 20_000)]
+        {
+            let mut period = super::Period::new(48_000);
+            for time in 0..2_000_u64 {
+                // Once in a while a busy machine lets a lot wait.
+                let at_us =
+                    if (300..305).contains(&time) { 305 * every_us } else { time * every_us };
+                for piece in 0..pieces {
+                    let at = start.after_ns((at_us + piece * 50) * 1_000);
+                    period.mark(Mark { frames, at });
+                }
+            }
+            let there = f64::from(frames) * pieces as f64;
+            let most = there.max(48.0);
+            assert!((there..=most).contains(&period.frames()), "{frames}: {}", period.frames());
+        }
     }
 
     #[test]
