@@ -169,7 +169,7 @@ impl Follower {
 
     /// Frames that are kept ready beyond those that a tick needs.
     pub(super) fn held(&self) -> f64 {
-        self.frames(self.spare.ms) + self.period.frames()
+        self.spare() + self.period.frames()
     }
 
     /// Those of them that are spare: beyond a period.
